@@ -1,0 +1,280 @@
+//! From `sekisho.toml` to the parts of a gateway: every room checks its own section, and all that is wrong is said at once.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sekisho_audit::{Audit, Digest};
+use sekisho_catalog::{Catalog, EnvValue, ServerConfig};
+use sekisho_egress::Client;
+use sekisho_gateway::{Parts, StartError};
+use sekisho_guard::Guard;
+use sekisho_identity::Identity;
+use sekisho_keys::SecretRef;
+use sekisho_limits::Limits;
+use sekisho_policy::{LoadError, Policy};
+use sekisho_upstream::{Secrets, Upstream};
+
+use crate::config::Loaded;
+use crate::problem::{Code, Place, Problem};
+
+/// The rooms that a configuration makes, ready to be used together. Nothing was started or written for them.
+pub(crate) struct Rooms {
+    identity: Arc<Identity>,
+    catalog: Arc<Catalog>,
+    limits: Arc<Limits>,
+    guard: Arc<Guard>,
+    policy: Arc<Policy>,
+    policy_digest: Digest,
+}
+
+/// What lasts from start to stop, whatever is reloaded.
+pub(crate) struct Standing {
+    /// The log.
+    pub(crate) audit: Arc<Audit>,
+    /// The way out.
+    pub(crate) egress: Arc<Client>,
+    /// The servers.
+    pub(crate) upstream: Arc<Upstream>,
+}
+
+/// The way out.
+///
+/// # Errors
+/// Its certificate authorities cannot be read.
+pub(crate) fn egress(loaded: &Loaded) -> Result<Arc<Client>, Problem> {
+    let client = Client::new(&loaded.config.egress, &loaded.base);
+    client.map(Arc::new).map_err(|error| {
+        Problem::of(Code::Certificates, &error).at(loaded.document.place_of(&["egress", "ca_file"]))
+    })
+}
+
+/// Makes the rooms; what clients are owed (sessions, counts, definitions) is kept from `old`.
+///
+/// # Errors
+/// All that is wrong.
+pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) -> Result<Rooms, Vec<Problem>> {
+    let config = &loaded.config;
+    let mut problems = Vec::new();
+    if let Err(error) = config.gateway.check() {
+        problems.push(refused_gateway(loaded, &StartError::Config(error), ""));
+    }
+    problems.extend(certificates(loaded));
+    let catalog = catalog(loaded, old, &mut problems);
+    problems.extend(secrets(loaded));
+    let identity = Identity::new(&config.identity, &loaded.base, &config.gateway.public_url, Arc::clone(egress));
+    let identity = identity
+        .map_err(|error| problems.push(at(loaded, Code::Identity, &error, &["identity"])))
+        .map(|identity| match old {
+            Some(old) => identity.keeping_sessions_of(&old.identity),
+            None => identity,
+        });
+    let limits = Limits::new(&config.limits, old.map(|old| &*old.limits))
+        .map_err(|error| problems.push(at(loaded, Code::BadValue, &error, &["limits"])));
+    let policy = Policy::load(&config.policy, &loaded.base)
+        .map_err(|error| problems.extend(refused_policy(loaded, &error)));
+    match (catalog, identity, limits, policy) {
+        (Some(catalog), Ok(identity), Ok(limits), Ok(policy)) if problems.is_empty() => Ok(Rooms {
+            identity: Arc::new(identity),
+            catalog: Arc::new(catalog),
+            limits: Arc::new(limits),
+            guard: Arc::new(Guard::new(&config.guard)),
+            policy: Arc::new(policy),
+            policy_digest: policy_digest(loaded),
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Starts the servers.
+///
+/// # Errors
+/// One of them cannot be set up.
+pub(crate) fn upstream(
+    loaded: &Loaded,
+    rooms: &Rooms,
+    egress: &Arc<Client>,
+    audit: &Arc<Audit>,
+) -> Result<Arc<Upstream>, Problem> {
+    let servers = rooms.catalog.servers().cloned();
+    let (egress, audit) = (Arc::clone(egress), Arc::clone(audit));
+    Upstream::start(servers, &loaded.config.upstream, egress, audit, &secrets_of(&loaded.base))
+        .map_err(|error| refused_server(loaded, &error))
+}
+
+impl Rooms {
+    /// The parts of a gateway.
+    #[must_use]
+    pub(crate) fn parts(&self, loaded: &Loaded, standing: &Standing) -> Parts {
+        Parts {
+            config: loaded.config.gateway.clone(),
+            base: loaded.base.clone(),
+            identity: Arc::clone(&self.identity),
+            catalog: Arc::clone(&self.catalog),
+            limits: Arc::clone(&self.limits),
+            guard: Arc::clone(&self.guard),
+            policy: Arc::clone(&self.policy),
+            upstream: Arc::clone(&standing.upstream),
+            audit: Arc::clone(&standing.audit),
+        }
+    }
+
+    /// Lets the servers of these rooms take the places of those that run. After an error nothing has changed.
+    ///
+    /// # Errors
+    /// One of them cannot be set up.
+    pub(crate) fn move_in(&self, loaded: &Loaded, standing: &Standing) -> Result<(), Problem> {
+        let servers = self.catalog.servers().cloned();
+        standing.upstream.reload(servers, &secrets_of(&loaded.base)).map_err(|error| refused_server(loaded, &error))
+    }
+
+    /// SHA-256 over the policy files.
+    #[must_use]
+    pub(crate) fn policy_digest(&self) -> &Digest {
+        &self.policy_digest
+    }
+}
+
+/// Why the gateway does not start with these parts; `elsewhere` tells how to take another port.
+#[must_use]
+pub(crate) fn refused_gateway(loaded: &Loaded, error: &StartError, elsewhere: &str) -> Problem {
+    let place = |keys: &[&str]| loaded.document.place_of(keys);
+    match error {
+        StartError::Config(error) => Problem::of(Code::BadValue, error).at(place(&["gateway"])),
+        StartError::Tls(_) => Problem::of(Code::Certificates, error).at(place(&["gateway", "tls"])),
+        StartError::Log(_) => Problem::of(Code::DataUnusable, error),
+        StartError::NeedsRestart => Problem::of(Code::NeedsRestart, error).at(place(&["gateway"])),
+        StartError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Problem::new(Code::PortTaken, format!("another program listens on {address} already")).help(elsewhere)
+        }
+        StartError::Listen { .. } => {
+            Problem::of(Code::AddressUnusable, error).at(place(&["gateway", "listen"]))
+        }
+    }
+}
+
+/// The secret references of a server, each with the key it stands at.
+pub(crate) fn references(server: &ServerConfig) -> impl Iterator<Item = ([&str; 2], &SecretRef)> {
+    let headers = server.headers.iter().map(|(name, place)| (["headers", name.as_str()], place));
+    let variables = server.env.iter().filter_map(|(name, value)| match value {
+        EnvValue::Secret(place) => Some((["env", name.as_str()], place)),
+        EnvValue::Literal(_) => None,
+    });
+    headers.chain(variables)
+}
+
+/// A variable of this process's environment.
+#[must_use]
+pub(crate) fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
+
+fn secrets_of(base: &Path) -> Secrets<'_> {
+    Secrets { base, env: &variable }
+}
+
+fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) -> Option<Catalog> {
+    let config = loaded.catalog();
+    let before = problems.len();
+    // One by one, since an error does not tell its server in a form that a place could be found by.
+    for (name, server) in &config.servers {
+        let alone = sekisho_catalog::Config { servers: [(name.clone(), server.clone())].into() };
+        let refused = |error| at(loaded, Code::Server, &error, &["servers", name.as_str()]);
+        problems.extend(alone.problems().into_iter().map(refused));
+    }
+    if problems.len() > before {
+        return None;
+    }
+    Catalog::new(&config, old.map(|old| &*old.catalog))
+        .map_err(|error| problems.push(at(loaded, Code::Server, &error, &["servers"])))
+        .ok()
+}
+
+/// The references that lead nowhere.
+fn secrets(loaded: &Loaded) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (server, config) in &loaded.config.servers {
+        for ([table, name], reference) in references(config) {
+            if let Err(error) = reference.resolve(&loaded.base, &variable) {
+                problems.push(at(loaded, Code::Secret, &error, &["servers", server, table, name]));
+            }
+        }
+    }
+    problems
+}
+
+/// The certificate files that cannot be read at all; what is in them the gateway itself checks.
+fn certificates(loaded: &Loaded) -> Vec<Problem> {
+    let Some(tls) = &loaded.config.gateway.tls else { return Vec::new() };
+    let rooted = tls.rooted(&loaded.base);
+    let files = [
+        ("certificate_file", Some(rooted.certificate_file)),
+        ("key_file", Some(rooted.key_file)),
+        ("client_ca_file", rooted.client_ca_file),
+    ];
+    let unreadable = |(key, file): (&str, Option<PathBuf>)| {
+        let file = file?;
+        let error = std::fs::File::open(&file).err()?;
+        let words = format!("`{}` cannot be read: {error}", file.display());
+        Some(Problem::new(Code::Certificates, words).at(loaded.document.place_of(&["gateway", "tls", key])))
+    };
+    files.into_iter().filter_map(unreadable).collect()
+}
+
+fn at(loaded: &Loaded, code: Code, error: &dyn std::error::Error, keys: &[&str]) -> Problem {
+    Problem::of(code, error).at(loaded.document.place_of(keys))
+}
+
+fn refused_policy(loaded: &Loaded, error: &LoadError) -> Vec<Problem> {
+    let place = loaded.document.place_of(&["policy", "files"]);
+    match error {
+        LoadError::NoFiles => vec![Problem::of(Code::PolicyEmpty, error).at(place)],
+        LoadError::Empty => vec![
+            Problem::of(Code::PolicyEmpty, error)
+                .help("write at least one `permit`; `sekisho up` in an empty folder writes some to start from")
+                .at(place),
+        ],
+        LoadError::Read { .. } => vec![Problem::of(Code::PolicyMissing, error).at(place)],
+        LoadError::Invalid(wrong) => wrong.iter().map(|wrong| invalid(loaded, wrong)).collect(),
+        LoadError::TooLong { .. } | LoadError::Schema(_) | LoadError::Actions(_) | LoadError::Name(_) => {
+            vec![Problem::of(Code::PolicyInvalid, error).at(place)]
+        }
+    }
+}
+
+fn invalid(loaded: &Loaded, wrong: &sekisho_policy::Problem) -> Problem {
+    let path = loaded.base.join(&*wrong.file);
+    // Read again for the mark alone; if it has changed meanwhile, the mark may be off.
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let start = wrong.offset.min(text.len());
+    let span = start..start.saturating_add(wrong.length).min(text.len());
+    let problem = Problem::new(Code::PolicyInvalid, &wrong.message);
+    let problem = match &wrong.help {
+        Some(help) => problem.help(help),
+        None => problem,
+    };
+    problem.at(Some(Place { path, text: text.into(), span }))
+}
+
+fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Problem {
+    use sekisho_upstream::StartError as Error;
+    let (code, keys) = match error {
+        Error::Config(_) => (Code::BadValue, vec!["upstream"]),
+        Error::Secret { server, .. } => (Code::Secret, vec!["servers", server.as_str()]),
+        Error::Header { server, .. } | Error::Destination { server, .. } => {
+            (Code::Server, vec!["servers", server.as_str()])
+        }
+    };
+    Problem::of(code, error).at(loaded.document.place_of(&keys))
+}
+
+fn policy_digest(loaded: &Loaded) -> Digest {
+    let mut digests = String::new();
+    for file in &loaded.config.policy.files {
+        let bytes = std::fs::read(loaded.base.join(file)).unwrap_or_default();
+        // Writing into a String cannot fail.
+        let _ = writeln!(digests, "{}", Digest::of(&bytes));
+    }
+    Digest::of(digests.as_bytes())
+}

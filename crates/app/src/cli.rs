@@ -1,0 +1,103 @@
+//! The commands. Exit code 0: done; 1: refused or failed, with the reason on standard error; 2: wrong usage.
+
+mod audit;
+mod config;
+mod demo;
+mod serve;
+mod status;
+mod token;
+mod up;
+mod version;
+mod why;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::problem::Problem;
+
+/// How a command ends.
+pub(crate) type Outcome = Result<(), Vec<Problem>>;
+
+/// A zero-trust checkpoint for the Model Context Protocol
+///
+/// Sekisho stands between MCP clients and MCP servers. It lets a call pass only if the caller proved who they are, a policy
+/// permits it, and the audit log holds it.
+#[derive(Debug, Parser)]
+#[command(name = "sekisho", disable_version_flag = true, after_help = "\
+First steps:
+  sekisho up                    start here: writes a configuration, starts a gateway with two demo servers
+  sekisho config check          is the configuration good?
+  sekisho why <REQUEST ID>      what happened to a request, and what would have permitted it
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Up(up::Up),
+    Serve(serve::Serve),
+    Status(status::Status),
+    Why(why::Why),
+    Audit(audit::Audit),
+    Token(token::Token),
+    Config(config::Config),
+    Demo(demo::Demo),
+    Version(version::Version),
+}
+
+impl Cli {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    /// All that stopped it.
+    pub(crate) fn run(self) -> Outcome {
+        match self.command {
+            Command::Up(command) => command.run(),
+            Command::Serve(command) => command.run(),
+            Command::Status(command) => command.run(),
+            Command::Why(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Token(command) => command.run(),
+            Command::Config(command) => command.run(),
+            Command::Demo(command) => command.run(),
+            Command::Version(command) => command.run(),
+        }
+    }
+}
+
+/// Which configuration a command is about.
+#[derive(Debug, Clone, Args)]
+struct ConfigFile {
+    /// The configuration file
+    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "sekisho.toml")]
+    path: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        fn check(command: &clap::Command, path: &str) {
+            for inner in command.get_subcommands() {
+                let path = format!("{path} {}", inner.get_name());
+                let help = inner.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(inner.has_subcommands() || help.contains("Example"), "{path} has no example");
+                check(inner, &path);
+            }
+        }
+        check(&Cli::command(), "sekisho");
+    }
+}

@@ -1,0 +1,58 @@
+//! `sekisho config`
+
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+
+use super::{ConfigFile, Outcome};
+use crate::problem::{Code, Problem};
+use crate::{assemble, clock, config};
+
+/// Check or describe the configuration
+#[derive(Debug, Args)]
+pub(crate) struct Config {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Check a configuration and all that it names: policies, key sets, certificates, secret references
+    ///
+    /// Everything that is wrong is told at once. Secrets are looked for and never printed; nothing is started or written.
+    #[command(after_help = "Examples:\n  sekisho config check\n  sekisho config check --config /etc/sekisho/sekisho.toml")]
+    Check(ConfigFile),
+    /// Print the JSON Schema of the configuration file, for editors
+    #[command(after_help = "Example:\n  sekisho config schema > sekisho.schema.json")]
+    Schema,
+}
+
+impl Config {
+    pub(super) fn run(self) -> Outcome {
+        match self.what {
+            What::Check(file) => check(&file),
+            What::Schema => schema(),
+        }
+    }
+}
+
+fn check(file: &ConfigFile) -> Outcome {
+    let now = SystemTime::now();
+    clock::check(now).map_err(|problem| vec![problem])?;
+    let loaded = config::load(&file.path)?;
+    crate::problem::print(&clock::from_the_future(&loaded.files(), now));
+    let egress = assemble::egress(&loaded).map_err(|problem| vec![problem])?;
+    assemble::rooms(&loaded, &egress, None)?;
+    for danger in loaded.dangers() {
+        eprintln!("dangerous option is on: {danger}");
+    }
+    let (servers, policies) = (loaded.config.servers.len(), loaded.config.policy.files.len());
+    println!("{} is good: {servers} servers, {policies} policy files", file.path.display());
+    Ok(())
+}
+
+fn schema() -> Outcome {
+    let text = serde_json::to_string_pretty(&config::schema());
+    println!("{}", text.map_err(|error| vec![Problem::new(Code::System, error.to_string())])?);
+    Ok(())
+}

@@ -1,0 +1,232 @@
+//! `sekisho.toml`: one section per room, and the folder for what lasts. Strict: a key that nothing reads is refused.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::folder::Folder;
+use crate::problem::{Code, Problem};
+use crate::strict::Document;
+
+/// The configuration of a Sekisho gateway, `sekisho.toml`. Relative paths start from the folder of this file. Secrets are
+/// never written here, only named: `env:NAME` or `file:PATH`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// The folder for what lasts: the audit log, the developer issuer's key, the socket of `sekisho status`. Made with mode 0700
+    /// where it is missing; one running gateway each.
+    #[serde(default = "data_dir")]
+    pub(crate) data_dir: PathBuf,
+    /// Where clients knock.
+    pub(crate) gateway: sekisho_gateway::Config,
+    /// Whose tokens are believed.
+    pub(crate) identity: sekisho_identity::Config,
+    /// How much may come.
+    #[serde(default)]
+    pub(crate) limits: sekisho_limits::Config,
+    /// What is looked for in messages.
+    #[serde(default)]
+    pub(crate) guard: sekisho_guard::Config,
+    /// Who may do what.
+    pub(crate) policy: sekisho_policy::Config,
+    /// How the audit log is kept.
+    #[serde(default)]
+    pub(crate) audit: sekisho_audit::Config,
+    /// How the gateway goes out.
+    #[serde(default)]
+    pub(crate) egress: sekisho_egress::Config,
+    /// What holds for all servers.
+    #[serde(default)]
+    pub(crate) upstream: sekisho_upstream::Config,
+    /// The MCP servers by name: 1 to 24 characters of a-z, 0-9 and `-`.
+    #[serde(default)]
+    pub(crate) servers: BTreeMap<String, sekisho_catalog::ServerConfig>,
+}
+
+/// A configuration that was read, and where from.
+#[derive(Debug, Clone)]
+pub(crate) struct Loaded {
+    /// What it says.
+    pub(crate) config: Config,
+    /// The file.
+    pub(crate) path: PathBuf,
+    /// The folder that relative paths start from.
+    pub(crate) base: PathBuf,
+    /// The text, for the places of what is wrong.
+    pub(crate) document: Document,
+    /// Sections that hold until a restart.
+    fixed: toml::Table,
+}
+
+/// Reads the file. Whether the rooms can use it is checked when they are made, by [`crate::assemble`].
+///
+/// # Errors
+/// It cannot be read, or everything wrong with its form.
+pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
+    let text = read(path).map_err(|problem| vec![problem])?;
+    let document = Document::new(path, &text);
+    let config: Config = document.read(&REQUIRED)?;
+    let mut fixed: toml::Table = toml::from_str(&text)
+        .map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
+    fixed.retain(|key, _| FIXED.contains(&key));
+    let base = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    // Absolute, so that it means the same however the working folder changes.
+    let base = std::path::absolute(&base).unwrap_or(base);
+    Ok(Loaded { config, path: path.to_owned(), base, document, fixed })
+}
+
+/// The data folder that the file names, for commands that look at it only.
+///
+/// # Errors
+/// As for [`load`].
+pub(crate) fn folder_of(path: &Path) -> Result<Folder, Vec<Problem>> {
+    load(path).map(|loaded| loaded.folder())
+}
+
+/// The JSON Schema of the file.
+#[must_use]
+pub(crate) fn schema() -> schemars::Schema {
+    schemars::schema_for!(Config)
+}
+
+impl Loaded {
+    /// The data folder.
+    #[must_use]
+    pub(crate) fn folder(&self) -> Folder {
+        Folder::new(self.base.join(&self.config.data_dir))
+    }
+
+    /// The servers, as the catalog wants them.
+    #[must_use]
+    pub(crate) fn catalog(&self) -> sekisho_catalog::Config {
+        sekisho_catalog::Config { servers: self.config.servers.clone() }
+    }
+
+    /// The sections of which a change needs a restart, if they differ from those of `other`.
+    #[must_use]
+    pub(crate) fn fixed_differing(&self, other: &Loaded) -> Vec<&'static str> {
+        FIXED.into_iter().filter(|key| self.fixed.get(*key) != other.fixed.get(*key)).collect()
+    }
+
+    /// The dangerous options that are on, by name.
+    #[must_use]
+    pub(crate) fn dangers(&self) -> Vec<&'static str> {
+        let mut dangers = self.config.gateway.dangers();
+        if self.config.egress.dangerous_allow_private_networks {
+            dangers.push("egress.dangerous_allow_private_networks");
+        }
+        dangers
+    }
+
+    /// Files whose change means a reload: this one, policies, key sets, certificates.
+    #[must_use]
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let config = &self.config;
+        let mut files = vec![self.path.clone()];
+        files.extend(config.policy.files.iter().map(|file| self.base.join(file)));
+        let key_sets = config.identity.issuers.iter().filter_map(|issuer| issuer.jwks_file.as_ref());
+        files.extend(key_sets.map(|file| self.base.join(file)));
+        if let Some(tls) = &config.gateway.tls {
+            let tls = tls.rooted(&self.base);
+            files.extend([tls.certificate_file, tls.key_file]);
+            files.extend(tls.client_ca_file);
+        }
+        files
+    }
+}
+
+fn read(path: &Path) -> Result<String, Problem> {
+    let shown = path.display();
+    let refused = |words: String| Problem::new(Code::ConfigUnreadable, words);
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| {
+        refused(format!("configuration `{shown}` cannot be read: {error}"))
+            .help("name it with `--config FILE`, or write a first one with `sekisho up`")
+    })?;
+    file.take(CONFIG_BYTES_MAX)
+        .read_to_string(&mut text)
+        .map_err(|error| refused(format!("configuration `{shown}` cannot be read: {error}")))?;
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes < CONFIG_BYTES_MAX) {
+        Ok(text)
+    } else {
+        Err(refused(format!("configuration `{shown}` is larger than {CONFIG_BYTES_MAX} bytes")))
+    }
+}
+
+fn data_dir() -> PathBuf {
+    PathBuf::from("sekisho-data")
+}
+
+const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+const REQUIRED: [&str; 3] = ["gateway", "identity", "policy"];
+/// What the process is built on. The room `gateway` adds its own: the address, and whether there is TLS.
+const FIXED: [&str; 4] = ["data_dir", "audit", "egress", "upstream"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [gateway]
+        listen = "127.0.0.1:8700"
+        public_url = "http://127.0.0.1:8700"
+        [[identity.issuers]]
+        issuer = "https://login.example.com"
+        jwks_file = "jwks.json"
+        [policy]
+        files = ["policy.cedar"]
+        [servers.notes]
+        command = ["notes-server"]
+    "#;
+
+    fn loaded(text: &str) -> Result<Loaded, Vec<Problem>> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sekisho.toml");
+        std::fs::write(&path, text).unwrap();
+        load(&path)
+    }
+
+    #[test]
+    fn paths_start_from_the_folder_of_the_file() {
+        let loaded = loaded(GOOD).unwrap();
+        assert!(loaded.base.is_absolute());
+        assert_eq!(loaded.folder().path(), loaded.base.join("sekisho-data"));
+        assert_eq!(loaded.files(), ["sekisho.toml", "policy.cedar", "jwks.json"].map(|file| loaded.base.join(file)));
+        assert!(loaded.dangers().is_empty());
+    }
+
+    #[test]
+    fn unknown_section_is_refused() {
+        let problems = loaded(&GOOD.replace("[servers.notes]", "[server.notes]")).unwrap_err();
+        assert!(problems.iter().any(|problem| problem.line().contains("did you mean `servers`?")), "{problems:#?}");
+    }
+
+    #[test]
+    fn dangerous_options_that_are_on_are_named() {
+        let text = format!("{GOOD}\n[egress]\ndangerous_allow_private_networks = true\n");
+        assert_eq!(loaded(&text).unwrap().dangers(), ["egress.dangerous_allow_private_networks"]);
+    }
+
+    #[test]
+    fn sections_that_hold_until_a_restart_are_compared() {
+        let old = loaded(GOOD).unwrap();
+        let other = loaded(&format!("{GOOD}\n[audit]\nlevel = \"durable\"\n")).unwrap();
+        assert_eq!(other.fixed_differing(&old), ["audit"]);
+        assert!(loaded(&format!("{GOOD}\n[limits]\n")).unwrap().fixed_differing(&old).is_empty());
+    }
+
+    #[test]
+    fn schema_names_every_section() {
+        let schema = serde_json::to_string(&schema()).unwrap();
+        for section in ["data_dir", "gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers"] {
+            assert!(schema.contains(&format!("\"{section}\"")), "{section}");
+        }
+    }
+}

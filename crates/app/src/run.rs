@@ -1,0 +1,288 @@
+//! A gateway from start to stop: signals, reloads, status.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sekisho_audit::{Event, EventKind, Outcome as Ended};
+use sekisho_gateway::{Gateway, Running};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::block_in_place;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::assemble::{self, Rooms, Standing, refused_gateway};
+use crate::clock;
+use crate::config::{self, Loaded};
+use crate::local::Socket;
+use crate::problem::{Code, Problem};
+use crate::status::Report;
+use crate::watch::Watch;
+
+/// What differs between the commands that run a gateway.
+pub(crate) struct Plan<'a> {
+    /// The configuration file.
+    pub(crate) path: &'a std::path::Path,
+    /// Done before the rooms are made, at the start and at each reload.
+    pub(crate) prepare: &'a dyn Fn(&Loaded) -> Result<(), Problem>,
+    /// Done once the gateway listens.
+    pub(crate) ready: &'a dyn Fn(&Loaded, SocketAddr),
+    /// How another port is chosen.
+    pub(crate) elsewhere: &'a str,
+}
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// Why it does not start, or did not stop in peace.
+pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
+    let runtime = runtime().map_err(|error| vec![system("the runtime cannot start", &error)])?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(|error| vec![system("signals cannot be received", &error)])?;
+        let mut house = Box::pin(House::open(plan)).await?;
+        Box::pin(house.keep(plan, &mut signals)).await;
+        Box::pin(house.close(&mut signals)).await
+    });
+    // Whatever still blocks must not keep the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// A gateway that runs, and all that belongs to it.
+struct House {
+    running: Running,
+    loaded: Loaded,
+    rooms: Rooms,
+    standing: Standing,
+    watch: Watch,
+    socket: Option<Socket>,
+    started: SystemTime,
+    /// Why the configuration on disk is not the one in use.
+    not_used: Vec<String>,
+}
+
+impl House {
+    async fn open(plan: &Plan<'_>) -> Result<House, Vec<Problem>> {
+        let now = SystemTime::now();
+        clock::check(now).map_err(alone)?;
+        let loaded = config::load(plan.path)?;
+        let folder = loaded.folder();
+        folder.prepare().map_err(alone)?;
+        (plan.prepare)(&loaded).map_err(alone)?;
+        let watch = Watch::of(&loaded);
+        for problem in clock::from_the_future(&loaded.files(), now) {
+            tracing::warn!(code = problem.code_of().as_str(), "{}", problem.line());
+        }
+        let egress = assemble::egress(&loaded).map_err(alone)?;
+        let rooms = assemble::rooms(&loaded, &egress, None)?;
+        let audit = Arc::new(folder.open_audit(&loaded.config.audit, now).map_err(alone)?);
+        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
+        let standing = Standing { audit, egress, upstream };
+        let running = match Gateway::start(rooms.parts(&loaded, &standing)).await {
+            Ok(running) => running,
+            Err(error) => {
+                standing.upstream.shutdown().await;
+                return Err(vec![refused_gateway(&loaded, &error, plan.elsewhere)]);
+            }
+        };
+        let socket = Socket::offer(&folder)
+            .inspect_err(|problem| tracing::warn!(code = problem.code_of().as_str(), "{}", problem.line()))
+            .ok();
+        announce(&loaded, running.local_addr());
+        (plan.ready)(&loaded, running.local_addr());
+        Ok(House { running, loaded, rooms, standing, watch, socket, started: now, not_used: Vec::new() })
+    }
+
+    /// Until the first signal to stop.
+    async fn keep(&mut self, plan: &Plan<'_>, signals: &mut Signals) {
+        let mut tick = ticking();
+        let upstream = Arc::clone(&self.standing.upstream);
+        let mut settled = Box::pin(upstream.settle(SETTLE));
+        let mut settling = true;
+        loop {
+            tokio::select! {
+                wanted = signals.wanted() => match wanted {
+                    Wanted::Stop => return,
+                    Wanted::Reload => self.reload(plan).await,
+                },
+                _ = tick.tick() => {
+                    if block_in_place(|| self.watch.changed()) {
+                        self.reload(plan).await;
+                    }
+                }
+                () = &mut settled, if settling => {
+                    settling = false;
+                    self.tell_who_is_down();
+                }
+                caller = next_caller(self.socket.as_ref()) => {
+                    let line = self.report().line();
+                    caller.tell(&line).await;
+                }
+            }
+        }
+    }
+
+    async fn close(self, signals: &mut Signals) -> Result<(), Vec<Problem>> {
+        let House { running, standing, socket, .. } = self;
+        tracing::info!("stopping: calls under way may end; a second signal stops at once");
+        drop(socket);
+        tokio::select! {
+            () = Box::pin(running.shutdown()) => {}
+            () = signals.stop() => {
+                return Err(vec![Problem::new(Code::System, "stopped at once: calls under way were cut off")]);
+            }
+        }
+        if let Err(error) = standing.audit.close().await {
+            return Err(vec![Problem::of(Code::DataUnusable, &error)]);
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Takes over what is on disk, or keeps what is in use and says why.
+    async fn reload(&mut self, plan: &Plan<'_>) {
+        let problems = match self.take_over(plan).await {
+            Ok(()) => {
+                self.not_used.clear();
+                tracing::info!(config = %self.loaded.path.display(), "the changed configuration is in use");
+                return;
+            }
+            Err(problems) => problems,
+        };
+        self.not_used = problems.iter().map(Problem::line).collect();
+        for line in &self.not_used {
+            let code = Code::ReloadRefused.as_str();
+            tracing::warn!(code, "the changed configuration is not used, the old one stays: {line}");
+        }
+        let mut event = Event::new(EventKind::Config, Ended::Failed);
+        event.code = Some(Code::ReloadRefused.as_str());
+        event.reason = Some(self.not_used.join("; ").into());
+        if self.standing.audit.note(event).await.is_err() {
+            tracing::error!("the audit log does not hold the refused reload");
+        }
+    }
+
+    async fn take_over(&mut self, plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
+        let loaded = block_in_place(|| config::load(plan.path))?;
+        let fixed = loaded.fixed_differing(&self.loaded);
+        // From here on the new file's own files are looked at, so that mending one of them is noticed.
+        self.watch = block_in_place(|| Watch::of(&loaded));
+        if !fixed.is_empty() {
+            let restart = |key: &&str| {
+                Problem::new(Code::NeedsRestart, format!("a change of `{key}` needs a restart"))
+                    .at(loaded.document.place_of(&[key]))
+            };
+            return Err(fixed.iter().map(restart).collect());
+        }
+        let rooms = block_in_place(|| {
+            (plan.prepare)(&loaded).map_err(alone)?;
+            assemble::rooms(&loaded, &self.standing.egress, Some(&self.rooms))
+        })?;
+        rooms.move_in(&loaded, &self.standing).map_err(alone)?;
+        if let Err(error) = self.running.reload(rooms.parts(&loaded, &self.standing)).await {
+            let refused = refused_gateway(&loaded, &error, plan.elsewhere);
+            // All or nothing: the servers of before come back too.
+            return match self.rooms.move_in(&self.loaded, &self.standing) {
+                Ok(()) => Err(vec![refused]),
+                Err(worse) => Err(vec![refused, worse]),
+            };
+        }
+        for danger in loaded.dangers() {
+            tracing::warn!(option = danger, "a dangerous option is on");
+        }
+        self.rooms = rooms;
+        self.loaded = loaded;
+        Ok(())
+    }
+
+    fn tell_who_is_down(&self) {
+        for server in self.standing.upstream.status().iter().filter(|server| !server.up) {
+            let why = server.trouble.as_deref().unwrap_or("it has not answered yet");
+            let code = Code::ServerDown.as_str();
+            tracing::warn!(code, server = %server.server, "a server is down and tried again: {why}");
+        }
+    }
+
+    fn report(&self) -> Report {
+        let (overview, listen) = (self.running.overview(), self.running.local_addr().to_string());
+        Report::new(overview, &self.loaded, &self.rooms, listen, self.started).not_used(self.not_used.clone())
+    }
+}
+
+/// The signals a gateway listens to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    reload: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            reload: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// The next signal.
+    async fn wanted(&mut self) -> Wanted {
+        tokio::select! {
+            _ = self.terminate.recv() => Wanted::Stop,
+            _ = self.interrupt.recv() => Wanted::Stop,
+            _ = self.reload.recv() => Wanted::Reload,
+        }
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Wanted {
+    Stop,
+    Reload,
+}
+
+async fn next_caller(socket: Option<&Socket>) -> crate::local::Caller {
+    match socket {
+        Some(socket) => socket.caller().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn announce(loaded: &Loaded, address: SocketAddr) {
+    for danger in loaded.dangers() {
+        tracing::warn!(option = danger, "a dangerous option is on");
+    }
+    let (url, servers) = (&loaded.config.gateway.public_url, loaded.config.servers.len());
+    tracing::info!(%address, %url, servers, version = env!("CARGO_PKG_VERSION"), "listening");
+}
+
+fn ticking() -> Interval {
+    let mut tick = interval(LOOK_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tick
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build()
+}
+
+fn system(what: &str, error: &std::io::Error) -> Problem {
+    Problem::new(Code::System, format!("{what}: {error}"))
+}
+
+fn alone(problem: Problem) -> Vec<Problem> {
+    vec![problem]
+}
+
+/// How often files are looked at for changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// After this long a server that has not answered counts as down at the start.
+const SETTLE: Duration = Duration::from_secs(15);

@@ -1,0 +1,105 @@
+//! Whether anything that the configuration rests on has changed: the file itself, policies, key sets, certificates, secrets.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use secrecy::ExposeSecret as _;
+use sekisho_audit::Digest;
+use sekisho_keys::SecretRef;
+
+use crate::assemble::{references, variable};
+use crate::config::Loaded;
+
+/// Digests of everything that is looked at.
+pub(crate) struct Watch {
+    base: PathBuf,
+    files: Vec<PathBuf>,
+    secrets: Vec<SecretRef>,
+    seen: Vec<Digest>,
+}
+
+impl Watch {
+    /// Looks at what `loaded` names, before the rooms do: what changes in between is a change.
+    #[must_use]
+    pub(crate) fn of(loaded: &Loaded) -> Watch {
+        let servers = loaded.config.servers.values();
+        let secrets = servers.flat_map(|server| references(server).map(|(_, place)| place.clone())).collect();
+        let mut watch = Watch { base: loaded.base.clone(), files: loaded.files(), secrets, seen: Vec::new() };
+        watch.seen = watch.look();
+        // Of the configuration itself counts what was read.
+        if let Some(first) = watch.seen.first_mut() {
+            *first = Digest::of(loaded.document.text().as_bytes());
+        }
+        watch
+    }
+
+    /// Whether something is not as it was at the last look.
+    pub(crate) fn changed(&mut self) -> bool {
+        let now = self.look();
+        if now == self.seen {
+            return false;
+        }
+        self.seen = now;
+        true
+    }
+
+    fn look(&self) -> Vec<Digest> {
+        let files = self.files.iter().map(|file| of_file(file));
+        // Of a secret only its digest is kept. Errors have digests too: from readable to not is a change.
+        let secrets = self.secrets.iter().map(|place| match place.resolve(&self.base, &variable) {
+            Ok(secret) => Digest::of(secret.expose_secret().as_bytes()),
+            Err(error) => Digest::of(error.to_string().as_bytes()),
+        });
+        files.chain(secrets).collect()
+    }
+}
+
+fn of_file(path: &Path) -> Digest {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    match read {
+        Ok(_) => Digest::of(&bytes),
+        Err(error) => Digest::of(error.to_string().as_bytes()),
+    }
+}
+
+/// Beyond, a change is not noticed by itself; no room reads files that large.
+const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn change_of_any_file_or_secret_is_noticed_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let config = r#"
+            [gateway]
+            listen = "127.0.0.1:8700"
+            public_url = "http://127.0.0.1:8700"
+            [[identity.issuers]]
+            issuer = "https://login.example.com"
+            jwks_file = "jwks.json"
+            [policy]
+            files = ["policy.cedar"]
+            [servers.notes]
+            command = ["notes-server"]
+            env = { NOTES_TOKEN = "file:token" }
+        "#;
+        for (name, text) in [("sekisho.toml", config), ("jwks.json", "{}"), ("policy.cedar", "a"), ("token", "t")] {
+            write(name, text);
+        }
+        std::fs::set_permissions(dir.path().join("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut watch = Watch::of(&crate::config::load(&dir.path().join("sekisho.toml")).unwrap());
+        assert!(!watch.changed());
+        for name in ["policy.cedar", "jwks.json", "token", "sekisho.toml"] {
+            write(name, "other");
+            assert!(watch.changed(), "{name}");
+            assert!(!watch.changed(), "{name}");
+        }
+        std::fs::remove_file(dir.path().join("policy.cedar")).unwrap();
+        assert!(watch.changed());
+    }
+}

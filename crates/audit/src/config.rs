@@ -1,0 +1,52 @@
+//! How the log is kept.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// How the audit log is kept.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What a call waits for before it is forwarded.
+    #[serde(default)]
+    pub level: Level,
+    /// Size at which a new file is started, in bytes. A single record that is larger still fits.
+    #[serde(default = "segment_bytes_max")]
+    pub segment_bytes_max: u64,
+    /// Most records that may wait to be written; further calls are refused.
+    #[serde(default = "queue_max")]
+    pub queue_max: usize,
+}
+
+/// What counts as recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// The operating system has the record: it outlives a crash of Sekisho, not of the machine.
+    #[default]
+    Written,
+    /// The disk has the record: it outlives a power failure. Every group of calls waits for one disk flush.
+    Durable,
+}
+
+impl Default for Config {
+    // Numeric bounds and the level that architecture section 5 names; nothing here permits anything.
+    fn default() -> Config {
+        Config {
+            level: Level::default(),
+            segment_bytes_max: segment_bytes_max(),
+            queue_max: queue_max(),
+        }
+    }
+}
+
+fn segment_bytes_max() -> u64 {
+    SEGMENT_BYTES_MAX
+}
+
+fn queue_max() -> usize {
+    QUEUE_MAX
+}
+
+const SEGMENT_BYTES_MAX: u64 = 64 * 1024 * 1024;
+const QUEUE_MAX: usize = 8192;

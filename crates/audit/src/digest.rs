@@ -1,0 +1,90 @@
+//! What stands in the log for a text that must not.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// SHA-256 (FIPS 180-4) of the bytes that were checked, forwarded or received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// The digest of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Digest {
+        let mut sum = [0; 32];
+        for (to, from) in sum
+            .iter_mut()
+            .zip(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
+        {
+            *to = *from;
+        }
+        Digest(sum)
+    }
+
+    /// Its 32 bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(sum: [u8; 32]) -> Digest {
+        Digest(sum)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// Enough of a session's hash to tell the sessions of a log apart, too little to find the session by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionTag([u8; 4]);
+
+impl SessionTag {
+    /// The tag of a session by the digest of its id; written as 8 hexadecimal digits.
+    #[must_use]
+    pub fn of(session: &Digest) -> SessionTag {
+        let [a, b, c, d, ..] = session.0;
+        SessionTag([a, b, c, d])
+    }
+}
+
+impl fmt::Display for SessionTag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for SessionTag {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digest_is_sha_256_in_hex() {
+        // FIPS 180-4, example "abc".
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").to_string(), expected);
+    }
+
+    #[test]
+    fn session_tag_shows_eight_digits_of_the_hash() {
+        assert_eq!(SessionTag::of(&Digest::of(b"abc")).to_string(), "ba7816bf");
+    }
+}

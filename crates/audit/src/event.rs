@@ -1,0 +1,413 @@
+//! What happened, in plain words: the gateway builds it, this room only writes it.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use crate::digest::{Digest, SessionTag};
+
+/// One thing that happened. Build it from [`Event::new`] and name the fields that are known.
+///
+/// No field may hold arguments, results or tokens. Text beyond 2 KiB and list entries beyond 32 are cut off in the
+/// record, which then says `"clipped":true`.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What sort of event it is.
+    pub kind: EventKind,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The gateway's own id of the request it belongs to, the one a refused client is told.
+    pub request: Option<Box<str>>,
+    /// Who caused it.
+    pub principal: Option<PrincipalRef>,
+    /// The door it came through.
+    pub endpoint: Option<Box<str>>,
+    /// The legacy session it belongs to.
+    pub session: Option<SessionTag>,
+    /// The upstream server it concerns.
+    pub server: Option<Box<str>>,
+    /// The MCP method.
+    pub method: Option<Box<str>>,
+    /// The tool, prompt or resource.
+    pub item: Option<Box<str>>,
+    /// The protocol era the client speaks.
+    pub era: Option<Box<str>>,
+    /// The stable code of a refusal.
+    pub code: Option<&'static str>,
+    /// Why, in full, for the operator; never shown to the client.
+    pub reason: Option<Box<str>>,
+    /// Ids of the policies that decided.
+    pub policies: Vec<Box<str>>,
+    /// What would have permitted it.
+    pub needed: Option<Box<str>>,
+    /// Digest of the argument bytes that were decided on.
+    pub arguments: Option<Digest>,
+    /// Digest of the result bytes that were released.
+    pub result: Option<Digest>,
+    /// The labels it carried, as name and value.
+    pub labels: Vec<(Box<str>, Box<str>)>,
+    /// How long it took, in microseconds.
+    pub duration_us: Option<u64>,
+    /// What else is worth knowing, as name and value.
+    pub detail: Vec<(Box<str>, Box<str>)>,
+}
+
+impl Event {
+    /// An event of which only this much is known.
+    #[must_use]
+    pub fn new(kind: EventKind, outcome: Outcome) -> Event {
+        Event {
+            kind,
+            outcome,
+            request: None,
+            principal: None,
+            endpoint: None,
+            session: None,
+            server: None,
+            method: None,
+            item: None,
+            era: None,
+            code: None,
+            reason: None,
+            policies: Vec::new(),
+            needed: None,
+            arguments: None,
+            result: None,
+            labels: Vec::new(),
+            duration_us: None,
+            detail: Vec::new(),
+        }
+    }
+
+    /// The record as a JSON object that still lacks its number.
+    pub(crate) fn line(&self, at: SystemTime) -> Vec<u8> {
+        let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
+        #[expect(
+            clippy::expect_used,
+            reason = "a Vec takes every write, and every map key here is a string"
+        )]
+        serde_json::to_writer(&mut line, &Line { event: self, at })
+            .expect("events are serializable");
+        line
+    }
+
+    fn is_clipped(&self) -> bool {
+        let long = |text: &Option<Box<str>>| text.as_deref().is_some_and(is_long);
+        let pairs = |pairs: &[(Box<str>, Box<str>)]| {
+            pairs.len() > ENTRIES_MAX
+                || pairs
+                    .iter()
+                    .any(|(name, value)| is_long(name) || is_long(value))
+        };
+        [
+            &self.request,
+            &self.endpoint,
+            &self.server,
+            &self.method,
+            &self.item,
+            &self.era,
+            &self.reason,
+            &self.needed,
+        ]
+        .into_iter()
+        .any(long)
+            || self
+                .principal
+                .as_ref()
+                .is_some_and(|p| is_long(&p.issuer) || is_long(&p.subject) || is_long(&p.client))
+            || self.policies.len() > ENTRIES_MAX
+            || self.policies.iter().any(|policy| is_long(policy))
+            || pairs(&self.labels)
+            || pairs(&self.detail)
+    }
+}
+
+/// What sort of event it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A decision, before its effect.
+    Decision,
+    /// How the effect of a decision ended.
+    Outcome,
+    /// Something was refused outside of a decision: undecodable, unauthenticated, unknown, over a limit.
+    Refusal,
+    /// A server's definition was seen or has changed.
+    Definition,
+    /// A server came up, went down, ended or wrote to its error stream.
+    Server,
+    /// The configuration was reloaded, or was not.
+    Config,
+    /// The gateway started or stopped.
+    Lifecycle,
+    /// Anything else a guard should look at, such as an answer that nobody asked for.
+    Security,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Policy permits it.
+    Permit,
+    /// Policy forbids it.
+    Forbid,
+    /// Policy would permit it after a further proof.
+    Challenge,
+    /// It was refused before or after the decision.
+    Refused,
+    /// It was done.
+    Completed,
+    /// It was tried and failed.
+    Failed,
+    /// It is only noted.
+    Noted,
+}
+
+/// Who caused an event, as far as the verified token says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrincipalRef {
+    /// Who vouches for the subject.
+    pub issuer: Box<str>,
+    /// The subject, unique within the issuer.
+    pub subject: Box<str>,
+    /// The client the subject uses.
+    pub client: Box<str>,
+}
+
+struct Line<'a> {
+    event: &'a Event,
+    at: SystemTime,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let event = self.event;
+        let mut map = to.serialize_map(None)?;
+        map.serialize_entry("time", &timestamp(self.at))?;
+        map.serialize_entry("kind", &event.kind)?;
+        map.serialize_entry("outcome", &event.outcome)?;
+        text(&mut map, "request", event.request.as_deref())?;
+        if let Some(principal) = &event.principal {
+            map.serialize_entry("principal", &Clipped(principal))?;
+        }
+        text(&mut map, "endpoint", event.endpoint.as_deref())?;
+        some(&mut map, "session", event.session.as_ref())?;
+        text(&mut map, "server", event.server.as_deref())?;
+        text(&mut map, "method", event.method.as_deref())?;
+        text(&mut map, "item", event.item.as_deref())?;
+        text(&mut map, "era", event.era.as_deref())?;
+        some(&mut map, "code", event.code.as_ref())?;
+        text(&mut map, "reason", event.reason.as_deref())?;
+        if !event.policies.is_empty() {
+            map.serialize_entry("policies", &Clipped(event.policies.as_slice()))?;
+        }
+        text(&mut map, "needed", event.needed.as_deref())?;
+        some(&mut map, "arguments_sha256", event.arguments.as_ref())?;
+        some(&mut map, "result_sha256", event.result.as_ref())?;
+        pairs(&mut map, "labels", &event.labels)?;
+        some(&mut map, "duration_us", event.duration_us.as_ref())?;
+        pairs(&mut map, "detail", &event.detail)?;
+        if event.is_clipped() {
+            map.serialize_entry("clipped", &true)?;
+        }
+        map.end()
+    }
+}
+
+fn text<M: SerializeMap>(
+    map: &mut M,
+    name: &'static str,
+    value: Option<&str>,
+) -> Result<(), M::Error> {
+    some(map, name, value.map(clip).as_ref())
+}
+
+fn some<M: SerializeMap, T: Serialize>(
+    map: &mut M,
+    name: &'static str,
+    value: Option<&T>,
+) -> Result<(), M::Error> {
+    value.map_or(Ok(()), |value| map.serialize_entry(name, value))
+}
+
+fn pairs<M: SerializeMap>(
+    map: &mut M,
+    name: &'static str,
+    pairs: &[(Box<str>, Box<str>)],
+) -> Result<(), M::Error> {
+    if pairs.is_empty() {
+        return Ok(());
+    }
+    map.serialize_entry(name, &Clipped(pairs))
+}
+
+/// Writes what is within the bounds.
+struct Clipped<'a, T: ?Sized>(&'a T);
+
+impl Serialize for Clipped<'_, PrincipalRef> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(3))?;
+        map.serialize_entry("issuer", clip(&self.0.issuer))?;
+        map.serialize_entry("subject", clip(&self.0.subject))?;
+        map.serialize_entry("client", clip(&self.0.client))?;
+        map.end()
+    }
+}
+
+impl Serialize for Clipped<'_, [Box<str>]> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut list = to.serialize_seq(None)?;
+        self.0
+            .iter()
+            .take(ENTRIES_MAX)
+            .try_for_each(|entry| list.serialize_element(clip(entry)))?;
+        list.end()
+    }
+}
+
+impl Serialize for Clipped<'_, [(Box<str>, Box<str>)]> {
+    /// An object; a name that comes more than once has all its values in one array, since a key that stands twice makes a
+    /// JSON text unreadable (RFC 8259 section 4).
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let pairs = || {
+            self.0
+                .iter()
+                .take(ENTRIES_MAX)
+                .map(|(name, value)| (clip(name), clip(value)))
+        };
+        let mut map = to.serialize_map(None)?;
+        for (at, (name, value)) in pairs().enumerate() {
+            if pairs().take(at).any(|(earlier, _)| earlier == name) {
+                continue;
+            }
+            let values: Vec<&str> = pairs()
+                .filter(|(other, _)| *other == name)
+                .map(|(_, value)| value)
+                .collect();
+            if values.len() > 1 {
+                map.serialize_entry(name, &values)?;
+            } else {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+fn is_long(text: &str) -> bool {
+    text.len() > TEXT_BYTES_MAX
+}
+
+/// The text up to its bound, cut between characters.
+fn clip(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX))
+        .unwrap_or(text)
+}
+
+/// RFC 3339 in UTC with microseconds.
+fn timestamp(at: SystemTime) -> String {
+    // A clock past the year 9999 gets the last instant that can be written.
+    let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
+    DateTimePrinter::new()
+        .precision(Some(6))
+        .timestamp_to_string(&at)
+}
+
+const TEXT_BYTES_MAX: usize = 2048;
+const ENTRIES_MAX: usize = 32;
+const LINE_BYTES_USUAL: usize = 512;
+
+/// Longest line there can be. An event has at most 12 single texts, 32 policies and 2 × 32 pairs of texts, and JSON makes at
+/// most 6 bytes of one.
+pub(crate) const LINE_BYTES_MAX: usize =
+    (12 + ENTRIES_MAX + 4 * ENTRIES_MAX) * (TEXT_BYTES_MAX + 1) * 6 + 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn written(event: &Event) -> String {
+        String::from_utf8(event.line(SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001)))
+            .unwrap()
+    }
+
+    #[test]
+    fn time_is_rfc_3339_with_microseconds_in_utc() {
+        let line = written(&Event::new(EventKind::Decision, Outcome::Permit));
+        assert_eq!(
+            line,
+            r#"{"time":"1970-01-01T00:00:01.000001Z","kind":"decision","outcome":"permit"}"#
+        );
+    }
+
+    #[test]
+    fn text_cannot_leave_its_string() {
+        let mut event = Event::new(EventKind::Refusal, Outcome::Refused);
+        event.item = Some("x\",\"outcome\":\"permit\"}\n{\"seq\":1".into());
+        let line = written(&event);
+        assert!(!line.contains('\n'));
+        assert!(
+            line.ends_with(r#""item":"x\",\"outcome\":\"permit\"}\n{\"seq\":1"}"#),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn name_that_comes_twice_keeps_both_values() {
+        let mut event = Event::new(EventKind::Decision, Outcome::Permit);
+        event.labels = vec![
+            ("from".into(), "a".into()),
+            ("to".into(), "b".into()),
+            ("from".into(), "c".into()),
+        ];
+        assert!(written(&event).ends_with(r#""labels":{"from":["a","c"],"to":"b"}}"#));
+    }
+
+    #[test]
+    fn text_at_its_bound_is_whole_and_one_past_is_clipped() {
+        let mut event = Event::new(EventKind::Decision, Outcome::Permit);
+        event.reason = Some("r".repeat(TEXT_BYTES_MAX).into());
+        assert!(!written(&event).contains("clipped"));
+        event.reason = Some("r".repeat(TEXT_BYTES_MAX + 1).into());
+        assert!(written(&event).ends_with(&format!(
+            "{}\",\"clipped\":true}}",
+            "r".repeat(TEXT_BYTES_MAX)
+        )));
+    }
+
+    #[test]
+    fn longest_event_keeps_to_the_longest_line() {
+        let text: Box<str> = "\u{1}".repeat(TEXT_BYTES_MAX + 1).into();
+        let pairs: Vec<_> = (0..100)
+            .map(|at| (format!("{at}{text}").into(), text.clone()))
+            .collect();
+        let mut event = Event::new(EventKind::Decision, Outcome::Permit);
+        for field in [
+            &mut event.request,
+            &mut event.endpoint,
+            &mut event.server,
+            &mut event.method,
+            &mut event.item,
+            &mut event.era,
+            &mut event.reason,
+            &mut event.needed,
+        ] {
+            *field = Some(text.clone());
+        }
+        event.principal = Some(PrincipalRef {
+            issuer: text.clone(),
+            subject: text.clone(),
+            client: text.clone(),
+        });
+        event.policies = vec![text; 100];
+        event.labels = pairs.clone();
+        event.detail = pairs;
+        assert!(written(&event).len() <= LINE_BYTES_MAX);
+    }
+}

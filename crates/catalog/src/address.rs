@@ -1,0 +1,313 @@
+//! What a message addresses.
+
+use std::sync::Arc;
+
+use sekisho_identity::Authenticated;
+use sekisho_wire::{Call, Endpoint, Era, Inbound, Json, ListKind, Reference, ServerId};
+
+use crate::change::noun;
+use crate::definition::Pinned;
+use crate::names;
+use crate::offers::Known;
+use crate::{Catalog, Server};
+
+/// A message and the proof of what it addresses. Made by [`Catalog::address`] alone:
+///
+/// ```compile_fail,E0451
+/// use sekisho_catalog::{Addressed, Target};
+/// fn forge(real: Addressed) -> Addressed {
+///     Addressed { message: real.into_message(), target: Target::Gateway }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Addressed {
+    message: Authenticated<Inbound>,
+    target: Target,
+}
+
+/// What is addressed.
+#[derive(Debug)]
+pub enum Target {
+    /// Answered here: handshake, discovery, ping, notifications.
+    Gateway,
+    /// One server, with the call as that server will see it: its own names, URIs, references.
+    One(Route),
+    /// The servers of a list.
+    Many {
+        /// Of what.
+        kind: ListKind,
+        /// Each server in the order of names, with the cursor that it gave.
+        routes: Vec<(Arc<Server>, Option<Box<str>>)>,
+    },
+}
+
+/// One call on its way to one server.
+#[derive(Debug)]
+pub struct Route {
+    server: Arc<Server>,
+    call: Call,
+    addressee: Addressee,
+}
+
+/// The thing on the server that a call is about.
+#[derive(Debug, Clone)]
+pub enum Addressee {
+    /// A tool.
+    Tool(Pinned),
+    /// A prompt.
+    Prompt(Pinned),
+    /// A resource, or for a completion a resource template.
+    Resource {
+        /// Its URI (or URI template), as the server writes it.
+        uri: Box<str>,
+        /// If exactly this was listed.
+        definition: Option<Pinned>,
+    },
+    /// The server as a whole (logging level).
+    Server,
+}
+
+/// Why a message addresses nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unknown {
+    /// The endpoint names a server that is not configured.
+    #[error("no server is called `{0}`")]
+    Server(ServerId),
+    /// The name was never seen on this server in this era: listing may help once (see [`Catalog::learn`]).
+    #[error("no {} of that name was seen on `{server}`", noun(*kind))]
+    NotSeen {
+        /// Who might offer it.
+        server: ServerId,
+        /// What it would be.
+        kind: ListKind,
+        /// Its name: the server's own at the door of one server, the exposed one at the door of all.
+        name: Box<str>,
+    },
+    /// The name has not the form of an exposed name, or what it names is withheld.
+    #[error("no {0} of that name is offered")]
+    Name(&'static str),
+    /// The URI has not the form of an exposed URI.
+    #[error("no server offers that URI")]
+    Uri,
+    /// The cursor was not given to this principal for this list, or a server of it is gone.
+    #[error("the cursor is none of this list's")]
+    Cursor,
+    /// A method that needs one server, at the endpoint of all.
+    #[error("the method is offered at `/s/<server>/mcp` only")]
+    NeedsOneServer,
+    /// A reply to a question that nobody asked.
+    #[error("no server asked anything")]
+    NothingAsked,
+}
+
+impl Addressed {
+    /// The message.
+    #[must_use]
+    pub fn message(&self) -> &Authenticated<Inbound> {
+        &self.message
+    }
+
+    /// What it addresses.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The message alone.
+    #[must_use]
+    pub fn into_message(self) -> Authenticated<Inbound> {
+        self.message
+    }
+}
+
+impl Route {
+    /// Where it goes.
+    #[must_use]
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// The call in the server's own names.
+    #[must_use]
+    pub fn call(&self) -> &Call {
+        &self.call
+    }
+
+    /// What the call is about.
+    #[must_use]
+    pub fn addressee(&self) -> &Addressee {
+        &self.addressee
+    }
+}
+
+impl Addressee {
+    /// The definition, where there is one.
+    #[must_use]
+    pub fn pinned(&self) -> Option<&Pinned> {
+        match self {
+            Addressee::Tool(pinned) | Addressee::Prompt(pinned) => Some(pinned),
+            Addressee::Resource { definition, .. } => definition.as_ref(),
+            Addressee::Server => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// Finds what a message addresses.
+    ///
+    /// # Errors
+    /// [`Unknown`], and the message, so that it can be tried again after a listing.
+    pub fn address(&self, m: Authenticated<Inbound>) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
+        let door = Door {
+            catalog: self,
+            endpoint: m.endpoint(),
+            era: m.message().spoken().era(),
+            who: m.principal().key().as_bytes().to_owned(),
+        };
+        match door.target(m.message()) {
+            Ok(target) => Ok(Addressed { message: m, target }),
+            Err(unknown) => Err(Box::new((unknown, m))),
+        }
+    }
+}
+
+/// What a message's target depends on, beside the message.
+struct Door<'a> {
+    catalog: &'a Catalog,
+    endpoint: &'a Endpoint,
+    era: Era,
+    who: [u8; 32],
+}
+
+impl Door<'_> {
+    fn target(&self, message: &Inbound) -> Result<Target, Unknown> {
+        if let Endpoint::One(server) = self.endpoint {
+            self.server(server)?;
+        }
+        match message {
+            Inbound::Request(request) => self.target_of(request.call()),
+            Inbound::Notice(_) => Ok(Target::Gateway),
+            Inbound::Reply(_) => Err(Unknown::NothingAsked),
+        }
+    }
+
+    fn target_of(&self, call: &Call) -> Result<Target, Unknown> {
+        let route = match call {
+            Call::Initialize(_) | Call::Discover | Call::Ping => return Ok(Target::Gateway),
+            Call::List { kind, cursor } => {
+                return self.list(*kind, cursor.as_deref());
+            }
+            Call::CallTool { name, arguments } => self.tool(name, arguments.clone())?,
+            Call::ReadResource { uri } => {
+                let (server, uri) = self.resource(uri)?;
+                let addressee = self.about(&server, &uri, &[ListKind::Resources]);
+                Route { server, call: Call::ReadResource { uri }, addressee }
+            }
+            Call::GetPrompt { name, arguments } => {
+                let (server, pinned) = self.named(ListKind::Prompts, name)?;
+                let call = Call::GetPrompt { name: pinned.name().into(), arguments: arguments.clone() };
+                Route { server, call, addressee: Addressee::Prompt(pinned) }
+            }
+            Call::Complete { reference, argument, context } => {
+                let (server, reference, addressee) = self.reference(reference)?;
+                let call = Call::Complete { reference, argument: argument.clone(), context: context.clone() };
+                Route { server, call, addressee }
+            }
+            Call::SetLogLevel { .. } => match self.endpoint {
+                Endpoint::All => return Err(Unknown::NeedsOneServer),
+                Endpoint::One(server) => {
+                    let server = Arc::clone(self.server(server)?);
+                    Route { server, call: call.clone(), addressee: Addressee::Server }
+                }
+            },
+        };
+        Ok(Target::One(route))
+    }
+
+    fn tool(&self, name: &str, arguments: Json) -> Result<Route, Unknown> {
+        let (server, pinned) = self.named(ListKind::Tools, name)?;
+        let call = Call::CallTool { name: pinned.name().into(), arguments };
+        Ok(Route { server, call, addressee: Addressee::Tool(pinned) })
+    }
+
+    /// The servers of a list. At the door of one server the cursor is that server's, untouched.
+    fn list(&self, kind: ListKind, cursor: Option<&str>) -> Result<Target, Unknown> {
+        let routes = match (self.endpoint, cursor) {
+            (Endpoint::One(server), cursor) => {
+                vec![(Arc::clone(self.server(server)?), cursor.map(Box::from))]
+            }
+            (Endpoint::All, None) => {
+                let speaking = self.catalog.servers().filter(|server| server.permits(self.era));
+                speaking.map(|server| (Arc::clone(server), None)).collect()
+            }
+            (Endpoint::All, Some(cursor)) => {
+                let ends = self.catalog.cursors.open(&self.who, kind, cursor).ok_or(Unknown::Cursor)?;
+                let route = |(server, end)| {
+                    let server = self.catalog.server(&server).ok_or(Unknown::Cursor)?;
+                    Ok((Arc::clone(server), Some(end)))
+                };
+                ends.into_iter().map(route).collect::<Result<_, _>>()?
+            }
+        };
+        Ok(Target::Many { kind, routes })
+    }
+
+    /// The tool or prompt that a client calls `name`.
+    fn named(&self, kind: ListKind, name: &str) -> Result<(Arc<Server>, Pinned), Unknown> {
+        let (server, known) = match self.endpoint {
+            Endpoint::One(server) => {
+                let server = self.server(server)?;
+                (server, server.offers().named(self.era, kind, name))
+            }
+            Endpoint::All => {
+                let server = names::server_of(name).ok_or(Unknown::Name(noun(kind)))?;
+                let server = self.catalog.server(&server).ok_or(Unknown::Name(noun(kind)))?;
+                (server, server.offers().exposed(self.era, kind, name))
+            }
+        };
+        match known {
+            Known::Offered(pinned) => Ok((Arc::clone(server), pinned)),
+            Known::Withheld => Err(Unknown::Name(noun(kind))),
+            Known::Unseen => Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() }),
+        }
+    }
+
+    /// The server of a URI, and the URI in its own words.
+    fn resource(&self, uri: &str) -> Result<(Arc<Server>, Box<str>), Unknown> {
+        match self.endpoint {
+            Endpoint::One(server) => Ok((Arc::clone(self.server(server)?), uri.into())),
+            Endpoint::All => {
+                let (server, uri) = names::original_uri(uri).ok_or(Unknown::Uri)?;
+                let server = self.catalog.server(&server).ok_or(Unknown::Uri)?;
+                Ok((Arc::clone(server), uri.into()))
+            }
+        }
+    }
+
+    fn about(&self, server: &Server, uri: &str, kinds: &[ListKind]) -> Addressee {
+        let listed = kinds.iter().find_map(|kind| match server.offers().named(self.era, *kind, uri) {
+            Known::Offered(pinned) => Some(pinned),
+            Known::Withheld | Known::Unseen => None,
+        });
+        Addressee::Resource { uri: uri.into(), definition: listed }
+    }
+
+    fn reference(&self, reference: &Reference) -> Result<(Arc<Server>, Reference, Addressee), Unknown> {
+        match reference {
+            Reference::Prompt { name } => {
+                let (server, pinned) = self.named(ListKind::Prompts, name)?;
+                let reference = Reference::Prompt { name: pinned.name().into() };
+                Ok((server, reference, Addressee::Prompt(pinned)))
+            }
+            Reference::Resource { uri } => {
+                let (server, uri) = self.resource(uri)?;
+                let addressee = self.about(&server, &uri, &[ListKind::Templates, ListKind::Resources]);
+                Ok((server, Reference::Resource { uri }, addressee))
+            }
+        }
+    }
+
+    fn server(&self, id: &ServerId) -> Result<&Arc<Server>, Unknown> {
+        self.catalog.server(id).ok_or_else(|| Unknown::Server(id.clone()))
+    }
+}

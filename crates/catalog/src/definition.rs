@@ -1,0 +1,325 @@
+//! What a server says of one tool, prompt, resource or template: [`Pinned`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{self, SHA256};
+use bytes::Bytes;
+use sekisho_wire::json::{Kind, Limits};
+use sekisho_wire::{Json, ListKind, ServerId, headers, text};
+
+use crate::change::Flaw;
+
+/// A definition that was seen, and that calls are checked against. Made by [`crate::Catalog::learn`] alone; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Pinned(Arc<Definition>);
+
+#[derive(Debug)]
+struct Definition {
+    server: ServerId,
+    kind: ListKind,
+    name: Box<str>,
+    json: Json,
+    digest: DefinitionDigest,
+    input_schema: Option<Json>,
+    output_schema: Option<Json>,
+    arguments: Vec<PromptArgument>,
+}
+
+/// SHA-256 of a definition in a form that white space, the order of members and escapes do not change.
+///
+/// The form: members sorted by key, no white space, strings as [`Json::text`] writes them, numbers as the server wrote them
+/// (so that no digit is lost, unlike RFC 8785).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DefinitionDigest([u8; 32]);
+
+/// An argument that a prompt takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptArgument {
+    /// Its name.
+    pub name: Box<str>,
+    /// Whether the prompt cannot do without it.
+    pub required: bool,
+}
+
+impl Pinned {
+    /// Who offers it.
+    #[must_use]
+    pub fn server(&self) -> &ServerId {
+        &self.0.server
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> ListKind {
+        self.0.kind
+    }
+
+    /// Its name (or URI, or URI template), as the server says it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// All of it, an object, as the server wrote it.
+    #[must_use]
+    pub fn json(&self) -> &Json {
+        &self.0.json
+    }
+
+    /// Which definition this is, byte for byte of its canonical form.
+    #[must_use]
+    pub fn digest(&self) -> DefinitionDigest {
+        self.0.digest
+    }
+
+    /// `inputSchema`, an object: every tool has one, nothing else has.
+    #[must_use]
+    pub fn input_schema(&self) -> Option<&Json> {
+        self.0.input_schema.as_ref()
+    }
+
+    /// `outputSchema`, an object, if the tool has one.
+    #[must_use]
+    pub fn output_schema(&self) -> Option<&Json> {
+        self.0.output_schema.as_ref()
+    }
+
+    /// The arguments of a prompt.
+    #[must_use]
+    pub fn prompt_arguments(&self) -> &[PromptArgument] {
+        &self.0.arguments
+    }
+
+    /// Reads a definition, into bytes of its own: a slice would keep the whole page in memory.
+    pub(crate) fn read(
+        server: &ServerId,
+        kind: ListKind,
+        definition: &Json,
+        digest: DefinitionDigest,
+    ) -> Result<Pinned, Flaw> {
+        if definition.bytes().len() > DEFINITION_BYTES_MAX {
+            return Err(Flaw::TooLong);
+        }
+        let name = definition.get(kind.key()).ok_or(Flaw::Malformed)?;
+        let name: Box<str> = name.string().ok_or(Flaw::Malformed)?.into();
+        if name.is_empty() {
+            return Err(Flaw::Malformed);
+        }
+        // A name that is not what it looks like cannot be approved by looking at it.
+        if text::visible(&name) != *name || name.contains(['\n', '\t']) {
+            return Err(Flaw::HiddenCharacters);
+        }
+        let copy = Bytes::copy_from_slice(definition.bytes());
+        let json = Json::decode(copy, &BOUNDS).map_err(|_| Flaw::TooLong)?;
+        let (input_schema, output_schema) = match kind {
+            ListKind::Tools => schemas(&json)?,
+            ListKind::Prompts | ListKind::Resources | ListKind::Templates => (None, None),
+        };
+        let arguments = match kind {
+            ListKind::Prompts => prompt_arguments(&json)?,
+            ListKind::Tools | ListKind::Resources | ListKind::Templates => Vec::new(),
+        };
+        let server = server.clone();
+        Ok(Pinned(Arc::new(Definition { server, kind, name, json, digest, input_schema, output_schema, arguments })))
+    }
+}
+
+impl DefinitionDigest {
+    /// The digest of a definition.
+    pub(crate) fn of(definition: &Json) -> DefinitionDigest {
+        let mut form = String::with_capacity(definition.bytes().len());
+        canonical(definition, NESTING_MAX, &mut form);
+        let hash = digest::digest(&SHA256, form.as_bytes());
+        let mut bytes = [0; 32];
+        bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+        DefinitionDigest(bytes)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for DefinitionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for DefinitionDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The input and output schema of a tool. The first one is required (TL-02), and its header annotations must be usable in
+/// either era, so that both eras offer the same tools (HT-29).
+fn schemas(tool: &Json) -> Result<(Option<Json>, Option<Json>), Flaw> {
+    let input = tool.get("inputSchema").filter(Json::is_object).ok_or(Flaw::Malformed)?;
+    headers::valid_annotations(&input).map_err(Flaw::Annotation)?;
+    let output = match tool.get("outputSchema").filter(|schema| !schema.is_null()) {
+        Some(schema) if schema.is_object() => Some(schema),
+        // Without it answers would go unchecked that the server meant to be checked.
+        Some(_) => return Err(Flaw::Malformed),
+        None => None,
+    };
+    Ok((Some(input), output))
+}
+
+fn prompt_arguments(prompt: &Json) -> Result<Vec<PromptArgument>, Flaw> {
+    let Some(list) = prompt.get("arguments").filter(|list| !list.is_null()) else { return Ok(Vec::new()) };
+    if list.kind() != Kind::Array {
+        return Err(Flaw::Malformed);
+    }
+    list.elements()
+        .map(|argument| {
+            let name = argument.get("name").ok_or(Flaw::Malformed)?;
+            let name = name.string().ok_or(Flaw::Malformed)?.into();
+            let required = match argument.get("required").filter(|required| !required.is_null()) {
+                Some(required) => required.boolean().ok_or(Flaw::Malformed)?,
+                None => false,
+            };
+            Ok(PromptArgument { name, required })
+        })
+        .collect()
+}
+
+/// Writes the canonical form, `levels` deep; what nests deeper stays as it was written. Such a definition is withheld anyway.
+fn canonical(json: &Json, levels: usize, out: &mut String) {
+    let Some(levels) = levels.checked_sub(1) else {
+        out.push_str(json.as_str());
+        return;
+    };
+    match json.kind() {
+        Kind::Object => {
+            let mut members: Vec<_> = json.members().collect();
+            members.sort_by(|one, other| one.0.cmp(&other.0));
+            out.push('{');
+            for (key, value) in members {
+                out.push_str(Json::text(&key).as_str());
+                out.push(':');
+                canonical(&value, levels, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Kind::Array => {
+            out.push('[');
+            for element in json.elements() {
+                canonical(&element, levels, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Kind::String => out.push_str(Json::text(&json.string().unwrap_or_default()).as_str()),
+        Kind::Null | Kind::Boolean | Kind::Number => out.push_str(json.as_str()),
+    }
+}
+
+/// Longest definition that is remembered.
+const DEFINITION_BYTES_MAX: usize = 256 * 1024;
+/// Deepest nesting of a definition that is remembered.
+const NESTING_MAX: usize = 256;
+/// A definition is a part of a page that was decoded within the bounds of its connection: its nodes are bounded.
+const BOUNDS: Limits = Limits { bytes_max: DEFINITION_BYTES_MAX, depth_max: NESTING_MAX, nodes_max: usize::MAX };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Json {
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("strict JSON")
+    }
+
+    fn read(kind: ListKind, text: &str) -> Result<Pinned, Flaw> {
+        let definition = json(text);
+        let server = ServerId::parse("notes").expect("a server name");
+        Pinned::read(&server, kind, &definition, DefinitionDigest::of(&definition))
+    }
+
+    fn digest(text: &str) -> String {
+        DefinitionDigest::of(&json(text)).to_string()
+    }
+
+    #[test]
+    fn order_white_space_and_escapes_do_not_change_a_digest_and_content_does() {
+        let one = digest(r#"{"name":"a","x":[1,{"c":true,"b":null}]}"#);
+        assert_eq!(one, digest(r#"{ "x" : [1, {"b": null, "c": true}], "\u006eame": "\u0061" }"#));
+        for other in [
+            r#"{"name":"a","x":[1,{"c":true,"b":0}]}"#,
+            r#"{"name":"a","x":[{"c":true,"b":null},1]}"#,
+            r#"{"name":"a","x":[1.0,{"c":true,"b":null}]}"#,
+            r#"{"name":"a ","x":[1,{"c":true,"b":null}]}"#,
+            r#"{"name":"a","x":["1",{"c":true,"b":null}]}"#,
+            r#"{"name":"a","x":[1],"b":null}"#,
+        ] {
+            assert_ne!(one, digest(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_tool_has_an_input_schema_or_is_withheld() {
+        let tool = read(ListKind::Tools, r#"{"name":"a","inputSchema":{"type":"object"}}"#).expect("a tool");
+        assert_eq!(tool.input_schema().map(Json::as_str), Some(r#"{"type":"object"}"#));
+        assert!(tool.output_schema().is_none());
+        for wrong in [
+            r#"{"name":"a"}"#,
+            r#"{"name":"a","inputSchema":null}"#,
+            r#"{"name":"a","inputSchema":true}"#,
+            r#"{"name":"a","inputSchema":{},"outputSchema":[]}"#,
+            r#"{"name":"","inputSchema":{}}"#,
+            r#"{"name":1,"inputSchema":{}}"#,
+        ] {
+            assert_eq!(read(ListKind::Tools, wrong).err(), Some(Flaw::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_tool_with_an_unusable_header_annotation_is_withheld() {
+        let with = |header: &str| {
+            let property = format!(r#"{{"type":"string","x-mcp-header":"{header}"}}"#);
+            read(
+                ListKind::Tools,
+                &format!(r#"{{"name":"a","inputSchema":{{"type":"object","properties":{{"p":{property}}}}}}}"#),
+            )
+        };
+        assert!(with("Region").is_ok());
+        assert!(matches!(with("a b"), Err(Flaw::Annotation(_))));
+    }
+
+    #[test]
+    fn a_name_with_hidden_characters_is_withheld() {
+        for name in ["a\\u202eb", "a\\u0000", "a\\nb", "a\\u200bb"] {
+            let text = format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#);
+            assert_eq!(read(ListKind::Tools, &text).err(), Some(Flaw::HiddenCharacters), "{name}");
+        }
+        assert!(read(ListKind::Tools, r#"{"name":"メモ","inputSchema":{}}"#).is_ok());
+    }
+
+    #[test]
+    fn prompt_arguments_are_read_and_malformed_ones_withhold_the_prompt() {
+        let text = r#"{"name":"p","arguments":[{"name":"a","required":true},{"name":"b"}]}"#;
+        let prompt = read(ListKind::Prompts, text).expect("a prompt");
+        let expected =
+            [("a", true), ("b", false)].map(|(name, required)| PromptArgument { name: name.into(), required });
+        assert_eq!(prompt.prompt_arguments(), expected);
+        assert!(read(ListKind::Prompts, r#"{"name":"p"}"#).is_ok());
+        for wrong in [r#"{"a":1}"#, r#"[{}]"#, r#"[{"name":"a","required":"yes"}]"#] {
+            let text = format!(r#"{{"name":"p","arguments":{wrong}}}"#);
+            assert_eq!(read(ListKind::Prompts, &text).err(), Some(Flaw::Malformed), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_definition_is_remembered_at_the_bound_and_not_past_it() {
+        let of_length = |length: usize| {
+            let frame = r#"{"uri":"x:","n":""}"#.len();
+            format!(r#"{{"uri":"x:","n":"{}"}}"#, "n".repeat(length - frame))
+        };
+        assert!(read(ListKind::Resources, &of_length(DEFINITION_BYTES_MAX)).is_ok());
+        assert_eq!(read(ListKind::Resources, &of_length(DEFINITION_BYTES_MAX + 1)).err(), Some(Flaw::TooLong));
+    }
+}

@@ -1,0 +1,125 @@
+//! **What is addressed, and is it the approved one?** [`Addressed`] is the proof: one server and a [`Pinned`] definition, the
+//! servers of a list, or the gateway itself.
+//!
+//! The room never guesses and never falls back: a name that was not seen is unknown, and of two things of one name neither is
+//! offered.
+//!
+//! *Depth still missing*: the lock file, approval of changes, shadowing and poisoning rules, expiry of cursors before the
+//! process ends, duplicates across pages, names inside `_meta`. Definitions are remembered at first sight, in memory; a change
+//! is noticed and recorded.
+#![forbid(unsafe_code)]
+
+mod address;
+mod change;
+mod config;
+mod cursor;
+mod definition;
+mod names;
+mod offers;
+mod results;
+mod server;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sekisho_identity::PrincipalKey;
+use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, ServerId};
+
+pub use address::{Addressed, Addressee, Route, Target, Unknown};
+pub use change::{Change, Flaw, What};
+pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
+pub use definition::{DefinitionDigest, Pinned, PromptArgument};
+pub use names::exposed_uri;
+pub use server::Server;
+
+use cursor::Cursors;
+
+/// The room: which servers there are and what they were seen to offer.
+#[derive(Debug)]
+pub struct Catalog {
+    servers: BTreeMap<ServerId, Arc<Server>>,
+    cursors: Arc<Cursors>,
+}
+
+impl Catalog {
+    /// Builds it. `old`: the one that is replaced; cursors stay valid, and what a server was seen to offer is kept if it is still
+    /// reached at the same place.
+    ///
+    /// # Errors
+    /// [`ConfigError`], the first that is found; [`Config::problems`] has all.
+    pub fn new(config: &Config, old: Option<&Catalog>) -> Result<Catalog, ConfigError> {
+        if config.servers.is_empty() {
+            return Err(ConfigError::NoServers);
+        }
+        let mut servers = BTreeMap::new();
+        for (name, server) in &config.servers {
+            let server = Server::new(name, server, |id| old.and_then(|old| old.server(id)))?;
+            servers.insert(server.id().clone(), Arc::new(server));
+        }
+        let cursors = match old {
+            Some(old) => Arc::clone(&old.cursors),
+            None => Arc::new(Cursors::new().map_err(|_| ConfigError::NoRandomness)?),
+        };
+        Ok(Catalog { servers, cursors })
+    }
+
+    /// Every server, in the order of names.
+    pub fn servers(&self) -> impl Iterator<Item = &Arc<Server>> {
+        self.servers.values()
+    }
+
+    /// The server of that name.
+    #[must_use]
+    pub fn server(&self, id: &ServerId) -> Option<&Arc<Server>> {
+        self.servers.get(id)
+    }
+
+    /// Remembers what servers were seen to offer in an era; says what is seen first, what changed and what is withheld. Called
+    /// for every page before anybody sees it.
+    #[must_use]
+    pub fn learn(&self, era: Era, items: &Items) -> Vec<Change> {
+        let mut pages: BTreeMap<&ServerId, Vec<&Json>> = BTreeMap::new();
+        for item in &items.entries {
+            pages.entry(&item.server).or_default().push(&item.definition);
+        }
+        let learned = |(id, page): (&ServerId, Vec<&Json>)| {
+            let server = self.server(id)?;
+            Some(server.offers().learn(id, era, items.kind, &page))
+        };
+        pages.into_iter().filter_map(learned).flatten().collect()
+    }
+
+    /// An item of a list as clients see it at `endpoint`: under its exposed name there, and otherwise unchanged. None if it is
+    /// withheld.
+    #[must_use]
+    pub fn exposed(&self, endpoint: &Endpoint, server: &ServerId, kind: ListKind, definition: &Json) -> Option<Json> {
+        let offers = self.server(server)?.offers();
+        let name = definition.get(kind.key())?;
+        let name = name.string()?;
+        if !offers.shows(endpoint, server, kind, &name) {
+            return None;
+        }
+        match endpoint {
+            Endpoint::One(of) => (of == server).then(|| definition.clone()),
+            Endpoint::All => {
+                let exposed = match kind {
+                    ListKind::Tools | ListKind::Prompts => names::exposed_name(server, &name),
+                    ListKind::Resources | ListKind::Templates => exposed_uri(endpoint, server, &name),
+                };
+                Some(definition.with(kind.key(), &Json::text(&exposed)))
+            }
+        }
+    }
+
+    /// A server's result of `method` with the URIs in it as clients see them at `endpoint`; nothing else is changed.
+    #[must_use]
+    pub fn expose_result(&self, endpoint: &Endpoint, server: &ServerId, method: &str, result: &Json) -> Json {
+        results::expose(endpoint, server, method, result)
+    }
+
+    /// One cursor for where each server's page ended, good for this principal and this list alone. None if nothing goes on.
+    #[must_use]
+    pub fn seal_cursor(&self, who: PrincipalKey, kind: ListKind, next: &[(ServerId, Box<str>)]) -> Option<String> {
+        self.cursors.seal(who.as_bytes(), kind, next)
+    }
+}

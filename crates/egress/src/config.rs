@@ -1,0 +1,58 @@
+//! How the gateway goes out.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// How the gateway reaches servers, key sets and other documents over HTTP.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Longest time for a TCP connection to be made, in milliseconds, for all addresses of a name together.
+    #[serde(default = "connect_timeout_ms")]
+    pub connect_timeout_ms: u64,
+    /// Longest silence of a server in the middle of its answer, in milliseconds.
+    #[serde(default = "timeout_ms")]
+    pub timeout_ms: u64,
+    /// Longest body of an answer, in bytes.
+    #[serde(default = "response_bytes_max")]
+    pub response_bytes_max: u64,
+    /// A PEM file of certificate authorities to trust besides the system's. A relative path starts from the folder of this
+    /// configuration.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
+    /// Whether servers may be at private addresses: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7. Whoever controls the
+    /// DNS of a configured name can then point the gateway into your network.
+    #[serde(default)]
+    pub dangerous_allow_private_networks: bool,
+}
+
+impl Default for Config {
+    // Numeric bounds, and no to all that is dangerous.
+    fn default() -> Config {
+        Config {
+            connect_timeout_ms: connect_timeout_ms(),
+            timeout_ms: timeout_ms(),
+            response_bytes_max: response_bytes_max(),
+            ca_file: None,
+            dangerous_allow_private_networks: false,
+        }
+    }
+}
+
+fn connect_timeout_ms() -> u64 {
+    CONNECT_TIMEOUT_MS
+}
+
+fn timeout_ms() -> u64 {
+    TIMEOUT_MS
+}
+
+fn response_bytes_max() -> u64 {
+    RESPONSE_BYTES_MAX
+}
+
+const CONNECT_TIMEOUT_MS: u64 = 5_000;
+const TIMEOUT_MS: u64 = 30_000;
+const RESPONSE_BYTES_MAX: u64 = 16 * 1024 * 1024;

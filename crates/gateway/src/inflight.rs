@@ -1,0 +1,62 @@
+//! Requests under way, so that `notifications/cancelled` finds its own session's request and no other (UT-06).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sekisho_identity::SessionKey;
+use sekisho_wire::Id;
+use tokio::sync::Notify;
+
+type Key = (SessionKey, Id);
+
+/// The table. Its size is bounded by the concurrency that `limits` admits.
+#[derive(Default)]
+pub(crate) struct InFlight {
+    requests: Mutex<HashMap<Key, Vec<Arc<Notify>>>>,
+}
+
+/// One entry; leaves the table when dropped.
+pub(crate) struct Entry {
+    table: Arc<InFlight>,
+    key: Option<Key>,
+    cancelled: Arc<Notify>,
+}
+
+impl InFlight {
+    /// Enters a request. Outside a session nothing can name it, so nothing is kept.
+    pub(crate) fn enter(self: &Arc<Self>, session: Option<SessionKey>, id: &Id) -> Entry {
+        let cancelled = Arc::new(Notify::new());
+        let key = session.map(|session| (session, id.clone()));
+        if let Some(key) = &key {
+            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            requests.entry(key.clone()).or_default().push(Arc::clone(&cancelled));
+        }
+        Entry { table: Arc::clone(self), key, cancelled }
+    }
+
+    /// Cancels a session's request; unknown ones are ignored, as races are normal (UT-06).
+    pub(crate) fn cancel(&self, session: SessionKey, id: &Id) {
+        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = requests.get(&(session, id.clone()));
+        named.into_iter().flatten().for_each(|cancelled| cancelled.notify_one());
+    }
+}
+
+impl Entry {
+    /// Waits until the request is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        self.cancelled.notified().await;
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        let mut requests = self.table.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(waiting) = requests.get_mut(&key) else { return };
+        waiting.retain(|cancelled| !Arc::ptr_eq(cancelled, &self.cancelled));
+        if waiting.is_empty() {
+            requests.remove(&key);
+        }
+    }
+}

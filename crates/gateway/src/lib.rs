@@ -1,0 +1,27 @@
+//! The corridor itself: a listener decodes, every room is walked in order, and what a server says walks back.
+//!
+//! Read [`pipeline`] first: `walk` is the way in, `release` the way back. [`refusal`] is the one map from
+//! inner errors to what a client sees. The crate decides nothing of its own: it only puts rooms in order.
+//!
+//! *Depth still missing*: the GET stream and resumption, server requests, subscriptions, stdio listening, CORS.
+#![forbid(unsafe_code)]
+
+mod config;
+mod hosts;
+mod inflight;
+mod listen;
+mod own;
+pub mod pipeline;
+mod record;
+pub mod refusal;
+mod render;
+mod serve;
+mod snapshot;
+mod tls;
+
+pub use config::{Config, ConfigError, TlsConfig};
+pub use serve::{Gateway, Overview, Running, StartError};
+pub use snapshot::Parts;
+
+/// The version of this build, in the `serverInfo` of the endpoint of all servers.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,0 +1,100 @@
+//! One HTTP request: where does it knock, and with which token? Without a token only the listed public paths answer.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use sekisho_identity::{Presented, TokenError};
+use sekisho_limits::Bounds;
+use sekisho_wire::Endpoint;
+
+use super::body::Body;
+use super::{Door, mcp, public, respond};
+use crate::hosts::Stranger;
+use crate::record::Seen;
+use crate::refusal::{Code, Refusal};
+use crate::snapshot::Rooms;
+
+/// Answers one request. Never fails: what goes wrong is an answer, too.
+pub(super) async fn answer(
+    door: &Arc<Door>,
+    bounds: &Bounds,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Infallible> {
+    let rooms = door.rooms.load_full();
+    let seen = Seen::arrived(respond::request_id());
+    let id = seen.request.clone();
+    let response = match route(door, &rooms, bounds, request, seen).await {
+        Ok(response) => response,
+        Err(failed) => respond::refuse(&rooms, *failed).await,
+    };
+    Ok(respond::hardened(response, &id, door.secure))
+}
+
+async fn route(
+    door: &Arc<Door>,
+    rooms: &Arc<Rooms>,
+    bounds: &Bounds,
+    request: Request<Incoming>,
+    seen: Seen,
+) -> Result<Response<Body>, Box<respond::Failed>> {
+    let (head, body) = request.into_parts();
+    let path = head.uri.path();
+    if let Err(stranger) = rooms.hosts.check(&head.uri, &head.headers) {
+        // Probes of an orchestrator know the address only; the answer says nothing.
+        if !(stranger == Stranger::Host && public::is_probe(&head.method, path)) {
+            return Err(seen.fails(stranger.into()));
+        }
+    }
+    if let Some(response) = public::answer(rooms, &head.method, path) {
+        return Ok(response);
+    }
+    if *door.stopping.borrow() {
+        return Err(seen.fails(Refusal::new(Code::ShuttingDown, "a shutdown is under way")));
+    }
+    let endpoint = Endpoint::from_path(path);
+    // A path that does not exist is told to nobody but a caller of `/mcp`.
+    let asked = endpoint.clone().unwrap_or(Endpoint::All);
+    let seen = seen.at(&asked);
+    if head.uri.query().is_some_and(carries_token) {
+        return Err(seen.fails(Refusal::new(Code::TokenMalformed, "a token in the query string")));
+    }
+    let verified = match Presented::from_headers(&head.headers) {
+        Ok(token) => rooms.identity.verify(&token, &asked, SystemTime::now()).await,
+        Err(error) => Err(error),
+    };
+    let caller = verified.map_err(|error| challenged(rooms, &asked, seen.clone(), error))?;
+    let seen = seen.by(caller.principal());
+    let Some(endpoint) = endpoint else {
+        return Err(seen.fails(Refusal::new(Code::NoSuchPath, "the path is no endpoint")));
+    };
+    match head.method {
+        Method::POST => mcp::post(door, rooms, bounds, mcp::Knock { endpoint, caller, head, body, seen }).await,
+        Method::DELETE => mcp::delete(rooms, &caller, &head.headers, seen).await,
+        _ => Err(seen.fails(Refusal::new(Code::VerbNotAllowed, "neither POST nor DELETE"))),
+    }
+}
+
+/// OAuth 2.1 section 5.1.1: never in the query string (RS-13).
+fn carries_token(query: &str) -> bool {
+    query.split('&').any(|pair| pair.split('=').next() == Some("access_token"))
+}
+
+/// RS-02, RS-08: what is wrong with the token goes into the record; the client is told where to get one.
+fn challenged(rooms: &Rooms, at: &Endpoint, seen: Seen, error: TokenError) -> Box<respond::Failed> {
+    let challenge = respond::challenge(rooms, at, &error);
+    let mut failed = seen.fails(error.into());
+    failed.challenge = challenge;
+    failed
+}
+
+impl From<Stranger> for Refusal {
+    fn from(stranger: Stranger) -> Refusal {
+        match stranger {
+            Stranger::Host => Refusal::new(Code::Host, "Host is missing, doubled or none of ours"),
+            Stranger::Origin => Refusal::new(Code::Origin, "Origin is none of `allowed_origins`"),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! An MCP endpoint: one message a POST, and the end of a session by DELETE.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts as Head;
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+use sekisho_identity::{SessionToken, Verified};
+use sekisho_limits::Bounds;
+use sekisho_wire::{Endpoint, Era, Inbound, front, sse};
+use tokio::sync::mpsc;
+
+use super::body::{self, Body};
+use super::converse::{Said, converse};
+use super::{Door, respond};
+use crate::record::{self, Seen};
+use crate::refusal::{Code, Refusal};
+use crate::render;
+use crate::snapshot::Rooms;
+use respond::Failed;
+
+/// A verified caller at an endpoint, with a body that nobody has looked at.
+pub(super) struct Knock {
+    pub(super) endpoint: Endpoint,
+    pub(super) caller: Verified,
+    pub(super) head: Head,
+    pub(super) body: Incoming,
+    pub(super) seen: Seen,
+}
+
+/// Takes one message.
+pub(super) async fn post(
+    door: &Arc<Door>,
+    rooms: &Arc<Rooms>,
+    bounds: &Bounds,
+    knock: Knock,
+) -> Result<Response<Body>, Box<Failed>> {
+    let Knock { endpoint, caller, head, body, seen } = knock;
+    if let Endpoint::One(server) = &endpoint
+        && rooms.catalog.server(server).is_none()
+    {
+        return Err(seen.fails(Refusal::new(Code::UnknownServer, format!("`{server}` is not configured"))));
+    }
+    negotiable(&head.headers).map_err(|refusal| seen.clone().fails(refusal))?;
+    let body = body::read(body, bounds.body_bytes_max, bounds.body_read_timeout).await;
+    let body = body.map_err(|refusal| seen.clone().fails(refusal))?;
+    let inbound = front::decode(&head.headers, body, &bounds.json).map_err(|refused| undecodable(&seen, refused))?;
+    let (id, era) = (inbound.id().cloned(), inbound.spoken().era());
+    let tool_call = matches!(&inbound, Inbound::Request(request) if render::is_tool_call(request.call()));
+    let failed = |refusal: Refusal, seen: Seen| Failed { id: id.clone(), era, tool_call, ..*seen.fails(refusal) };
+    let session = session_id(&head.headers).map_err(|refusal| failed(refusal, seen.clone()))?;
+    let bound = rooms.identity.authenticate(caller, inbound, session, SystemTime::now());
+    let message = bound.map_err(|error| failed(error.into(), seen.clone()))?;
+    let seen = seen.of(&message);
+    let said = converse(door, rooms, bounds.request_timeout, seen.clone(), message);
+    first(said, |refusal| failed(refusal, seen)).await
+}
+
+/// Ends a legacy session (HT-18).
+pub(super) async fn delete(
+    rooms: &Arc<Rooms>,
+    caller: &Verified,
+    headers: &HeaderMap,
+    seen: Seen,
+) -> Result<Response<Body>, Box<Failed>> {
+    let ended = session_id(headers).and_then(|named| {
+        let named = named.ok_or_else(|| Refusal::new(Code::SessionMissing, "DELETE names no session"))?;
+        Ok(rooms.identity.end(caller, named, SystemTime::now())?)
+    });
+    let session = ended.map_err(|refusal| seen.clone().fails(refusal))?;
+    let noted = rooms.audit.note(record::session_ended(&seen, session)).await;
+    rooms.upstream.end_session(session).await;
+    noted.map_err(|down| seen.fails(down.into()))?;
+    Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// The first thing said decides the form: one message is plain JSON, several are an event stream.
+async fn first(
+    mut said: mpsc::Receiver<Said>,
+    failed: impl FnOnce(Refusal) -> Failed,
+) -> Result<Response<Body>, Box<Failed>> {
+    let mut session = None;
+    let response = loop {
+        break match said.recv().await {
+            Some(Said::Session(token)) => {
+                session = Some(token);
+                continue;
+            }
+            Some(Said::Absorbed) => respond::empty(StatusCode::ACCEPTED),
+            Some(Said::Message(message)) if message.last => respond::json(StatusCode::OK, message.bytes),
+            Some(Said::Message(message)) => events(message.bytes, said),
+            // Recorded where it happened.
+            Some(Said::Refused(refusal)) => respond::render(failed(*refusal)),
+            None => return Err(Box::new(failed(Refusal::new(Code::ShuttingDown, "the conversation was dropped")))),
+        };
+    };
+    Ok(with_session(response, session))
+}
+
+fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> Response<Body> {
+    if let Some(id) = session.and_then(|token| HeaderValue::try_from(token.expose()).ok()) {
+        response.headers_mut().insert(SESSION, id);
+    }
+    response
+}
+
+/// An event stream (HT-08, HT-34).
+fn events(first: Bytes, mut said: mpsc::Receiver<Said>) -> Response<Body> {
+    let (send, receive) = mpsc::channel(EVENTS_AHEAD);
+    tokio::spawn(async move {
+        if send.send(sse::event(&first, None)).await.is_err() {
+            return;
+        }
+        loop {
+            let event = tokio::select! {
+                next = said.recv() => match next {
+                    Some(Said::Message(message)) => sse::event(&message.bytes, None),
+                    Some(Said::Session(_) | Said::Absorbed) => continue,
+                    Some(Said::Refused(_)) | None => return,
+                },
+                () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(sse::KEEP_ALIVE),
+                () = send.closed() => return,
+            };
+            if send.send(event).await.is_err() {
+                return;
+            }
+        }
+    });
+    let mut response = Response::new(Body::Events(receive));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    response
+}
+
+/// What cannot be decoded has no era but the one it claims.
+fn undecodable(seen: &Seen, refused: front::Refused) -> Box<Failed> {
+    let era = refused.spoken.map_or(Era::Legacy, |spoken| spoken.era());
+    Box::new(Failed { id: refused.id, era, ..*seen.clone().fails(refused.why.into()) })
+}
+
+/// HT-06, and no encoding: bytes are checked as they come.
+fn negotiable(headers: &HeaderMap) -> Result<(), Refusal> {
+    let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| value == "identity");
+    let types: Vec<&HeaderValue> = headers.get_all(CONTENT_TYPE).iter().collect();
+    let json = matches!(types.as_slice(), [one] if media_type(one) == Some("application/json".to_owned()));
+    if !plain || !json {
+        return Err(Refusal::new(Code::ContentType, "Content-Type is not application/json, or the body is encoded"));
+    }
+    let accepted: Vec<String> = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+        .collect();
+    let accepts = |media: &str, family: &str| accepted.iter().any(|range| range == media || range == family || range == "*/*");
+    if accepts("application/json", "application/*") && accepts("text/event-stream", "text/*") {
+        Ok(())
+    } else {
+        Err(Refusal::new(Code::NotAcceptable, "Accept lacks application/json or text/event-stream"))
+    }
+}
+
+fn media_type(value: &HeaderValue) -> Option<String> {
+    let text = value.to_str().ok()?;
+    Some(text.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+/// At most one, in the form that ids have (HT-15).
+fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let mut named = headers.get_all(SESSION).iter();
+    let unknown = || Refusal::new(Code::SessionUnknown, "the session id is doubled or no id of ours");
+    match (named.next(), named.next()) {
+        (None, _) => Ok(None),
+        (Some(one), None) => one.to_str().map(Some).map_err(|_| unknown()),
+        (Some(_), Some(_)) => Err(unknown()),
+    }
+}
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const EVENTS_AHEAD: usize = 16;
+const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -1,0 +1,63 @@
+//! The only paths that answer without a token: two probes, and the OAuth metadata that tells where to get one.
+
+use http::{Method, Response, StatusCode};
+use sekisho_wire::json::{Array, Object};
+use sekisho_wire::{Endpoint, Json};
+
+use super::body::Body;
+use super::respond;
+use crate::snapshot::Rooms;
+
+/// RFC 9728 section 3.1: the path of a resource goes behind this.
+pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// Whether this is an orchestrator's probe.
+pub(super) fn is_probe(method: &Method, path: &str) -> bool {
+    reads(method) && matches!(path, "/healthz" | "/readyz")
+}
+
+/// The answer, if the path is public.
+pub(super) fn answer(rooms: &Rooms, method: &Method, path: &str) -> Option<Response<Body>> {
+    if !reads(method) {
+        return None;
+    }
+    match path {
+        "/healthz" => Some(respond::json(StatusCode::OK, status("ok").bytes().clone())),
+        "/readyz" if rooms.audit.healthy() => Some(respond::json(StatusCode::OK, status("ready").bytes().clone())),
+        "/readyz" => {
+            let words = status("the audit log cannot be written");
+            Some(respond::json(StatusCode::SERVICE_UNAVAILABLE, words.bytes().clone()))
+        }
+        _ => {
+            let resource = path.strip_prefix(METADATA)?;
+            let endpoint = if resource.is_empty() { Endpoint::All } else { Endpoint::from_path(resource)? };
+            metadata(rooms, &endpoint)
+        }
+    }
+}
+
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn status(words: &str) -> Json {
+    Object::new().text("status", words).finish()
+}
+
+/// RFC 9728 section 2 (RS-01). A server that is not configured has none.
+fn metadata(rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<Body>> {
+    if let Endpoint::One(server) = endpoint {
+        rooms.catalog.server(server)?;
+    }
+    let mut issuers = Array::new();
+    rooms.identity.issuers().iter().for_each(|issuer| issuers.push(&Json::text(issuer)));
+    let mut ways = Array::new();
+    ways.push(&Json::text("header"));
+    let document = Object::new()
+        .text("resource", &rooms.identity.canonical_uri(endpoint))
+        .json("authorization_servers", &issuers.finish())
+        .json("bearer_methods_supported", &ways.finish())
+        .text("resource_name", "Sekisho")
+        .finish();
+    Some(respond::json(StatusCode::OK, document.bytes().clone()))
+}

@@ -1,0 +1,139 @@
+//! HTTP responses: their headers, and refusals in the form of the client's era.
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use sekisho_identity::TokenError;
+use sekisho_wire::{Endpoint, Era, Id, RpcError, outgoing};
+
+use super::body::Body;
+use super::public::METADATA;
+use crate::record::{self, Seen};
+use crate::refusal::{Code, Refusal};
+use crate::render;
+use crate::snapshot::Rooms;
+
+/// A request that ends in a refusal, with what its rendering needs.
+pub(super) struct Failed {
+    pub(super) refusal: Refusal,
+    pub(super) seen: Seen,
+    pub(super) id: Option<Id>,
+    pub(super) era: Era,
+    pub(super) tool_call: bool,
+    /// `WWW-Authenticate`.
+    pub(super) challenge: Option<HeaderValue>,
+}
+
+impl Seen {
+    /// This request is refused, before anything is known of the message in it.
+    pub(super) fn fails(self, refusal: Refusal) -> Box<Failed> {
+        Box::new(Failed { refusal, seen: self, id: None, era: Era::Legacy, tool_call: false, challenge: None })
+    }
+}
+
+/// Records a refusal and renders it. If it cannot be recorded, that is the refusal.
+pub(super) async fn refuse(rooms: &Rooms, mut failed: Failed) -> Response<Body> {
+    if let Err(down) = rooms.audit.note(record::refused(&failed.seen, &failed.refusal)).await {
+        failed.refusal = down.into();
+    }
+    render(failed)
+}
+
+/// Renders a refusal that is recorded already.
+pub(super) fn render(failed: Failed) -> Response<Body> {
+    let Failed { refusal, seen, id, era, tool_call, challenge } = failed;
+    let bytes = match &id {
+        Some(id) => render::refused(&refusal, era, id, tool_call, &seen.request).bytes,
+        None => {
+            let error = RpcError {
+                code: refusal.code.rpc(era),
+                message: refusal.message().into(),
+                data: Some(refusal.data(&seen.request)),
+            };
+            outgoing::error(None, &error)
+        }
+    };
+    let mut response = json(status(&refusal, era, id.is_some()), bytes);
+    let headers = response.headers_mut();
+    if let Some(challenge) = challenge {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if let Some(seconds) = refusal.retry_after_s {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if refusal.code == Code::VerbNotAllowed {
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST, DELETE"));
+    }
+    response
+}
+
+/// A notification has no answer that could carry an error, so its refusal is an HTTP error (HT-07).
+fn status(refusal: &Refusal, era: Era, answered: bool) -> StatusCode {
+    match refusal.code.status(era) {
+        StatusCode::OK if !answered => StatusCode::BAD_REQUEST,
+        status => status,
+    }
+}
+
+/// A JSON response.
+pub(super) fn json(status: StatusCode, bytes: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::whole(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A response without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::whole(Bytes::new()));
+    *response.status_mut() = status;
+    response
+}
+
+/// RFC 6750 section 3, RFC 9728 section 5.1. Without a token there is no error to name.
+pub(super) fn challenge(rooms: &Rooms, at: &Endpoint, error: &TokenError) -> Option<HeaderValue> {
+    let resource = rooms.identity.canonical_uri(at);
+    let origin = resource.strip_suffix(&at.path()).unwrap_or(&resource);
+    let metadata = format!("{origin}{METADATA}{}", at.path());
+    let challenge = match error {
+        TokenError::Missing => format!("Bearer resource_metadata=\"{metadata}\""),
+        TokenError::Malformed => format!("Bearer error=\"invalid_request\", resource_metadata=\"{metadata}\""),
+        _ => format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\""),
+    };
+    HeaderValue::try_from(challenge).ok()
+}
+
+/// Headers that every response has (8.4): nothing is cached, framed, sniffed or referred.
+pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool) -> Response<Body> {
+    let headers = response.headers_mut();
+    for (name, value) in HARDENED {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if secure {
+        // RFC 6797; one year.
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if let Ok(request) = HeaderValue::try_from(request) {
+        headers.insert(REQUEST_ID, request);
+    }
+    response
+}
+
+/// 128 random bits: what the client quotes and `sekisho why` looks up.
+pub(super) fn request_id() -> Box<str> {
+    let mut bytes = [0_u8; 16];
+    // Without randomness the id is all zeros: it names nothing and opens nothing, so the request may go on.
+    let _ = SystemRandom::new().fill(&mut bytes);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("req-{hex}").into()
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("sekisho-request-id");
+const HARDENED: [(HeaderName, &str); 5] = [
+    (header::CACHE_CONTROL, "no-store"),
+    (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];

@@ -1,0 +1,216 @@
+//! What the gateway answers itself: handshake, discovery, ping, notifications. The answers walk back like any server's.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sekisho_audit::Recorded;
+use sekisho_catalog::{Server, Trust};
+use sekisho_guard::Cleared;
+use sekisho_identity::{Authenticated, SessionToken};
+use sekisho_policy::Authorized;
+use sekisho_upstream::{Offer, Spoken};
+use sekisho_wire::json::{Array, Object};
+use sekisho_wire::message::{Handshake, NoticeKind};
+use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Json, ServerId, Version};
+
+use crate::VERSION;
+use crate::inflight::InFlight;
+use crate::pipeline::{Conversation, Own};
+use crate::refusal::{Code, Refusal};
+use crate::snapshot::Rooms;
+
+/// Answers a message that addresses the gateway.
+pub(crate) async fn answer(
+    rooms: &Rooms,
+    inflight: &InFlight,
+    permitted: Recorded<Cleared<Authorized>>,
+    now: SystemTime,
+) -> Result<Conversation, Refusal> {
+    let message = permitted.get().of().addressed().message();
+    let (result, session) = match message.message() {
+        Inbound::Notice(notice) => {
+            cancel(inflight, message, notice.kind());
+            return Ok(Conversation::Absorbed);
+        }
+        Inbound::Reply(_) => return Err(Refusal::new(Code::NothingAsked, "a reply reached the gateway itself")),
+        Inbound::Request(request) => match request.call() {
+            Call::Initialize(handshake) => {
+                let (result, session) = initialize(rooms, message, handshake, now)?;
+                (result, Some(session))
+            }
+            Call::Discover => (discover(rooms, message.endpoint())?, None),
+            Call::Ping => (Json::empty_object(), None),
+            Call::List { .. }
+            | Call::CallTool { .. }
+            | Call::ReadResource { .. }
+            | Call::GetPrompt { .. }
+            | Call::Complete { .. }
+            | Call::SetLogLevel { .. } => {
+                return Err(Refusal::new(Code::UnknownMethod, "the method is not the gateway's own"));
+            }
+        },
+    };
+    let answer = Some(FromServer::End(Answer::Result(result)));
+    Ok(Conversation::Own(Own { answer, session, _held: permitted }))
+}
+
+fn cancel(inflight: &InFlight, message: &Authenticated<Inbound>, kind: &NoticeKind) {
+    match (kind, message.session()) {
+        (NoticeKind::Cancelled { request }, Some(session)) => inflight.cancel(session.key(), request),
+        (NoticeKind::Cancelled { .. }, None)
+        | (NoticeKind::Initialized | NoticeKind::RootsChanged | NoticeKind::Progress, _) => {}
+    }
+}
+
+/// BP-25: the asked revision if it is spoken, else the newest that is. The session begins here.
+fn initialize(
+    rooms: &Rooms,
+    message: &Authenticated<Inbound>,
+    asked: &Handshake,
+    now: SystemTime,
+) -> Result<(Json, SessionToken), Refusal> {
+    let face = Face::at(rooms, message.endpoint(), Era::Legacy, &asked.version)?;
+    let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
+    let version = known.filter(|version| *version <= face.newest).unwrap_or(face.newest);
+    let (token, _) = rooms.identity.sessions().open(
+        message,
+        version,
+        asked.capabilities.clone(),
+        asked.client.clone(),
+        now,
+    )?;
+    let mut result = Object::new()
+        .text("protocolVersion", version.as_str())
+        .json("capabilities", &face.capabilities)
+        .json("serverInfo", &face.server);
+    if let Some(instructions) = &face.instructions {
+        result = result.text("instructions", instructions);
+    }
+    Ok((result.finish(), token))
+}
+
+/// BP-19: who is here and what is spoken, without a session.
+fn discover(rooms: &Rooms, endpoint: &Endpoint) -> Result<Json, Refusal> {
+    let face = Face::at(rooms, endpoint, Era::Modern, Version::LATEST_MODERN.as_str())?;
+    let mut versions = Array::new();
+    versions.push(&Json::text(Version::LATEST_MODERN.as_str()));
+    let meta = Object::new().json("io.modelcontextprotocol/serverInfo", &face.server).finish();
+    let mut result = Object::new()
+        .text("resultType", "complete")
+        .json("supportedVersions", &versions.finish())
+        .json("capabilities", &face.capabilities);
+    if let Some(instructions) = &face.instructions {
+        result = result.text("instructions", instructions);
+    }
+    // Private: what is offered differs by caller (CA-03). Not cached: a reload may change it at any time.
+    Ok(result.integer("ttlMs", 0).text("cacheScope", "private").json("_meta", &meta).finish())
+}
+
+/// What an endpoint looks like to a client of one era.
+struct Face {
+    newest: Version,
+    capabilities: Json,
+    server: Json,
+    instructions: Option<String>,
+}
+
+impl Face {
+    fn at(rooms: &Rooms, endpoint: &Endpoint, era: Era, asked: &str) -> Result<Face, Refusal> {
+        match endpoint {
+            Endpoint::One(server) => Face::of_one(rooms, server, era, asked),
+            Endpoint::All => Ok(Face::of_all(rooms, era)),
+        }
+    }
+
+    fn of_one(rooms: &Rooms, server: &ServerId, era: Era, asked: &str) -> Result<Face, Refusal> {
+        let offer = rooms.upstream.offer(server).ok_or_else(|| {
+            Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe"))
+        })?;
+        let spoken = in_era(&offer, era).ok_or_else(|| wrong_era(server, &offer, era, asked))?;
+        Ok(Face {
+            newest: spoken.version,
+            capabilities: capabilities([spoken], WithLogging::Yes),
+            server: spoken.server.clone(),
+            instructions: spoken.instructions.as_deref().map(str::to_owned),
+        })
+    }
+
+    fn of_all(rooms: &Rooms, era: Era) -> Face {
+        let offers: Vec<(&Arc<Server>, Arc<Offer>)> = rooms
+            .catalog
+            .servers()
+            .filter_map(|server| rooms.upstream.offer(server.id()).map(|offer| (server, offer)))
+            .collect();
+        let spoken = offers.iter().filter_map(|(_, offer)| in_era(offer, era));
+        let info = Object::new().text("name", "sekisho").text("title", "Sekisho").text("version", VERSION);
+        Face {
+            newest: match era {
+                Era::Legacy => Version::LATEST_LEGACY,
+                Era::Modern => Version::LATEST_MODERN,
+            },
+            capabilities: capabilities(spoken, WithLogging::No),
+            server: info.finish(),
+            instructions: instructions(&offers, era),
+        }
+    }
+}
+
+fn in_era(offer: &Offer, era: Era) -> Option<&Spoken> {
+    match era {
+        Era::Legacy => offer.legacy.as_ref(),
+        Era::Modern => offer.modern.as_ref(),
+    }
+}
+
+/// A legacy-only endpoint answers a modern client with an error that is none of the modern ones, so that the client tries
+/// `initialize` (HT-35); a modern-only one names its versions to `initialize` (BP-23).
+fn wrong_era(server: &ServerId, offer: &Offer, era: Era, asked: &str) -> Refusal {
+    let spoken: Vec<Version> = [&offer.legacy, &offer.modern].into_iter().flatten().map(|s| s.version).collect();
+    let code = match era {
+        Era::Modern => Code::WrongEra,
+        Era::Legacy => Code::UnsupportedVersion,
+    };
+    Refusal::new(code, format!("`{server}` does not speak the {era} era")).naming_versions(&spoken, asked)
+}
+
+/// Instructions end up in the model's context. Behind the door of one server they are that server's business; behind the door
+/// of all of them only a trusted server may speak to the model beside the others.
+fn instructions(offers: &[(&Arc<Server>, Arc<Offer>)], era: Era) -> Option<String> {
+    let said: Vec<String> = offers
+        .iter()
+        .filter(|(server, _)| server.config().trust == Trust::Trusted)
+        .filter_map(|(server, offer)| {
+            let text = in_era(offer, era)?.instructions.as_deref()?;
+            Some(format!("[{}]\n{text}", server.id()))
+        })
+        .collect();
+    if said.is_empty() { None } else { Some(said.join("\n\n")) }
+}
+
+enum WithLogging {
+    Yes,
+    No,
+}
+
+/// The capabilities that pass here, of those that any of the servers has. Nothing that needs a message out of turn is offered.
+fn capabilities<'a>(of: impl IntoIterator<Item = &'a Spoken>, logging: WithLogging) -> Json {
+    let mut offered: Vec<&str> = match logging {
+        WithLogging::Yes => Vec::new(),
+        // A server that is down now may be up at the next call.
+        WithLogging::No => vec!["tools", "prompts", "resources", "completions"],
+    };
+    let passing: &[&'static str] = match logging {
+        WithLogging::Yes => &["tools", "prompts", "resources", "completions", "logging"],
+        WithLogging::No => &[],
+    };
+    for spoken in of {
+        let has = |name: &&&str| spoken.capabilities.get(name).is_some();
+        for name in passing.iter().filter(has) {
+            if !offered.contains(name) {
+                offered.push(name);
+            }
+        }
+    }
+    let empty = Json::empty_object();
+    offered.into_iter().fold(Object::new(), |object, name| object.json(name, &empty)).finish()
+}

@@ -1,0 +1,139 @@
+//! The corridor. Read this first.
+//!
+//! [`walk`] is the way in: one line a room, each taking the proof of the one before. [`release`] is the way back, the same for
+//! every message a server sends. Nothing else leads from a client to a server or back.
+
+use std::time::SystemTime;
+
+use sekisho_audit::Recorded;
+use sekisho_catalog::{Addressed, Target, Unknown};
+use sekisho_guard::Cleared;
+use sekisho_identity::{Authenticated, SessionToken};
+use sekisho_policy::{Authorized, Decision, Facts, Releasable};
+use sekisho_upstream::{Exchange, SendError};
+use sekisho_wire::{FromServer, Inbound, ServerId};
+
+use crate::inflight::InFlight;
+use crate::own;
+use crate::record::{self, Seen};
+use crate::refusal::Refusal;
+use crate::snapshot::Rooms;
+
+/// What a listener may write: nothing else comes out of the corridor.
+pub(crate) type Released = Recorded<Cleared<Releasable>>;
+
+/// The way in.
+pub(crate) async fn walk(
+    rooms: &Rooms,
+    inflight: &InFlight,
+    seen: &Seen,
+    message: Authenticated<Inbound>,
+    now: SystemTime,
+) -> Result<(Way, Conversation), Refusal> {
+    let addressed = address(rooms, message).await?;
+    let admitted = rooms.limits.admit(addressed)?;
+    let inspected = rooms.guard.inspect(admitted);
+    let labelled = rooms.flow.label(inspected);
+    let authorized = match rooms.policy.decide(labelled, now) {
+        Decision::Permit(authorized) => authorized,
+        Decision::Challenge(challenge) => return Err(challenge.into()),
+        Decision::Forbid(forbidden) => return Err((*forbidden).into()),
+    };
+    let way = Way { facts: authorized.facts(), server: record::server(&authorized).cloned() };
+    let decision = record::permitted(seen, &authorized);
+    let cleared = rooms.guard.clear(authorized)?;
+    let recorded = rooms.audit.record(decision, cleared).await?;
+    let conversation = match recorded.get().of().addressed().target() {
+        Target::Gateway => own::answer(rooms, inflight, recorded, now).await?,
+        Target::One(_) | Target::Many { .. } => {
+            Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?))
+        }
+    };
+    Ok((way, conversation))
+}
+
+/// The way back, for every message.
+pub(crate) async fn release(
+    rooms: &Rooms,
+    facts: &Facts,
+    seen: &Seen,
+    message: FromServer,
+    now: SystemTime,
+) -> Result<Released, Refusal> {
+    learn(rooms, facts, &message).await?;
+    let examined = rooms.guard.examine(&facts.subject, message);
+    let carried = rooms.flow.carry(facts.labels, examined);
+    let releasable = rooms.policy.release(facts, carried, now)?;
+    let cleared = rooms.guard.clear_answer(releasable)?;
+    let outcome = record::released(seen, cleared.of());
+    Ok(rooms.audit.record(outcome, cleared).await?)
+}
+
+/// Addresses a message. A name that was not seen yet is looked for once, on the caller's own connection.
+async fn address(rooms: &Rooms, message: Authenticated<Inbound>) -> Result<Addressed, Refusal> {
+    let (unknown, message) = match rooms.catalog.address(message) {
+        Ok(addressed) => return Ok(addressed),
+        Err(refused) => *refused,
+    };
+    let Unknown::NotSeen { server, kind, .. } = &unknown else { return Err(Refusal::from(&unknown)) };
+    let Some(server) = rooms.catalog.server(server) else { return Err(Refusal::from(&unknown)) };
+    let items = rooms.upstream.list(server, *kind, &message).await?;
+    for change in rooms.catalog.learn(message.message().spoken().era(), &items) {
+        rooms.audit.note(record::changed(&change)).await?;
+    }
+    rooms.catalog.address(message).map_err(|refused| Refusal::from(&refused.0))
+}
+
+/// Remembers the definitions of a page before anybody sees them.
+async fn learn(rooms: &Rooms, facts: &Facts, message: &FromServer) -> Result<(), Refusal> {
+    let FromServer::Page(items) = message else { return Ok(()) };
+    for change in rooms.catalog.learn(facts.era, items) {
+        rooms.audit.note(record::changed(&change)).await?;
+    }
+    Ok(())
+}
+
+/// What the way back needs to know of the way in.
+pub(crate) struct Way {
+    pub(crate) facts: Facts,
+    /// The one server that answers; none where the gateway does, or many do.
+    pub(crate) server: Option<ServerId>,
+}
+
+/// What follows a permitted, recorded request.
+pub(crate) enum Conversation {
+    /// A server answers.
+    Upstream(Box<Exchange>),
+    /// The gateway answers.
+    Own(Own),
+    /// A notification was taken in; nothing comes back.
+    Absorbed,
+}
+
+/// An answer of the gateway itself. It walks back like any other.
+pub(crate) struct Own {
+    pub(crate) answer: Option<FromServer>,
+    /// The id of the session that `initialize` opened, for the response's header.
+    pub(crate) session: Option<SessionToken>,
+    /// Held until the answer is written: the request's proofs and permits.
+    pub(crate) _held: Recorded<Cleared<Authorized>>,
+}
+
+impl Conversation {
+    /// The next message, untrusted whoever said it.
+    pub(crate) async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
+        match self {
+            Conversation::Upstream(exchange) => exchange.next().await,
+            Conversation::Own(own) => own.answer.take().map(Ok),
+            Conversation::Absorbed => None,
+        }
+    }
+
+    /// The id of a session that was opened, once.
+    pub(crate) fn session(&mut self) -> Option<SessionToken> {
+        match self {
+            Conversation::Own(own) => own.session.take(),
+            Conversation::Upstream(_) | Conversation::Absorbed => None,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Plain events for `audit`, built from what the rooms know. Digests stand for arguments and results (5.1, 5.3).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use sekisho_audit::{Digest, Event, EventKind, Outcome, PrincipalRef, SessionTag};
+use sekisho_catalog::{Change, Target};
+use sekisho_identity::{Authenticated, Principal, SessionKey};
+use sekisho_policy::{Authorized, Releasable};
+use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Reference, ServerId};
+
+use crate::refusal::{Code, Refusal};
+
+/// What is known of a request before anything is decided: enough to record how its walk ended.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) request: Box<str>,
+    started: Instant,
+    endpoint: Option<Box<str>>,
+    principal: Option<Arc<Principal>>,
+    session: Option<SessionTag>,
+    method: Option<&'static str>,
+    item: Option<Box<str>>,
+    era: Option<Era>,
+    arguments: Option<Digest>,
+}
+
+impl Seen {
+    /// A request of which nothing is known but that it came.
+    pub(crate) fn arrived(request: Box<str>) -> Seen {
+        Seen {
+            request,
+            started: Instant::now(),
+            endpoint: None,
+            principal: None,
+            session: None,
+            method: None,
+            item: None,
+            era: None,
+            arguments: None,
+        }
+    }
+
+    pub(crate) fn at(mut self, endpoint: &Endpoint) -> Seen {
+        self.endpoint = Some(endpoint.path().into());
+        self
+    }
+
+    pub(crate) fn by(mut self, principal: &Arc<Principal>) -> Seen {
+        self.principal = Some(Arc::clone(principal));
+        self
+    }
+
+    /// With all that a decoded, authenticated message says.
+    pub(crate) fn of(self, message: &Authenticated<Inbound>) -> Seen {
+        let inbound = message.message();
+        let (item, arguments) = match inbound {
+            Inbound::Request(request) => named(request.call()),
+            Inbound::Notice(_) | Inbound::Reply(_) => (None, None),
+        };
+        Seen {
+            endpoint: Some(message.endpoint().path().into()),
+            principal: Some(Arc::clone(message.principal())),
+            session: message.session().map(|session| tag(session.key())),
+            method: Some(inbound.method()),
+            era: Some(inbound.spoken().era()),
+            item,
+            arguments,
+            ..self
+        }
+    }
+
+    fn event(&self, kind: EventKind, outcome: Outcome) -> Event {
+        let mut event = Event::new(kind, outcome);
+        event.request = Some(self.request.clone());
+        event.principal = self.principal.as_ref().map(|who| PrincipalRef {
+            issuer: who.issuer().into(),
+            subject: who.subject().into(),
+            client: who.client().into(),
+        });
+        event.endpoint = self.endpoint.clone();
+        event.method = self.method.map(Into::into);
+        event.item = self.item.clone();
+        event.era = self.era.map(|era| era.as_str().into());
+        event.arguments = self.arguments.clone();
+        event.session = self.session;
+        event
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+/// The name a call gives to what it wants, and the digest of what it hands over.
+fn named(call: &Call) -> (Option<Box<str>>, Option<Digest>) {
+    match call {
+        Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
+            (Some(name.clone()), Some(Digest::of(arguments.bytes())))
+        }
+        Call::ReadResource { uri } => (Some(uri.clone()), None),
+        Call::Complete { reference, argument, .. } => {
+            let name = match reference {
+                Reference::Prompt { name } => name.clone(),
+                Reference::Resource { uri } => uri.clone(),
+            };
+            (Some(name), Some(Digest::of(argument.bytes())))
+        }
+        Call::SetLogLevel { level } => (Some(level.clone()), None),
+        Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
+    }
+}
+
+/// Before the effect: this was permitted, by these policies, with these labels.
+pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Event {
+    let mut event = seen.event(EventKind::Decision, Outcome::Permit);
+    event.policies = authorized.basis().policies.clone();
+    let labels = authorized.message().labels();
+    event.labels = vec![
+        ("trust".into(), labels.trust.as_str().into()),
+        ("confidentiality".into(), labels.confidentiality.as_str().into()),
+    ];
+    event.server = server(authorized).map(|server| server.as_str().into());
+    let findings = authorized.message().message().findings();
+    event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), f.at.clone())));
+    event
+}
+
+/// The one server a request goes to, if it is one.
+pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
+    match authorized.addressed().target() {
+        Target::One(route) => Some(route.server().id()),
+        Target::Gateway | Target::Many { .. } => None,
+    }
+}
+
+/// After the effect: what goes back, and what was withheld from it.
+pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
+    let outcome = match releasable.message() {
+        FromServer::End(Answer::Error(_)) => Outcome::Failed,
+        FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park => Outcome::Noted,
+    };
+    let mut event = seen.event(EventKind::Outcome, outcome);
+    event.duration_us = Some(seen.elapsed_us());
+    match releasable.message() {
+        FromServer::End(Answer::Result(result)) => event.result = Some(Digest::of(result.bytes())),
+        FromServer::End(Answer::Error(error)) => {
+            event.detail.push(("upstream error".into(), error.code.to_string().into()));
+        }
+        FromServer::Page(items) => {
+            event.detail.push(("items".into(), items.entries.len().to_string().into()));
+            event.detail.extend(
+                items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), why.clone())),
+            );
+        }
+        FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
+        FromServer::Ask(_) | FromServer::Park => {}
+    }
+    let withheld = releasable.withheld().iter();
+    event.detail.extend(withheld.map(|(item, why)| (format!("withheld {item}").into(), why.to_string().into())));
+    event
+}
+
+/// A walk that ended early.
+pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
+    let (kind, outcome) = match refusal.code {
+        Code::Forbidden
+        | Code::EvaluationFailed
+        | Code::Undecidable
+        | Code::ToolUnusable
+        | Code::Arguments => (EventKind::Decision, Outcome::Forbid),
+        Code::UpstreamUnreachable
+        | Code::UpstreamTimeout
+        | Code::UpstreamGarbled
+        | Code::UpstreamBusy
+        | Code::UpstreamDenied
+        | Code::AnswerInvalid
+        | Code::NotOffered
+        | Code::Cancelled => (EventKind::Outcome, Outcome::Failed),
+        _ => (EventKind::Refusal, Outcome::Refused),
+    };
+    let mut event = seen.event(kind, outcome);
+    event.code = Some(refusal.code.as_str());
+    event.reason = Some(refusal.reason.as_str().into());
+    event.policies = refusal.policies.clone();
+    event.needed = refusal.needed.clone();
+    event.duration_us = Some(seen.elapsed_us());
+    event
+}
+
+/// A notification that was taken in: nothing comes back for it.
+pub(crate) fn absorbed(seen: &Seen) -> Event {
+    let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
+    event.duration_us = Some(seen.elapsed_us());
+    event
+}
+
+/// A definition that was seen for the first time, has changed, or is withheld.
+pub(crate) fn changed(change: &Change) -> Event {
+    let mut event = Event::new(EventKind::Definition, Outcome::Noted);
+    event.server = Some(change.server().as_str().into());
+    event.item = Some(change.name().into());
+    event.reason = Some(change.to_string().into());
+    event
+}
+
+/// A legacy session that its client ended.
+pub(crate) fn session_ended(seen: &Seen, session: SessionKey) -> Event {
+    let mut event = seen.event(EventKind::Lifecycle, Outcome::Completed);
+    event.session = Some(tag(session));
+    event.reason = Some("the client ended its session".into());
+    event
+}
+
+/// The part of a session's hash that may be written down.
+fn tag(session: SessionKey) -> SessionTag {
+    SessionTag::of(&Digest::from(*session.as_bytes()))
+}

@@ -1,0 +1,409 @@
+//! The one map from inner errors to what a client sees: a stable code, an HTTP status of its era, a JSON-RPC code, and words
+//! that are ours. No inner text crosses it; the operator's side of a refusal goes into the record (`sekisho why`).
+
+use http::StatusCode;
+use sekisho_audit::LogDown;
+use sekisho_catalog::Unknown;
+use sekisho_guard::{Finding, Unmet};
+use sekisho_identity::{SessionError, TokenError};
+use sekisho_limits::OverLimit;
+use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden};
+use sekisho_upstream::SendError;
+use sekisho_wire::json::{Array, Object};
+use sekisho_wire::{Era, Json, ListKind, Version, front};
+
+/// What a client sees instead of a result, and what the operator can read about it.
+#[derive(Debug)]
+pub struct Refusal {
+    /// The stable code.
+    pub code: Code,
+    /// Words for the operator's record: which rule, which inputs.
+    pub reason: String,
+    /// Policies that decided.
+    pub policies: Vec<Box<str>>,
+    /// What would have permitted it, for the operator.
+    pub needed: Option<Box<str>>,
+    /// Words for the client beyond the code's own; safe to show.
+    pub detail: Option<String>,
+    /// Seconds after which another try makes sense.
+    pub retry_after_s: Option<u32>,
+    /// A member for the error's `data` that the specification asks for.
+    pub data: Vec<(&'static str, Json)>,
+}
+
+/// Stable codes of refusals. A code never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "`Code::row` documents each in words that users see")]
+pub enum Code {
+    Host,
+    Origin,
+    Unauthenticated,
+    TokenMalformed,
+    KeysUnavailable,
+    SessionMissing,
+    SessionUnknown,
+    SessionVersion,
+    SessionsExhausted,
+    NoSuchPath,
+    VerbNotAllowed,
+    ContentType,
+    NotAcceptable,
+    BodyTooLarge,
+    BodyTooSlow,
+    NotJson,
+    NotRequest,
+    HeaderMismatch,
+    VersionHeader,
+    UnsupportedVersion,
+    MissingMeta,
+    UnknownMethod,
+    BadParams,
+    WrongEra,
+    UnknownServer,
+    UnknownName,
+    UnknownResource,
+    BadCursor,
+    NeedsOneServer,
+    NothingAsked,
+    RateLimited,
+    TooManyAtOnce,
+    Forbidden,
+    EvaluationFailed,
+    Undecidable,
+    ToolUnusable,
+    Arguments,
+    AnswerInvalid,
+    NotOffered,
+    LogDown,
+    UpstreamUnreachable,
+    UpstreamTimeout,
+    UpstreamGarbled,
+    UpstreamBusy,
+    UpstreamDenied,
+    Cancelled,
+    CredentialEnded,
+    ShuttingDown,
+}
+
+/// What stands behind a code: (code, HTTP status legacy, HTTP status modern, JSON-RPC code, words).
+type Row = (&'static str, u16, u16, i64, &'static str);
+
+impl Code {
+    /// JSON-RPC codes of our own lie outside -32768 … -32000 (BP-07).
+    #[rustfmt::skip]
+    fn row(self) -> Row {
+        match self {
+            Code::Host => ("SK1001", 403, 403, -31001, "this host is not served here"),
+            Code::Origin => ("SK1002", 403, 403, -31001, "this origin may not call"),
+            Code::Unauthenticated => ("SK1101", 401, 401, -31002, "a valid access token for this endpoint is needed"),
+            Code::TokenMalformed => ("SK1102", 400, 400, -31002, "the Authorization header is malformed"),
+            Code::KeysUnavailable => ("SK1103", 503, 503, -31003, "tokens cannot be verified at the moment"),
+            Code::SessionMissing => ("SK1201", 400, 400, -31004, "the request names no session; send initialize first"),
+            Code::SessionUnknown => ("SK1202", 404, 404, -31004, "the session is not known; send initialize again"),
+            Code::SessionVersion => ("SK1203", 400, 400, -31004, "the version header differs from the session's version"),
+            Code::SessionsExhausted => ("SK1204", 429, 429, -31005, "too many sessions are open; end one first"),
+            Code::NoSuchPath => ("SK1301", 404, 404, -31006, "there is nothing at this path"),
+            Code::VerbNotAllowed => ("SK1302", 405, 405, -31006, "this HTTP method is not offered here"),
+            Code::ContentType => ("SK1303", 415, 415, -31006, "the body must be application/json without an encoding"),
+            Code::NotAcceptable => ("SK1304", 406, 406, -31006, "Accept must list application/json and text/event-stream"),
+            Code::BodyTooLarge => ("SK1305", 413, 413, -31006, "the body is too large"),
+            Code::BodyTooSlow => ("SK1306", 408, 408, -31006, "the body did not arrive in time"),
+            Code::NotJson => ("SK1401", 400, 400, -32700, "the body is not strict JSON"),
+            Code::NotRequest => ("SK1402", 400, 400, -32600, "the body is not one JSON-RPC message"),
+            Code::HeaderMismatch => ("SK1403", 400, 400, -32020, "a header is missing, malformed or differs from the body"),
+            Code::VersionHeader => ("SK1404", 400, 400, -32600, "MCP-Protocol-Version names no supported version"),
+            Code::UnsupportedVersion => ("SK1405", 400, 400, -32022, "the protocol version is not supported"),
+            Code::MissingMeta => ("SK1406", 400, 400, -32602, "_meta lacks a member that this revision requires, or it has the wrong shape"),
+            Code::UnknownMethod => ("SK1407", 200, 404, -32601, "the method is not known here"),
+            Code::BadParams => ("SK1408", 200, 400, -32602, "the parameters are wrong"),
+            Code::WrongEra => ("SK1409", 400, 400, -31007, "the server behind this endpoint does not speak this revision of the protocol"),
+            Code::UnknownServer => ("SK1501", 404, 404, -31006, "no server is offered at this path"),
+            Code::UnknownName => ("SK1502", 200, 200, -32602, "nothing of that name is offered"),
+            Code::UnknownResource => ("SK1503", 200, 200, -32002, "no such resource is offered"),
+            Code::BadCursor => ("SK1504", 200, 200, -32602, "the cursor is not valid for this list"),
+            Code::NeedsOneServer => ("SK1505", 200, 404, -32601, "the method is offered at the endpoint of one server only"),
+            Code::NothingAsked => ("SK1506", 400, 400, -32600, "no server asked anything"),
+            Code::RateLimited => ("SK1601", 429, 429, -31008, "too many requests"),
+            Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
+            Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),
+            Code::EvaluationFailed => ("SK1702", 200, 200, -31009, "the policy could not be evaluated, so nothing is permitted"),
+            Code::Undecidable => ("SK1703", 200, 200, -32602, "an argument that the policy reads is a number that machines do not hold exactly"),
+            Code::ToolUnusable => ("SK1704", 200, 200, -31010, "the definition of this tool cannot be checked, so it is withheld"),
+            Code::Arguments => ("SK1705", 200, 200, -32602, "the arguments do not fit"),
+            Code::AnswerInvalid => ("SK1801", 200, 200, -31011, "the server's answer broke its own promise and is withheld"),
+            Code::NotOffered => ("SK1802", 200, 200, -31011, "the server asked for something that is not offered to it"),
+            Code::LogDown => ("SK1901", 503, 503, -31012, "the audit log cannot be written, so nothing is done"),
+            Code::UpstreamUnreachable => ("SK2001", 200, 200, -31013, "the server cannot be reached at the moment"),
+            Code::UpstreamTimeout => ("SK2002", 200, 200, -31013, "the server did not answer in time"),
+            Code::UpstreamGarbled => ("SK2003", 200, 200, -31013, "the server did not answer in the protocol's form"),
+            Code::UpstreamBusy => ("SK2004", 200, 200, -31013, "too many connections to the server are open"),
+            Code::UpstreamDenied => ("SK2005", 200, 200, -31013, "the server refused the gateway's own credential"),
+            Code::Cancelled => ("SK2101", 200, 200, -31014, "the request was cancelled"),
+            Code::CredentialEnded => ("SK2102", 401, 401, -31002, "the access token expired while the request was under way"),
+            Code::ShuttingDown => ("SK2201", 503, 503, -31015, "the gateway is shutting down"),
+        }
+    }
+
+    /// The code as users see it, such as `SK1701`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status for a client of `era`.
+    #[must_use]
+    pub fn status(self, era: Era) -> StatusCode {
+        let (_, legacy, modern, _, _) = self.row();
+        let number = match era {
+            Era::Legacy => legacy,
+            Era::Modern => modern,
+        };
+        StatusCode::from_u16(number).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The JSON-RPC code. A missing resource has one in each era (RE-02).
+    #[must_use]
+    pub fn rpc(self, era: Era) -> i64 {
+        match (self, era) {
+            (Code::UnknownResource, Era::Modern) => -32602,
+            _ => self.row().3,
+        }
+    }
+
+    /// The words for the client.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        self.row().4
+    }
+}
+
+impl Refusal {
+    /// A refusal with the operator's words.
+    #[must_use]
+    pub fn new(code: Code, reason: impl Into<String>) -> Refusal {
+        Refusal {
+            code,
+            reason: reason.into(),
+            policies: Vec::new(),
+            needed: None,
+            detail: None,
+            retry_after_s: None,
+            data: Vec::new(),
+        }
+    }
+
+    /// The whole sentence for the client.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match &self.detail {
+            Some(detail) => format!("{}: {detail} [{}]", self.code.words(), self.code.as_str()),
+            None => format!("{} [{}]", self.code.words(), self.code.as_str()),
+        }
+    }
+
+    fn with_detail(mut self, detail: impl Into<String>) -> Refusal {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Names the revisions that are spoken instead (BP-18, BP-20, BP-23).
+    pub(crate) fn naming_versions(mut self, supported: &[Version], requested: &str) -> Refusal {
+        let mut list = Array::new();
+        supported.iter().for_each(|version| list.push(&Json::text(version.as_str())));
+        self.data.push(("supported", list.finish()));
+        self.data.push(("requested", Json::text(requested)));
+        self
+    }
+
+    /// `data` of the error: code and request id always, so that `sekisho why` can be asked.
+    pub(crate) fn data(&self, request: &str) -> Json {
+        let mut data = Object::new();
+        for (key, value) in &self.data {
+            data = data.json(key, value);
+        }
+        data.text("code", self.code.as_str()).text("requestId", request).finish()
+    }
+}
+
+/// A cause with its sources, for the record.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        words.push_str(": ");
+        words.push_str(&source.to_string());
+        next = source.source();
+    }
+    words
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Refusal {
+        let code = match &error {
+            TokenError::Malformed => Code::TokenMalformed,
+            TokenError::KeysUnavailable => Code::KeysUnavailable,
+            // Whatever else is wrong with a token, the client hears one thing (RFC 6750 section 3.1).
+            _ => Code::Unauthenticated,
+        };
+        Refusal::new(code, chain(&error))
+    }
+}
+
+impl From<SessionError> for Refusal {
+    fn from(error: SessionError) -> Refusal {
+        let code = match error {
+            SessionError::Missing => Code::SessionMissing,
+            SessionError::Unknown => Code::SessionUnknown,
+            SessionError::VersionMismatch => Code::SessionVersion,
+            SessionError::TooMany => Code::SessionsExhausted,
+        };
+        Refusal::new(code, chain(&error))
+    }
+}
+
+impl From<front::Why> for Refusal {
+    fn from(why: front::Why) -> Refusal {
+        use front::Why;
+        let reason = chain(&why);
+        match why {
+            Why::Json(error) => Refusal::new(Code::NotJson, reason).with_detail(error.to_string()),
+            Why::Batch
+            | Why::NotAnObject
+            | Why::EnvelopeCase { .. }
+            | Why::UnknownMember
+            | Why::Version
+            | Why::BadId
+            | Why::NoMethod
+            | Why::ResultAndError
+            | Why::BadReply
+            | Why::ReplyInModern => Refusal::new(Code::NotRequest, reason.clone()).with_detail(reason),
+            Why::MissingMeta { .. } | Why::BadMeta { .. } => {
+                Refusal::new(Code::MissingMeta, reason.clone()).with_detail(reason)
+            }
+            Why::HeaderMissing { .. }
+            | Why::HeaderRepeated { .. }
+            | Why::HeaderMismatch { .. }
+            | Why::HeaderMalformed { .. } => Refusal::new(Code::HeaderMismatch, reason.clone()).with_detail(reason),
+            Why::UnsupportedVersion { requested } => {
+                Refusal::new(Code::UnsupportedVersion, reason).naming_versions(&Version::ALL, &requested)
+            }
+            Why::BadVersionHeader => Refusal::new(Code::VersionHeader, reason),
+            Why::UnknownMethod | Why::UnknownNotice => Refusal::new(Code::UnknownMethod, reason),
+            Why::BadParams { what } => Refusal::new(Code::BadParams, reason).with_detail(what),
+        }
+    }
+}
+
+impl From<&Unknown> for Refusal {
+    fn from(unknown: &Unknown) -> Refusal {
+        let code = match unknown {
+            Unknown::Server(_) => Code::UnknownServer,
+            Unknown::NotSeen { kind, .. } => unknown_of(*kind),
+            Unknown::Name(_) => Code::UnknownName,
+            Unknown::Uri => Code::UnknownResource,
+            Unknown::Cursor => Code::BadCursor,
+            Unknown::NeedsOneServer => Code::NeedsOneServer,
+            Unknown::NothingAsked => Code::NothingAsked,
+        };
+        Refusal::new(code, chain(unknown))
+    }
+}
+
+fn unknown_of(kind: ListKind) -> Code {
+    match kind {
+        ListKind::Tools | ListKind::Prompts => Code::UnknownName,
+        ListKind::Resources | ListKind::Templates => Code::UnknownResource,
+    }
+}
+
+impl From<OverLimit> for Refusal {
+    fn from(over: OverLimit) -> Refusal {
+        let reason = chain(&over);
+        match over {
+            OverLimit::Rate { retry_after_s } => {
+                let mut refusal = Refusal::new(Code::RateLimited, reason);
+                refusal.retry_after_s = Some(retry_after_s);
+                refusal.with_detail(format!("try again in {retry_after_s} s"))
+            }
+            OverLimit::Concurrency { .. } => {
+                let mut refusal = Refusal::new(Code::TooManyAtOnce, reason);
+                refusal.retry_after_s = Some(1);
+                refusal
+            }
+        }
+    }
+}
+
+impl From<Forbidden> for Refusal {
+    fn from(forbidden: Forbidden) -> Refusal {
+        let mut refusal = Refusal::from(forbidden.reason);
+        let Basis { policies, .. } = forbidden.basis;
+        refusal.policies = policies;
+        refusal.needed = Some(forbidden.needed);
+        refusal
+    }
+}
+
+impl From<Challenge> for Refusal {
+    fn from(challenge: Challenge) -> Refusal {
+        match challenge {}
+    }
+}
+
+impl From<ForbidReason> for Refusal {
+    fn from(reason: ForbidReason) -> Refusal {
+        let words = format!("{reason}");
+        match reason {
+            ForbidReason::NoPermit | ForbidReason::Forbidden => Refusal::new(Code::Forbidden, words),
+            ForbidReason::EvaluationFailed => Refusal::new(Code::EvaluationFailed, words),
+            ForbidReason::Undecidable(argument) => {
+                Refusal::new(Code::Undecidable, words).with_detail(format!("`{argument}`"))
+            }
+            ForbidReason::ToolUnusable(why) => Refusal::new(Code::ToolUnusable, words).with_detail(why),
+            ForbidReason::Arguments(findings) => {
+                Refusal::new(Code::Arguments, words).with_detail(listed(&findings))
+            }
+            ForbidReason::HeaderMismatch(finding) => {
+                Refusal::new(Code::HeaderMismatch, words).with_detail(finding.words)
+            }
+            ForbidReason::Answer(findings) => Refusal::new(Code::AnswerInvalid, listed(&findings)),
+            ForbidReason::NotOffered => Refusal::new(Code::NotOffered, words),
+        }
+    }
+}
+
+/// Findings in words that a model can repair its arguments from (TL-08).
+fn listed(findings: &[Finding]) -> String {
+    let lines: Vec<String> = findings.iter().map(|found| format!("{}: {}", found.at, found.words)).collect();
+    lines.join("; ")
+}
+
+impl From<LogDown> for Refusal {
+    fn from(down: LogDown) -> Refusal {
+        let mut refusal = Refusal::new(Code::LogDown, chain(&down));
+        refusal.retry_after_s = Some(LOG_RETRY_S);
+        refusal
+    }
+}
+
+impl From<Unmet> for Refusal {
+    fn from(unmet: Unmet) -> Refusal {
+        Refusal::new(Code::EvaluationFailed, chain(&unmet))
+    }
+}
+
+impl From<SendError> for Refusal {
+    fn from(error: SendError) -> Refusal {
+        let code = match &error {
+            SendError::Unreachable(_) | SendError::Ended(_) => Code::UpstreamUnreachable,
+            SendError::TimedOut(_) => Code::UpstreamTimeout,
+            SendError::Garbled(_) => Code::UpstreamGarbled,
+            SendError::WrongEra(_) => Code::WrongEra,
+            SendError::Busy(_) => Code::UpstreamBusy,
+            SendError::Denied(_) => Code::UpstreamDenied,
+        };
+        Refusal::new(code, chain(&error))
+    }
+}
+
+const LOG_RETRY_S: u32 = 2;

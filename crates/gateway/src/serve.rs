@@ -1,0 +1,170 @@
+//! Starting, reloading and stopping a gateway.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use sekisho_audit::{Event, EventKind, LogDown, Outcome};
+use sekisho_upstream::Status;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, ConfigError};
+use crate::inflight::InFlight;
+use crate::listen::{Door, listen};
+use crate::snapshot::{Parts, Rooms};
+use crate::tls::{self, TlsError};
+
+/// A gateway that can be started.
+pub struct Gateway;
+
+/// A gateway that runs.
+pub struct Running {
+    door: Arc<Door>,
+    config: Config,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+    sweeping: JoinHandle<()>,
+}
+
+/// Why a gateway does not start, or keeps its old configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// `[gateway]` is wrong.
+    #[error("the `[gateway]` section cannot be used")]
+    Config(#[from] ConfigError),
+    /// Certificates are wrong.
+    #[error("the certificates in `[gateway.tls]` cannot be used")]
+    Tls(#[from] TlsError),
+    /// The address cannot be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// Why: `AddrInUse` if another program has it.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The audit log cannot be written.
+    #[error("the audit log cannot be written")]
+    Log(#[from] LogDown),
+    /// A reload asks for another address.
+    #[error("`listen` and the presence of `[gateway.tls]` change with a restart only")]
+    NeedsRestart,
+}
+
+/// A running gateway as the operator sees it.
+#[derive(Debug)]
+pub struct Overview {
+    /// Each server.
+    pub servers: Vec<Status>,
+    /// Open legacy sessions.
+    pub sessions: usize,
+    /// Whether the audit log can be written.
+    pub log_healthy: bool,
+}
+
+impl Gateway {
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start(parts: Parts) -> Result<Running, StartError> {
+        let config = parts.config.clone();
+        config.check()?;
+        let tls = config.tls.as_ref().map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
+        let refuse = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
+        let address = listener.local_addr().map_err(refuse)?;
+        let bounds = parts.limits.bounds().clone();
+        let rooms = Arc::new(Rooms::of(parts));
+        rooms.audit.note(lifecycle("started")).await?;
+        let (stop, stopped) = watch::channel(false);
+        let door = Arc::new(Door {
+            rooms: ArcSwap::new(rooms),
+            tls: ArcSwap::from_pointee(tls),
+            inflight: Arc::new(InFlight::default()),
+            secure: config.public_url.scheme() == "https",
+            stopping: stopped.clone(),
+        });
+        let patience = Duration::from_secs(config.shutdown_seconds);
+        let accepting = tokio::spawn(listen(listener, Arc::clone(&door), bounds, stopped.clone(), patience));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&door), stopped));
+        Ok(Running { door, config, address, stop, accepting, sweeping })
+    }
+}
+
+impl Running {
+    /// Where it listens; the port is the real one even if 0 was configured.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Swaps everything that can change while calls are under way. Calls that began with the old parts end with them.
+    ///
+    /// # Errors
+    /// [`StartError`]; the old parts stay in use.
+    pub async fn reload(&mut self, parts: Parts) -> Result<(), StartError> {
+        let config = parts.config.clone();
+        config.check()?;
+        if config.listen != self.config.listen || config.tls.is_some() != self.config.tls.is_some() {
+            return Err(StartError::NeedsRestart);
+        }
+        let tls = config.tls.as_ref().map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
+        parts.audit.note(Event::new(EventKind::Config, Outcome::Completed)).await?;
+        self.door.tls.store(Arc::new(tls));
+        self.door.rooms.store(Arc::new(Rooms::of(parts)));
+        self.config = config;
+        Ok(())
+    }
+
+    /// How it is.
+    #[must_use]
+    pub fn overview(&self) -> Overview {
+        let rooms = self.door.rooms.load();
+        Overview {
+            servers: rooms.upstream.status(),
+            sessions: rooms.identity.sessions().count(),
+            log_healthy: rooms.audit.healthy(),
+        }
+    }
+
+    /// Takes no more calls, lets those under way end for `shutdown_seconds`, ends servers, and closes the log.
+    pub async fn shutdown(self) {
+        self.stop.send_replace(true);
+        let _ = self.accepting.await;
+        self.sweeping.abort();
+        let rooms = self.door.rooms.load_full();
+        rooms.upstream.shutdown().await;
+        if rooms.audit.note(lifecycle("stopped")).await.is_err() {
+            tracing::error!("the audit log does not hold the end of this run");
+        }
+    }
+}
+
+fn lifecycle(words: &str) -> Event {
+    let mut event = Event::new(EventKind::Lifecycle, Outcome::Completed);
+    event.reason = Some(words.into());
+    event
+}
+
+/// Ends expired sessions, and with them what they hold upstream.
+async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            _ = stopped.changed() => return,
+        }
+        let rooms = door.rooms.load_full();
+        for session in rooms.identity.sessions().sweep(SystemTime::now()) {
+            rooms.upstream.end_session(session).await;
+        }
+    }
+}
+
+const SWEEP_EVERY: Duration = Duration::from_secs(5);

@@ -1,0 +1,67 @@
+//! What one call sees of the configuration: all of it old, or all of it new.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sekisho_audit::Audit;
+use sekisho_catalog::Catalog;
+use sekisho_flow::Flow;
+use sekisho_guard::Guard;
+use sekisho_identity::Identity;
+use sekisho_limits::Limits;
+use sekisho_policy::Policy;
+use sekisho_upstream::Upstream;
+
+use crate::config::Config;
+use crate::hosts::Hosts;
+
+/// Everything a gateway is made of. `app` puts it together.
+pub struct Parts {
+    /// `[gateway]`, checked here.
+    pub config: Config,
+    /// The folder that relative paths of the configuration start from.
+    pub base: PathBuf,
+    /// Who is calling.
+    pub identity: Arc<Identity>,
+    /// What servers offer.
+    pub catalog: Arc<Catalog>,
+    /// May it come now.
+    pub limits: Arc<Limits>,
+    /// What is in it.
+    pub guard: Arc<Guard>,
+    /// May they.
+    pub policy: Arc<Policy>,
+    /// The servers.
+    pub upstream: Arc<Upstream>,
+    /// What happened.
+    pub audit: Arc<Audit>,
+}
+
+/// The rooms, in the order of the corridor.
+pub(crate) struct Rooms {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) guard: Arc<Guard>,
+    pub(crate) flow: Flow,
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) hosts: Hosts,
+}
+
+impl Rooms {
+    pub(crate) fn of(parts: Parts) -> Rooms {
+        Rooms {
+            hosts: Hosts::of(&parts.config),
+            identity: parts.identity,
+            catalog: parts.catalog,
+            limits: parts.limits,
+            guard: parts.guard,
+            flow: Flow,
+            policy: parts.policy,
+            audit: parts.audit,
+            upstream: parts.upstream,
+        }
+    }
+}

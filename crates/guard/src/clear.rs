@@ -1,0 +1,191 @@
+//! Obligations, and the proof that they were met.
+
+use sekisho_wire::server::ServerNotice;
+use sekisho_wire::server::{Item, ServerRequest};
+use sekisho_wire::text::visible;
+use sekisho_wire::{Answer, FromServer, Items, Json, RpcError};
+
+/// What policy obliges the gateway to do with a message before it goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Obligation {
+    /// Hidden characters are made visible in every string value.
+    MakeVisible,
+}
+
+/// A thing that carries obligations: implemented by policy's proofs.
+pub trait Obliged {
+    /// What is to be done before it goes on.
+    fn obligations(&self) -> &[Obligation];
+}
+
+/// An answer on its way back that may be masked.
+pub trait Maskable: Obliged {
+    /// The message as it is.
+    fn content(&self) -> &FromServer;
+    /// The same answer with the masked message in place of its own.
+    #[must_use]
+    fn masked(self, by: Masked) -> Self;
+}
+
+/// A message after masking: only this room makes it, so nobody else can change an answer.
+pub struct Masked(FromServer);
+
+impl Masked {
+    /// The message.
+    #[must_use]
+    pub fn into_message(self) -> FromServer {
+        self.0
+    }
+}
+
+/// The proof that the obligations of `A` were met.
+pub struct Cleared<A> {
+    of: A,
+}
+
+impl<A> Cleared<A> {
+    /// What was cleared.
+    #[must_use]
+    pub fn of(&self) -> &A {
+        &self.of
+    }
+
+    /// What was cleared; the proof ends here.
+    #[must_use]
+    pub fn into_inner(self) -> A {
+        self.of
+    }
+}
+
+/// An obligation that cannot be met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unmet {
+    /// A request is never changed here.
+    #[error("an obligation cannot be met on the way in")]
+    OnTheWayIn,
+}
+
+pub(crate) fn request<A: Obliged>(m: A) -> Result<Cleared<A>, Unmet> {
+    if m.obligations().is_empty() { Ok(Cleared { of: m }) } else { Err(Unmet::OnTheWayIn) }
+}
+
+pub(crate) fn answer<A: Maskable>(mut m: A) -> Result<Cleared<A>, Unmet> {
+    for obligation in m.obligations().to_vec() {
+        m = match obligation {
+            Obligation::MakeVisible => {
+                let masked = Masked(made_visible(m.content()));
+                m.masked(masked)
+            }
+        };
+    }
+    Ok(Cleared { of: m })
+}
+
+/// Every string value is mapped, binary members too: Base64 text has no character that changes.
+fn made_visible(message: &FromServer) -> FromServer {
+    match message {
+        FromServer::Notice(notice) => {
+            FromServer::Notice(ServerNotice { kind: notice.kind, params: shown(&notice.params) })
+        }
+        FromServer::Ask(request) => {
+            FromServer::Ask(ServerRequest { id: request.id.clone(), method: visible(&request.method).into() })
+        }
+        FromServer::Page(items) => FromServer::Page(page(items)),
+        FromServer::Park => FromServer::Park,
+        FromServer::End(Answer::Result(result)) => FromServer::End(Answer::Result(shown(result))),
+        FromServer::End(Answer::Error(error)) => FromServer::End(Answer::Error(RpcError {
+            code: error.code,
+            message: visible(&error.message).into(),
+            data: error.data.as_ref().map(shown),
+        })),
+    }
+}
+
+fn page(items: &Items) -> Items {
+    let entry = |item: &Item| Item { server: item.server.clone(), definition: shown(&item.definition) };
+    Items {
+        kind: items.kind,
+        entries: items.entries.iter().map(entry).collect(),
+        // Cursors are opaque and go back to the server that wrote them; nobody reads them.
+        next: items.next.clone(),
+        missing: items.missing.clone(),
+        ttl_ms: items.ttl_ms,
+        meta: items.meta.as_ref().map(shown),
+    }
+}
+
+fn shown(json: &Json) -> Json {
+    json.map_strings(&mut |text| {
+        let shown = visible(text);
+        (shown != text).then(|| shown.into_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use sekisho_wire::json::Limits;
+    use sekisho_wire::{ListKind, ServerId};
+
+    struct Answered(FromServer, Vec<Obligation>);
+
+    impl Obliged for Answered {
+        fn obligations(&self) -> &[Obligation] {
+            &self.1
+        }
+    }
+
+    impl Maskable for Answered {
+        fn content(&self) -> &FromServer {
+            &self.0
+        }
+        fn masked(mut self, by: Masked) -> Answered {
+            self.0 = by.into_message();
+            self
+        }
+    }
+
+    fn json(text: &str) -> Json {
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn hidden_characters_in_results_and_definitions_are_made_visible() {
+        let result = json("{\"content\":[{\"type\":\"text\",\"text\":\"a\u{202e}b\"}],\"isError\":false}");
+        let cleared = answer(Answered(FromServer::End(Answer::Result(result)), vec![Obligation::MakeVisible])).unwrap();
+        let FromServer::End(Answer::Result(shown)) = &cleared.of().0 else { panic!("a result") };
+        assert_eq!(shown.as_str(), r#"{"content":[{"type":"text","text":"a\\u{202e}b"}],"isError":false}"#);
+
+        let server = ServerId::parse("notes").unwrap();
+        let definition = json("{\"name\":\"add\",\"description\":\"adds\u{200b}\"}");
+        let items = Items {
+            kind: ListKind::Tools,
+            entries: vec![Item { server, definition }],
+            next: Vec::new(),
+            missing: Vec::new(),
+            ttl_ms: None,
+            meta: None,
+        };
+        let cleared = answer(Answered(FromServer::Page(items), vec![Obligation::MakeVisible])).unwrap();
+        let FromServer::Page(items) = &cleared.of().0 else { panic!("a page") };
+        assert_eq!(items.entries[0].definition.as_str(), r#"{"name":"add","description":"adds\\u{200b}"}"#);
+    }
+
+    #[test]
+    fn base64_and_ordinary_text_keep_their_bytes() {
+        let text = r#"{"content":[{"type":"image","data":"iVBORw0KGgo=","mimeType":"image/png"}]}"#;
+        let cleared =
+            answer(Answered(FromServer::End(Answer::Result(json(text))), vec![Obligation::MakeVisible])).unwrap();
+        let FromServer::End(Answer::Result(shown)) = &cleared.of().0 else { panic!("a result") };
+        assert_eq!(shown.as_str(), text);
+    }
+
+    #[test]
+    fn an_obligation_on_the_way_in_is_refused_and_none_is_cleared() {
+        let nothing = Answered(FromServer::Park, Vec::new());
+        assert!(request(nothing).is_ok());
+        let something = Answered(FromServer::Park, vec![Obligation::MakeVisible]);
+        assert_eq!(request(something).err(), Some(Unmet::OnTheWayIn));
+    }
+}

@@ -1,0 +1,136 @@
+//! The credential as it is presented, the proof that it was verified, and what can be wrong with it.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use secrecy::SecretString;
+use sekisho_wire::Endpoint;
+
+use crate::principal::{Lease, Principal};
+
+/// Longest token, in bytes.
+pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
+
+/// A bearer token as somebody presented it. Unverified; never shown.
+#[derive(Debug)]
+pub struct Presented {
+    token: SecretString,
+}
+
+/// The proof that a token was verified for an endpoint.
+#[derive(Debug)]
+pub struct Verified {
+    pub(crate) who: Arc<Principal>,
+    pub(crate) lease: Lease,
+    pub(crate) endpoint: Endpoint,
+}
+
+/// What is wrong with a credential. The client hears `invalid_token` for most of them (RFC 6750 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// No `Authorization` header, or one of another scheme. Challenge without an error code (RFC 6750 section 3.1).
+    #[error("no bearer token is presented")]
+    Missing,
+    /// Several headers, or something that is no bearer token at all. 400, `invalid_request`.
+    #[error("the authorization header stands twice or holds no bearer token of acceptable length")]
+    Malformed,
+    /// Not three parts of base64url and strict JSON, or a member has the wrong shape.
+    #[error("the token is not a well-formed JSON web token")]
+    Garbled,
+    /// Its algorithm is unknown, or not one that its issuer may use.
+    #[error("the token's signature algorithm is not accepted")]
+    AlgorithmRefused,
+    /// `typ` is not one that is accepted from its issuer.
+    #[error("the token's type is not accepted")]
+    WrongType,
+    /// It brings its own key, or says where to fetch one.
+    #[error("the token's header brings a key of its own")]
+    KeyInHeader,
+    /// Its header requires an extension.
+    #[error("the token's header requires an extension that is not spoken")]
+    CriticalHeader,
+    /// Nobody that is believed issued it.
+    #[error("the token's issuer is not configured")]
+    UnknownIssuer,
+    /// Its issuer has no such key for such an algorithm.
+    #[error("the token's key is not in its issuer's key set, or is not for its algorithm")]
+    UnknownKey,
+    /// The signature is not the key's.
+    #[error("the token's signature is wrong")]
+    BadSignature,
+    /// It was issued for somebody else.
+    #[error("the token was not issued for this endpoint")]
+    WrongAudience,
+    /// It has expired.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// It would live longer than its issuer's tokens may.
+    #[error("the token lives longer than is accepted from its issuer")]
+    TooLongLived,
+    /// A claim is missing or empty.
+    #[error("the token has no claim `{0}`")]
+    MissingClaim(&'static str),
+    /// The issuer's keys could not be fetched. 503: nothing is wrong with the token, as far as is known.
+    #[error("the keys of the token's issuer are not available")]
+    KeysUnavailable,
+}
+
+impl Presented {
+    /// Takes the token out of the one `Authorization` header (RFC 6750 section 2.1). No other place is looked at (RS-13).
+    ///
+    /// # Errors
+    /// [`TokenError::Missing`] if there is none or it is of another scheme, [`TokenError::Malformed`] if there are
+    /// several, or it is not of the form `b64token` of at most 16 KiB.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Presented, TokenError> {
+        let mut values = headers.get_all(AUTHORIZATION).iter();
+        let value = values.next().ok_or(TokenError::Missing)?;
+        if values.next().is_some() {
+            return Err(TokenError::Malformed);
+        }
+        let value = value.to_str().map_err(|_| TokenError::Malformed)?;
+        let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(TokenError::Missing);
+        }
+        let token = token.trim_start_matches(' ');
+        if token.len() > TOKEN_BYTES_MAX || !is_b64token(token) {
+            return Err(TokenError::Malformed);
+        }
+        Ok(Presented { token: SecretString::from(token) })
+    }
+
+    pub(crate) fn secret(&self) -> &SecretString {
+        &self.token
+    }
+}
+
+impl Verified {
+    /// Whom the token speaks of.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.who
+    }
+
+    /// How long it holds.
+    #[must_use]
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// The endpoint it was verified for.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+}
+
+/// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
+fn is_b64token(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    !body.is_empty()
+        && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+}

@@ -1,0 +1,200 @@
+//! The way in.
+
+use std::time::SystemTime;
+
+use sekisho_catalog::{Addressed, Addressee, Route, Target};
+use sekisho_flow::{Labelled, Labels};
+use sekisho_guard::{Finding, Rule};
+use sekisho_wire::Json;
+
+use crate::arguments::{self, Tags};
+use crate::entities::{BuildError, Circumstances, Object};
+use crate::evaluate::{Arguments, Asker, Question, Verdict};
+use crate::{Authorized, Basis, Decision, ForbidReason, Forbidden, Listed, Origin, Policy, Shown, explain};
+
+/// Why not, by which policies, and what would have permitted it.
+type Refused = (ForbidReason, Basis, Box<str>);
+
+impl Policy {
+    /// Decides a request: permitted only if a policy permits it, none forbids it, none errs, and inspection found
+    /// nothing that would make the decision one about another request than the server sees.
+    pub fn decide(&self, m: Labelled, now: SystemTime) -> Decision {
+        let judged = self.asker(m.message().message().message().message().principal());
+        let judged = judged.map_err(|e| failed(&e)).and_then(|asker| self.judge(&m, &asker, now));
+        match judged {
+            Ok((basis, listed)) => Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed }),
+            Err((reason, basis, needed)) => Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m })),
+        }
+    }
+
+    fn judge(&self, m: &Labelled, asker: &Asker, now: SystemTime) -> Result<(Basis, Vec<Listed>), Refused> {
+        let addressed = m.message().message().message();
+        let under = |labels: Labels| circumstances(addressed, labels, now);
+        let method = addressed.message().message().method();
+        match addressed.target() {
+            Target::Gateway => {
+                let circumstances = under(m.labels());
+                let basis = self.judge_one(asker, method, Object::Gateway, circumstances, &[])?;
+                Ok((basis, Vec::new()))
+            }
+            Target::One(route) => {
+                let server = Origin::of(route.server());
+                let object = object(route, &server);
+                let named = arguments::named(route.call());
+                let basis = self.judge_one(asker, method, object, under(m.labels()), &named)?;
+                found(m.message().findings()).map_err(|reason| (reason, basis.clone(), explain::content()))?;
+                self.undecidable(asker, (method, object, under(m.labels())), &named)
+                    .map_err(|reason| (reason, basis.clone(), explain::content()))?;
+                Ok((basis, Vec::new()))
+            }
+            Target::Many { routes, .. } => {
+                let servers = routes.iter().map(|(server, _)| Origin::of(server));
+                self.judge_many(asker, method, servers.collect(), under)
+            }
+        }
+    }
+
+    fn judge_one(
+        &self,
+        asker: &Asker,
+        method: &'static str,
+        object: Object<'_>,
+        circumstances: Circumstances<'_>,
+        named: &[(String, Json)],
+    ) -> Result<Basis, Refused> {
+        let arguments = Arguments::Known(Tags::of(named));
+        let verdict = self.evaluate(Question { asker, action: method, object, circumstances, arguments });
+        let needed = |basis: &Basis| explain::needed(&self.vocabulary, asker, method, object, basis);
+        match verdict {
+            Verdict::Permit(basis) => Ok(basis),
+            Verdict::NoPermit => Err((ForbidReason::NoPermit, Basis::default(), needed(&Basis::default()))),
+            Verdict::Forbid(basis) => {
+                let needed = needed(&basis);
+                Err((ForbidReason::Forbidden, basis, needed))
+            }
+            Verdict::Failed(basis) => {
+                let needed = explain::failed(&basis);
+                Err((ForbidReason::EvaluationFailed, basis, needed))
+            }
+            // Everything is known here, so nothing may depend on what is not.
+            Verdict::Depends(ids) => {
+                let basis = Basis { policies: ids.iter().map(|id| AsRef::<str>::as_ref(id).into()).collect() };
+                let needed = explain::failed(&basis);
+                Err((ForbidReason::EvaluationFailed, basis, needed))
+            }
+        }
+    }
+
+    /// A list of many servers is permitted if that of one is; the others' items are withheld on the way back.
+    fn judge_many<'a>(
+        &self,
+        asker: &Asker,
+        method: &'static str,
+        servers: Vec<Origin>,
+        under: impl Fn(Labels) -> Circumstances<'a>,
+    ) -> Result<(Basis, Vec<Listed>), Refused> {
+        let mut listed = Vec::new();
+        let mut basis = Basis::default();
+        let mut refused = None;
+        for server in servers {
+            let shown = match self.judge_one(asker, method, Object::Server(&server), under(server.labels()), &[]) {
+                Ok(by) => {
+                    basis.policies.extend(by.policies);
+                    Shown::Permitted
+                }
+                // A policy that errs is not skipped by asking about another server.
+                Err(erred @ (ForbidReason::EvaluationFailed, _, _)) => return Err(erred),
+                Err(other) => {
+                    refused.get_or_insert(other);
+                    Shown::Withheld
+                }
+            };
+            listed.push(Listed { server, shown });
+        }
+        basis.policies.sort_unstable();
+        basis.policies.dedup();
+        if listed.iter().any(|listed| listed.shown == Shown::Permitted) {
+            Ok((basis, listed))
+        } else {
+            Err(refused.unwrap_or_else(|| (ForbidReason::NoPermit, Basis::default(), "no server is addressed".into())))
+        }
+    }
+
+    /// Refuses what a policy reads in a form that does not hold it. A permit would be about another call: the
+    /// policy would see no such argument, and the server one.
+    fn undecidable(
+        &self,
+        asker: &Asker,
+        (action, object, circumstances): (&'static str, Object<'_>, Circumstances<'_>),
+        named: &[(String, Json)],
+    ) -> Result<(), ForbidReason> {
+        let missed: Vec<_> = self
+            .reads
+            .iter()
+            .filter_map(|(id, reads)| Some((id, named.iter().find(|(name, value)| reads.misses(name, value))?)))
+            .collect();
+        if missed.is_empty() {
+            return Ok(());
+        }
+        // Only policies that depend on arguments here matter: the others would decide alike whatever they are.
+        let arguments = Arguments::Unknown;
+        match self.evaluate(Question { asker, action, object, circumstances, arguments }) {
+            Verdict::Depends(ids) => match missed.iter().find(|(id, _)| ids.contains(id)) {
+                Some((_, (name, _))) => Err(ForbidReason::Undecidable(name.as_str().into())),
+                None => Ok(()),
+            },
+            Verdict::Permit(_) => Ok(()),
+            // It was permitted with the arguments known, so it cannot be forbidden whatever they are.
+            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => Err(ForbidReason::EvaluationFailed),
+        }
+    }
+}
+
+fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTime) -> Circumstances<'_> {
+    let message = addressed.message();
+    Circumstances {
+        era: message.message().spoken().era(),
+        endpoint: message.endpoint(),
+        client: message.principal().client(),
+        labels,
+        now,
+    }
+}
+
+fn object<'a>(route: &'a Route, server: &'a Origin) -> Object<'a> {
+    match route.addressee() {
+        Addressee::Tool(pinned) => Object::Tool { server, name: pinned.name() },
+        Addressee::Prompt(pinned) => Object::Prompt { server, name: pinned.name() },
+        Addressee::Resource { uri, .. } => Object::Resource { server, uri },
+        Addressee::Server => Object::Server(server),
+    }
+}
+
+/// What inspection found and a permit does not help against.
+fn found(findings: &[Finding]) -> Result<(), ForbidReason> {
+    let of = |rule: Rule| findings.iter().find(|finding| finding.rule == rule);
+    if let Some(mismatch) = of(Rule::HeaderMismatch) {
+        return Err(ForbidReason::HeaderMismatch(mismatch.clone()));
+    }
+    if let Some(unusable) = of(Rule::SchemaUnusable) {
+        return Err(ForbidReason::ToolUnusable(unusable.words.clone()));
+    }
+    let wrong: Vec<Finding> = findings.iter().filter(|finding| spoils(finding.rule)).cloned().collect();
+    if wrong.is_empty() { Ok(()) } else { Err(ForbidReason::Arguments(wrong)) }
+}
+
+fn spoils(rule: Rule) -> bool {
+    match rule {
+        Rule::InputSchema | Rule::Arguments => true,
+        // Nothing that a request has.
+        Rule::OutputSchema => true,
+        // Named above.
+        Rule::SchemaUnusable | Rule::HeaderMismatch => true,
+        // Ordinary text of some scripts may look alike; what goes on is what was decided about.
+        Rule::HiddenCharacters => false,
+    }
+}
+
+fn failed(error: &BuildError) -> Refused {
+    (ForbidReason::EvaluationFailed, Basis::default(), error.to_string().into())
+}

@@ -1,0 +1,318 @@
+//! Principals, actions, resources and context as Cedar sees them, built from typed parts and never from text.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
+use sekisho_catalog::{Confidentiality, Server, Trust};
+use sekisho_flow::Labels;
+use sekisho_identity::Principal;
+use sekisho_wire::{Endpoint, Era, Json, ListKind, ServerId};
+
+use crate::arguments::Tags;
+use crate::load::LoadError;
+
+/// Cedar refused something that was built for it. Nothing is decided then.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BuildError {
+    #[error("the action is not one of the schema's")]
+    Action,
+    #[error("the clock shows a time that cannot be written")]
+    Time(#[source] jiff::Error),
+    #[error("an entity cannot be built")]
+    Entity(#[source] Box<cedar_policy::EntityAttrEvaluationError>),
+    #[error("the context cannot be built")]
+    Context(#[source] Box<cedar_policy::ContextCreationError>),
+    #[error("the entities cannot be put together")]
+    Entities(#[source] Box<cedar_policy::entities_errors::EntitiesError>),
+    #[error("the request cannot be put together")]
+    Request(#[source] Box<cedar_policy::RequestValidationError>),
+}
+
+/// A server as far as policies read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Its name.
+    pub id: ServerId,
+    /// How far it is trusted.
+    pub trust: Trust,
+    /// How confidential its data is.
+    pub confidentiality: Confidentiality,
+}
+
+impl Origin {
+    pub(crate) fn of(server: &Server) -> Origin {
+        let config = server.config();
+        Origin { id: server.id().clone(), trust: config.trust, confidentiality: config.confidentiality }
+    }
+
+    /// The labels of what this server alone is sent and says.
+    pub(crate) fn labels(&self) -> Labels {
+        Labels { trust: self.trust, confidentiality: self.confidentiality }
+    }
+}
+
+/// What is acted upon.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Object<'a> {
+    Gateway,
+    Server(&'a Origin),
+    Tool {
+        server: &'a Origin,
+        name: &'a str,
+    },
+    Prompt {
+        server: &'a Origin,
+        name: &'a str,
+    },
+    Resource {
+        server: &'a Origin,
+        uri: &'a str,
+    },
+    /// Any resource of the server: a template stands for URIs that are not known yet.
+    Template {
+        server: &'a Origin,
+    },
+}
+
+impl<'a> Object<'a> {
+    /// An item of a list.
+    pub(crate) fn item(kind: ListKind, server: &'a Origin, name: &'a str) -> Object<'a> {
+        match kind {
+            ListKind::Tools => Object::Tool { server, name },
+            ListKind::Prompts => Object::Prompt { server, name },
+            ListKind::Resources => Object::Resource { server, uri: name },
+            ListKind::Templates => Object::Template { server },
+        }
+    }
+
+    fn server(self) -> Option<&'a Origin> {
+        match self {
+            Object::Gateway => None,
+            Object::Server(server)
+            | Object::Tool { server, .. }
+            | Object::Prompt { server, .. }
+            | Object::Resource { server, .. }
+            | Object::Template { server } => Some(server),
+        }
+    }
+}
+
+/// Under what circumstances.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Circumstances<'a> {
+    pub(crate) era: Era,
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) client: &'a str,
+    pub(crate) labels: Labels,
+    pub(crate) now: SystemTime,
+}
+
+/// The names of the schema, parsed once.
+pub(crate) struct Vocabulary {
+    types: HashMap<&'static str, EntityTypeName>,
+    /// By method.
+    actions: HashMap<String, EntityUid>,
+    /// The actions and their groups.
+    base: Entities,
+}
+
+impl Vocabulary {
+    pub(crate) fn of(schema: &Schema) -> Result<Vocabulary, LoadError> {
+        let base = schema.action_entities().map_err(|e| LoadError::Actions(Box::new(e)))?;
+        let mut types = HashMap::new();
+        for name in TYPES {
+            let parsed = EntityTypeName::from_str(&format!("Sekisho::{name}")).map_err(|_| LoadError::Name(name))?;
+            types.insert(name, parsed);
+        }
+        let actions = schema.actions().map(|uid| (uid.id().unescaped().to_owned(), uid.clone())).collect();
+        Ok(Vocabulary { types, actions, base })
+    }
+
+    /// The uid of an entity. A type that the schema lacks never loads, so it cannot be missing here.
+    fn uid(&self, kind: &'static str, id: &str) -> Result<EntityUid, BuildError> {
+        let name = self.types.get(kind).ok_or(BuildError::Action)?;
+        Ok(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id)))
+    }
+
+    pub(crate) fn resource_type(&self) -> Result<EntityTypeName, BuildError> {
+        self.types.get("Resource").cloned().ok_or(BuildError::Action)
+    }
+
+    pub(crate) fn action(&self, method: &str) -> Result<EntityUid, BuildError> {
+        self.actions.get(method).cloned().ok_or(BuildError::Action)
+    }
+
+    pub(crate) fn principal(&self, who: &Principal) -> Result<EntityUid, BuildError> {
+        self.uid("User", &format!("{}#{}", who.issuer(), who.subject()))
+    }
+
+    pub(crate) fn resource(&self, object: Object<'_>) -> Result<EntityUid, BuildError> {
+        match object {
+            Object::Gateway => self.uid("Gateway", "gateway"),
+            Object::Server(server) => self.uid("Server", server.id.as_str()),
+            Object::Tool { server, name } => self.uid("Tool", &format!("{}/{name}", server.id)),
+            Object::Prompt { server, name } => self.uid("Prompt", &format!("{}/{name}", server.id)),
+            Object::Resource { server, uri } => self.uid("Resource", &format!("{}/{uri}", server.id)),
+            // No URI is empty, so no policy means this one by name.
+            Object::Template { server } => self.uid("Resource", &format!("{}/", server.id)),
+        }
+    }
+
+    /// The store that holds what every question of one caller shares.
+    pub(crate) fn with_principal(&self, who: &Principal) -> Result<Entities, BuildError> {
+        let set = |values: &[Box<str>]| RestrictedExpression::new_set(values.iter().map(|value| text(value)));
+        let attributes = [
+            ("issuer".to_owned(), text(who.issuer())),
+            ("subject".to_owned(), text(who.subject())),
+            ("client".to_owned(), text(who.client())),
+            ("scopes".to_owned(), set(who.scopes())),
+            ("groups".to_owned(), set(who.groups())),
+            ("roles".to_owned(), set(who.roles())),
+        ];
+        let claims = who.claims().members();
+        let tags = claims.filter_map(|(name, claim)| Some((name.into_owned(), text(&claim.string()?))));
+        let user = Entity::new_with_tags(self.principal(who)?, attributes, [], tags.collect::<Vec<_>>())
+            .map_err(|e| BuildError::Entity(Box::new(e)))?;
+        together(self.base.clone(), vec![user])
+    }
+
+    /// Adds the resource and its server.
+    pub(crate) fn with_resource(&self, to: Entities, object: Object<'_>) -> Result<Entities, BuildError> {
+        let mut entities = Vec::new();
+        if let Some(server) = object.server() {
+            entities.push(self.server(server)?);
+        }
+        let name = |name: &str| vec![("name".to_owned(), text(name))];
+        let of_server = |attributes: Vec<(String, RestrictedExpression)>, server: &Origin| {
+            let parent = self.uid("Server", server.id.as_str())?;
+            let link = ("server".to_owned(), RestrictedExpression::new_entity_uid(parent.clone()));
+            let attributes = attributes.into_iter().chain([link]);
+            Entity::new_with_tags(self.resource(object)?, attributes, [parent], [])
+                .map_err(|e| BuildError::Entity(Box::new(e)))
+        };
+        match object {
+            Object::Gateway => entities.push(Entity::with_uid(self.resource(object)?)),
+            Object::Server(_) => {}
+            Object::Tool { server, name: n } | Object::Prompt { server, name: n } => {
+                entities.push(of_server(name(n), server)?);
+            }
+            Object::Resource { server, uri } => {
+                let attributes = vec![("uri".to_owned(), text(uri)), ("scheme".to_owned(), text(&scheme(uri)))];
+                entities.push(of_server(attributes, server)?);
+            }
+            Object::Template { server } => {
+                let unknown = |name: &str| (name.to_owned(), RestrictedExpression::new_unknown(name));
+                entities.push(of_server(vec![unknown("uri"), unknown("scheme")], server)?);
+            }
+        }
+        together(to, entities)
+    }
+
+    /// Adds the argument entities; without them their tags are unknown.
+    pub(crate) fn with_arguments(&self, to: Entities, tags: Tags) -> Result<Entities, BuildError> {
+        let kinds = [
+            ("TextArguments", tags.text),
+            ("NumberArguments", tags.number),
+            ("DecimalArguments", tags.decimal),
+            ("FlagArguments", tags.flag),
+        ];
+        let mut entities = Vec::new();
+        for (kind, tags) in kinds {
+            let entity = Entity::new_with_tags(self.uid(kind, CALL)?, [], [], tags)
+                .map_err(|e| BuildError::Entity(Box::new(e)))?;
+            entities.push(entity);
+        }
+        together(to, entities)
+    }
+
+    fn server(&self, server: &Origin) -> Result<Entity, BuildError> {
+        let attributes = [
+            ("id".to_owned(), text(server.id.as_str())),
+            ("trust".to_owned(), text(server.trust.as_str())),
+            ("confidentiality".to_owned(), text(server.confidentiality.as_str())),
+        ];
+        Entity::new_with_tags(self.uid("Server", server.id.as_str())?, attributes, [], [])
+            .map_err(|e| BuildError::Entity(Box::new(e)))
+    }
+
+    pub(crate) fn context(&self, of: &Circumstances<'_>, action: Uses) -> Result<Context, BuildError> {
+        let time = jiff::Timestamp::try_from(of.now).map_err(BuildError::Time)?;
+        let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+        let mut pairs = vec![
+            ("era".to_owned(), text(of.era.as_str())),
+            ("time".to_owned(), RestrictedExpression::new_datetime(time)),
+            ("endpoint".to_owned(), text(&of.endpoint.path())),
+            ("client_id".to_owned(), text(of.client)),
+            ("trust".to_owned(), text(of.labels.trust.as_str())),
+            ("confidentiality".to_owned(), text(of.labels.confidentiality.as_str())),
+        ];
+        match action {
+            Uses::Arguments => {
+                for (name, kind) in [
+                    ("text", "TextArguments"),
+                    ("number", "NumberArguments"),
+                    ("decimal", "DecimalArguments"),
+                    ("flag", "FlagArguments"),
+                ] {
+                    pairs.push((name.to_owned(), RestrictedExpression::new_entity_uid(self.uid(kind, CALL)?)));
+                }
+            }
+            Uses::Nothing => {}
+        }
+        Context::from_pairs(pairs).map_err(|e| BuildError::Context(Box::new(e)))
+    }
+}
+
+/// Whether an action has arguments in its context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Uses {
+    Arguments,
+    Nothing,
+}
+
+impl Uses {
+    /// As the schema has it: the members of the group `use`.
+    pub(crate) fn of(method: &str) -> Uses {
+        if ["tools/call", "prompts/get", "resources/read", "completion/complete"].contains(&method) {
+            Uses::Arguments
+        } else {
+            Uses::Nothing
+        }
+    }
+}
+
+fn together(to: Entities, entities: Vec<Entity>) -> Result<Entities, BuildError> {
+    to.add_entities(entities, None).map_err(|e| BuildError::Entities(Box::new(e)))
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+/// The scheme of a URI in lower case (RFC 3986 section 3.1); empty if there is none.
+fn scheme(uri: &str) -> String {
+    uri.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default()
+}
+
+/// The name of an item of a list.
+pub(crate) fn name_of(kind: ListKind, definition: &Json) -> String {
+    let name = definition.get(kind.key());
+    name.as_ref().and_then(Json::string).unwrap_or_default().into_owned()
+}
+
+/// The id of the argument entities: they last as long as one call.
+const CALL: &str = "call";
+const TYPES: [&str; 10] = [
+    "User",
+    "Gateway",
+    "Server",
+    "Tool",
+    "Prompt",
+    "Resource",
+    "TextArguments",
+    "NumberArguments",
+    "DecimalArguments",
+    "FlagArguments",
+];

@@ -1,0 +1,240 @@
+//! **May they?** [`Authorized`] is the proof on the way in, [`Releasable`] on the way back.
+//!
+//! The room never waits, never reads, and never skips a policy that errs. What no policy permits is forbidden,
+//! and one function decides calls and lists alike: a list is a call whose arguments are not known yet.
+//!
+//! A rule that reads an argument reads the one the server will see, or nothing is decided: an argument in a
+//! form that the rule does not read is refused as [`ForbidReason::Undecidable`].
+//!
+//! *Depth still missing*: step-up and approval challenges, risk, analysis, replay, synthesis, slicing and
+//! caching of decisions; nested arguments; a listed tool may still be unreachable where only its schema keeps
+//! a rule from ever matching.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod config;
+mod decide;
+mod entities;
+mod evaluate;
+mod explain;
+mod load;
+mod reads;
+mod release;
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use cedar_policy::{PolicyId, PolicySet};
+use sekisho_catalog::Addressed;
+use sekisho_flow::{Labelled, Labels};
+use sekisho_guard::{Finding, Maskable, Masked, Obligation, Obliged, Subject};
+use sekisho_identity::Principal;
+use sekisho_wire::{Endpoint, Era, FromServer};
+
+pub use config::Config;
+pub use entities::Origin;
+pub use load::{LoadError, Problem, SCHEMA};
+
+use entities::Vocabulary;
+use reads::Reads;
+
+/// The proof that a policy permits this request.
+pub struct Authorized {
+    message: Labelled,
+    basis: Basis,
+    obligations: Vec<Obligation>,
+    listed: Vec<Listed>,
+}
+
+impl Authorized {
+    /// The request.
+    #[must_use]
+    pub fn message(&self) -> &Labelled {
+        &self.message
+    }
+
+    /// The addressed message inside.
+    #[must_use]
+    pub fn addressed(&self) -> &Addressed {
+        self.message.message().message().message()
+    }
+
+    /// Which policies decided.
+    #[must_use]
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
+    /// What the way back needs to know of this request.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        release::facts(self)
+    }
+}
+
+impl Obliged for Authorized {
+    fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+}
+
+/// Which policies decided, by id, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Basis {
+    /// Their ids.
+    pub policies: Vec<Box<str>>,
+}
+
+/// Plain facts about a permitted request, for the way back.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// Who asked.
+    pub who: Arc<Principal>,
+    /// Through which door.
+    pub endpoint: Endpoint,
+    /// In which era.
+    pub era: Era,
+    /// What an answer is examined against.
+    pub subject: Subject,
+    /// The labels of the request.
+    pub labels: Labels,
+    /// The name of its method.
+    pub method: &'static str,
+    /// The servers of a list; empty for anything else.
+    pub listed: Vec<Listed>,
+}
+
+/// A server of a list.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Which.
+    pub server: Origin,
+    /// Whether its list may be shown.
+    pub shown: Shown,
+}
+
+/// Whether a server's part of a list may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// The list of this server is permitted.
+    Permitted,
+    /// It is not: its items are withheld.
+    Withheld,
+}
+
+/// What becomes of a request.
+#[must_use]
+#[expect(clippy::large_enum_variant, reason = "the large one is the ordinary one, and lives on one stack frame")]
+pub enum Decision {
+    /// It may go on.
+    Permit(Authorized),
+    /// It may go on once the caller does something more.
+    Challenge(Challenge),
+    /// It ends here.
+    Forbid(Box<Forbidden>),
+}
+
+/// What the caller could do to be permitted. Nothing is challenged yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {}
+
+/// A request that ends here, and why.
+pub struct Forbidden {
+    /// Why.
+    pub reason: ForbidReason,
+    /// The policies that decided, or that erred.
+    pub basis: Basis,
+    /// For the operator: what would have permitted it.
+    pub needed: Box<str>,
+    /// The request.
+    pub message: Labelled,
+}
+
+impl std::fmt::Debug for Forbidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forbidden")
+            .field("reason", &self.reason)
+            .field("basis", &self.basis)
+            .field("needed", &self.needed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why something does not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ForbidReason {
+    /// No policy permits it: what is not permitted is forbidden.
+    #[error("no policy permits it")]
+    NoPermit,
+    /// A policy forbids it; no permit changes that.
+    #[error("a policy forbids it")]
+    Forbidden,
+    /// A policy could not be evaluated, and none is skipped.
+    #[error("a policy could not be evaluated")]
+    EvaluationFailed,
+    /// The arguments do not fit what the tool or prompt declares.
+    #[error("the arguments do not fit what is declared")]
+    Arguments(Vec<Finding>),
+    /// A mirrored header differs from the arguments (HT-24).
+    #[error("a mirrored header differs from the arguments")]
+    HeaderMismatch(Finding),
+    /// A policy reads this argument, but not in the form that it has here.
+    #[error("a policy reads the argument `{0}`, and cannot read it exactly in the form that it has")]
+    Undecidable(Box<str>),
+    /// The tool's schemas cannot be used, so that no call to it can be inspected.
+    #[error("the tool cannot be used: {0}")]
+    ToolUnusable(Box<str>),
+    /// The answer does not fit what the tool declares.
+    #[error("the answer does not fit what the tool declares")]
+    Answer(Vec<Finding>),
+    /// A server asks the client for something, and nothing is offered to servers.
+    #[error("nothing is offered to servers")]
+    NotOffered,
+}
+
+/// The proof that this answer may go back.
+pub struct Releasable {
+    message: FromServer,
+    withheld: Vec<(Box<str>, ForbidReason)>,
+    obligations: Vec<Obligation>,
+}
+
+impl Releasable {
+    /// The answer, without what is withheld.
+    #[must_use]
+    pub fn message(&self) -> &FromServer {
+        &self.message
+    }
+
+    /// The items that are withheld, as `<server>/<name>`, each with the reason.
+    #[must_use]
+    pub fn withheld(&self) -> &[(Box<str>, ForbidReason)] {
+        &self.withheld
+    }
+}
+
+impl Obliged for Releasable {
+    fn obligations(&self) -> &[Obligation] {
+        &self.obligations
+    }
+}
+
+impl Maskable for Releasable {
+    fn content(&self) -> &FromServer {
+        &self.message
+    }
+
+    fn masked(mut self, by: Masked) -> Releasable {
+        self.message = by.into_message();
+        self
+    }
+}
+
+/// The room: policies that were validated, and the words they are written in.
+pub struct Policy {
+    vocabulary: Vocabulary,
+    policies: PolicySet,
+    reads: BTreeMap<PolicyId, Reads>,
+    /// The ids of all resources that policies mean by name.
+    resources: HashSet<String>,
+}

@@ -1,0 +1,211 @@
+//! Which arguments a policy reads, and as what: found in its text when it is loaded.
+
+use std::collections::BTreeMap;
+
+use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, Var};
+use sekisho_wire::Json;
+use sekisho_wire::json::Kind;
+
+use crate::arguments;
+
+/// The forms that an argument can be read in; several at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Forms {
+    pub(crate) text: bool,
+    pub(crate) number: bool,
+    pub(crate) decimal: bool,
+    pub(crate) flag: bool,
+}
+
+/// What one policy reads of the arguments.
+#[derive(Debug, Default)]
+pub(crate) struct Reads {
+    named: BTreeMap<Box<str>, Forms>,
+    /// Read under names that are computed: any.
+    any: Forms,
+}
+
+impl Forms {
+    const NONE: Forms = Forms { text: false, number: false, decimal: false, flag: false };
+    const ALL: Forms = Forms { text: true, number: true, decimal: true, flag: true };
+
+    fn or(self, other: Forms) -> Forms {
+        Forms {
+            text: self.text || other.text,
+            number: self.number || other.number,
+            decimal: self.decimal || other.decimal,
+            flag: self.flag || other.flag,
+        }
+    }
+
+    fn meets(self, other: Forms) -> bool {
+        (self.text && other.text)
+            || (self.number && other.number)
+            || (self.decimal && other.decimal)
+            || (self.flag && other.flag)
+    }
+
+    /// The forms that hold an argument exactly.
+    fn holding(argument: &Json) -> Forms {
+        match argument.kind() {
+            Kind::String => Forms { text: true, ..Forms::NONE },
+            Kind::Boolean => Forms { flag: true, ..Forms::NONE },
+            Kind::Number => Forms {
+                number: arguments::long(argument).is_some(),
+                decimal: arguments::decimal(argument).is_some(),
+                ..Forms::NONE
+            },
+            Kind::Null | Kind::Array | Kind::Object => Forms::NONE,
+        }
+    }
+}
+
+impl Reads {
+    /// What `policy` reads; everything if its text cannot be looked into.
+    pub(crate) fn of(policy: &cedar_policy::Policy) -> Reads {
+        let mut reads = Reads::default();
+        match policy.to_pst() {
+            Ok(tree) => {
+                for (name, forms) in tree.body().clauses().iter().flat_map(|clause| match clause {
+                    Clause::When(expr) | Clause::Unless(expr) => tags(expr),
+                }) {
+                    match name {
+                        Some(name) => {
+                            let known = reads.named.entry(name).or_default();
+                            *known = known.or(forms);
+                        }
+                        None => reads.any = reads.any.or(forms),
+                    }
+                }
+            }
+            Err(_) => reads.any = Forms::ALL,
+        }
+        reads
+    }
+
+    /// Whether the policy reads this argument, but in no form that holds it: then it would decide as if there
+    /// were no such argument, and the server would see one. `null` stands for none on both sides.
+    pub(crate) fn misses(&self, name: &str, argument: &Json) -> bool {
+        if argument.is_null() {
+            return false;
+        }
+        let read = self.named.get(name).copied().unwrap_or_default().or(self.any);
+        read != Forms::NONE && !read.meets(Forms::holding(argument))
+    }
+}
+
+type Tag = (Option<Box<str>>, Forms);
+
+/// Every tag of an argument entity that an expression reads.
+fn tags(expr: &Expr) -> Vec<Tag> {
+    let look = |expr: &Expr| match expr {
+        Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
+            let name = match &**right {
+                Expr::Literal(Literal::String(name)) => Some(name.as_str().into()),
+                _ => None,
+            };
+            let mut found = vec![(name, forms(left))];
+            found.extend(tags(left));
+            found.extend(tags(right));
+            Some(found)
+        }
+        _ => None,
+    };
+    expr.reduce(
+        &look,
+        &|mut a, b| {
+            a.extend(b);
+            a
+        },
+        Vec::new(),
+    )
+}
+
+/// The forms that tags of `base` have: none for a claim of the principal, all where it cannot be told.
+fn forms(base: &Expr) -> Forms {
+    match base {
+        Expr::Var(Var::Principal) => Forms::NONE,
+        Expr::GetAttr { expr, attr } if matches!(&**expr, Expr::Var(Var::Context)) => match attr.as_str() {
+            "text" => Forms { text: true, ..Forms::NONE },
+            "number" => Forms { number: true, ..Forms::NONE },
+            "decimal" => Forms { decimal: true, ..Forms::NONE },
+            "flag" => Forms { flag: true, ..Forms::NONE },
+            _ => Forms::ALL,
+        },
+        _ => Forms::ALL,
+    }
+}
+
+/// Whether a residual condition could still come out true (or false): sound, and exact enough that what is
+/// settled by the known part is settled. An error counts as neither, since a call that meets one is refused.
+pub(crate) fn may_be(outcome: bool, policy: &cedar_policy::Policy) -> bool {
+    let Ok(tree) = policy.to_pst() else { return true };
+    let could = |outcome, clause: &Clause| match clause {
+        Clause::When(expr) => expr_may_be(outcome, expr),
+        Clause::Unless(expr) => expr_may_be(!outcome, expr),
+    };
+    let mut clauses = tree.body().clauses().iter();
+    if outcome { clauses.all(|clause| could(true, clause)) } else { clauses.any(|clause| could(false, clause)) }
+}
+
+fn expr_may_be(outcome: bool, expr: &pst::Expr) -> bool {
+    match expr {
+        Expr::Literal(Literal::Bool(value)) => *value == outcome,
+        Expr::UnaryOp { op: pst::UnaryOp::Not, expr } => expr_may_be(!outcome, expr),
+        Expr::BinaryOp { op: BinaryOp::And, left, right } if outcome => {
+            expr_may_be(true, left) && expr_may_be(true, right)
+        }
+        Expr::BinaryOp { op: BinaryOp::And, left, right } => expr_may_be(false, left) || expr_may_be(false, right),
+        Expr::BinaryOp { op: BinaryOp::Or, left, right } if outcome => {
+            expr_may_be(true, left) || expr_may_be(true, right)
+        }
+        Expr::BinaryOp { op: BinaryOp::Or, left, right } => expr_may_be(false, left) && expr_may_be(false, right),
+        Expr::IfThenElse { cond, then_expr, else_expr } => {
+            (expr_may_be(true, cond) && expr_may_be(outcome, then_expr))
+                || (expr_may_be(false, cond) && expr_may_be(outcome, else_expr))
+        }
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sekisho_wire::json::Limits;
+
+    fn reads(condition: &str) -> Reads {
+        let text = format!("permit(principal, action, resource) when {{ {condition} }};");
+        Reads::of(&cedar_policy::Policy::parse(None, text).unwrap())
+    }
+
+    fn json(text: &str) -> Json {
+        Json::decode(text.to_owned().into(), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn an_argument_in_a_form_that_the_policy_does_not_read_is_missed() {
+        let amount = reads(r#"context.number.hasTag("amount") && context.number.getTag("amount") > 5"#);
+        for missed in ["1.5", r#""7""#, "[7]", "{}", "true", "9223372036854775808", "1e30"] {
+            assert!(amount.misses("amount", &json(missed)), "{missed}");
+        }
+        for held in ["7", "7.0", "7e0", "null"] {
+            assert!(!amount.misses("amount", &json(held)), "{held}");
+        }
+        assert!(!amount.misses("other", &json("1.5")));
+        let both = reads(r#"context.decimal.hasTag("a") || context.text.hasTag("a")"#);
+        for (argument, missed) in [("1.5", false), ("1.23456", true), (r#""x""#, false), ("true", true)] {
+            assert_eq!(both.misses("a", &json(argument)), missed, "{argument}");
+        }
+    }
+
+    #[test]
+    fn a_computed_name_reads_every_argument_and_claims_read_none() {
+        let computed = reads(r#"context.text.hasTag(principal.subject)"#);
+        assert!(computed.misses("anything", &json("1")));
+        assert!(!computed.misses("anything", &json(r#""x""#)));
+        let hidden = reads(r#"{"a": context.text}.a.hasTag("x")"#);
+        assert!(hidden.misses("x", &json("[]")));
+        let claims = reads(r#"principal.hasTag("x") && principal.getTag("x") == "y""#);
+        assert!(!claims.misses("x", &json("[]")));
+    }
+}

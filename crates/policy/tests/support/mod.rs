@@ -1,0 +1,276 @@
+//! Real proofs for tests: tokens of a test issuer, and every room before and behind this one.
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+use sekisho_catalog::{Catalog, Target};
+use sekisho_flow::{Flow, Labelled};
+use sekisho_guard::{Guard, Obliged as _};
+use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented};
+use sekisho_limits::Limits;
+use sekisho_policy::{Authorized, Decision, ForbidReason, Forbidden, Policy, Releasable};
+use sekisho_wire::server::Item;
+use sekisho_wire::{Endpoint, Era, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front, json};
+use serde_json::{Value, json};
+
+const ISSUER: &str = "https://issuer.example";
+const SERVERS: &str = r#"
+[servers.files]
+command = ["files"]
+[servers.notes]
+command = ["notes"]
+trust = "trusted"
+[servers.bank]
+command = ["bank"]
+confidentiality = "confidential"
+"#;
+
+/// Somebody: the claims of a token beside the ordinary ones.
+pub(crate) struct Who(Value);
+
+/// Somebody without any claim worth naming.
+pub(crate) fn alice() -> Who {
+    who("alice", json!({}))
+}
+
+/// Somebody with these claims.
+pub(crate) fn who(subject: &str, claims: Value) -> Who {
+    let mut all = json!({"sub": subject, "client_id": "agent"});
+    all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+    Who(all)
+}
+
+/// The rooms, and an issuer that they believe.
+pub(crate) struct World {
+    runtime: tokio::runtime::Runtime,
+    key: EcdsaKeyPair,
+    identity: Identity,
+    pub(crate) catalog: Catalog,
+    limits: Limits,
+    pub(crate) guard: Guard,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    /// With the servers `files`, `notes` and `bank`, that offer what [`offers`] says.
+    pub(crate) fn new() -> World {
+        let dir = tempfile::tempdir().unwrap();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+        let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref()).unwrap();
+        let (x, y) = key.public_key().as_ref()[1..].split_at(32);
+        let (x, y) = (BASE64.encode(x), BASE64.encode(y));
+        let keys =
+            json!({"keys": [{"kty": "EC", "crv": "P-256", "kid": "k", "alg": "ES256", "use": "sig", "x": x, "y": y}]});
+        std::fs::write(dir.path().join("jwks.json"), keys.to_string()).unwrap();
+        let mut issuer = IssuerConfig::with_key_file(ISSUER.to_owned(), "jwks.json".into());
+        issuer.audiences = vec!["https://gateway.example/mcp".to_owned()];
+        issuer.groups_claim = Some("groups".to_owned());
+        issuer.roles_claim = Some("roles".to_owned());
+        let config = sekisho_identity::Config {
+            issuers: vec![issuer],
+            sessions: sekisho_identity::SessionsConfig { per_principal_max: 10_000, ..Default::default() },
+            token_cache_max: 100,
+        };
+        let client = sekisho_egress::Client::new(&sekisho_egress::Config::default(), dir.path()).unwrap();
+        let url = url::Url::parse("https://gateway.example").unwrap();
+        let identity = Identity::new(&config, dir.path(), &url, Arc::new(client)).unwrap();
+        let catalog = Catalog::new(&toml::from_str(SERVERS).unwrap(), None).unwrap();
+        let limits = sekisho_limits::Config {
+            requests_per_minute: 1_000_000,
+            burst: 100_000,
+            concurrent_max: 10_000,
+            ..sekisho_limits::Config::default()
+        };
+        let world = World {
+            runtime: tokio::runtime::Builder::new_current_thread().build().unwrap(),
+            key,
+            identity,
+            catalog,
+            limits: Limits::new(&limits, None).unwrap(),
+            guard: Guard::new(&sekisho_guard::Config::default()),
+            _dir: dir,
+        };
+        for era in [Era::Legacy, Era::Modern] {
+            for kind in ListKind::ALL {
+                let _changes = world.catalog.learn(era, &offers(kind));
+            }
+        }
+        world
+    }
+
+    /// A message of the modern era; `params` is an object.
+    pub(crate) fn modern(&self, who: &Who, at: &Endpoint, method: &str, params: Value) -> Authenticated<Inbound> {
+        let mut params = params;
+        params["_meta"] = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let line = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.message(who, at, &line, None)
+    }
+
+    /// A message of the legacy era in a session of its own; `id` is left out of notifications.
+    pub(crate) fn legacy(&self, who: &Who, at: &Endpoint, method: &str, params: Value) -> Authenticated<Inbound> {
+        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params":
+            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+        let hello = self.message(who, at, &hello, None);
+        if method == "initialize" {
+            return hello;
+        }
+        let (version, empty, now) = (Version::V2025_11_25, Json::empty_object(), SystemTime::now());
+        let (session, _) = self.identity.sessions().open(&hello, version, empty.clone(), empty, now).unwrap();
+        let mut line = json!({"jsonrpc": "2.0", "method": method, "params": params});
+        if !method.starts_with("notifications/") {
+            line["id"] = json!(1);
+        }
+        self.message(who, at, &line, Some(session.expose()))
+    }
+
+    fn message(&self, who: &Who, at: &Endpoint, line: &Value, session: Option<&str>) -> Authenticated<Inbound> {
+        let now = SystemTime::now();
+        let bearer = format!("Bearer {}", self.token(who, now));
+        let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer.parse().unwrap())]);
+        let presented = Presented::from_headers(&headers).unwrap();
+        let caller = self.runtime.block_on(self.identity.verify(&presented, at, now)).unwrap();
+        let inbound = front::decode_line(line.to_string().into(), &json::Limits::default()).unwrap();
+        self.identity.authenticate(caller, inbound, session, now).unwrap()
+    }
+
+    fn token(&self, who: &Who, now: SystemTime) -> String {
+        let now = now.duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let mut claims = who.0.clone();
+        let times =
+            json!({"iss": ISSUER, "aud": "https://gateway.example/mcp", "iat": now, "exp": now + 600, "jti": "j"});
+        claims.as_object_mut().unwrap().extend(times.as_object().unwrap().clone());
+        let head = json!({"alg": "ES256", "typ": "at+jwt", "kid": "k"});
+        let signed = format!("{}.{}", BASE64.encode(head.to_string()), BASE64.encode(claims.to_string()));
+        let signature = self.key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64.encode(signature))
+    }
+
+    /// Through the rooms up to this one.
+    pub(crate) fn labelled(&self, message: Authenticated<Inbound>) -> Labelled {
+        let addressed = self.catalog.address(message).unwrap_or_else(|refused| panic!("{}", refused.0));
+        let admitted = self.limits.admit(addressed).unwrap();
+        Flow.label(self.guard.inspect(admitted))
+    }
+
+    /// Decides a call of the modern era at the door of all servers.
+    pub(crate) fn call(
+        &self,
+        policy: &Policy,
+        who: &Who,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<Authorized, Box<Forbidden>> {
+        let params = json!({"name": tool, "arguments": arguments});
+        self.decide(policy, self.modern(who, &Endpoint::All, "tools/call", params))
+    }
+
+    pub(crate) fn decide(
+        &self,
+        policy: &Policy,
+        message: Authenticated<Inbound>,
+    ) -> Result<Authorized, Box<Forbidden>> {
+        match policy.decide(self.labelled(message), SystemTime::now()) {
+            Decision::Permit(authorized) => Ok(authorized),
+            Decision::Challenge(challenge) => match challenge {},
+            Decision::Forbid(forbidden) => Err(forbidden),
+        }
+    }
+
+    /// Why a call is refused; none if it is permitted.
+    pub(crate) fn refusal(&self, policy: &Policy, who: &Who, tool: &str, arguments: Value) -> Option<ForbidReason> {
+        self.call(policy, who, tool, arguments).err().map(|forbidden| forbidden.reason)
+    }
+
+    /// What of a list is shown at the door of all servers, as `<server>/<name>`; the refusal if none is.
+    pub(crate) fn shown(&self, policy: &Policy, who: &Who, kind: ListKind) -> Result<Vec<String>, ForbidReason> {
+        let message = self.modern(who, &Endpoint::All, kind.method().as_str(), json!({}));
+        let authorized = self.decide(policy, message).map_err(|forbidden| forbidden.reason)?;
+        let releasable = self.release(policy, &authorized, FromServer::Page(offers(kind)))?;
+        let FromServer::Page(items) = releasable.message() else { panic!("a page stays a page") };
+        let name = |item: &Item| item.definition.get(kind.key()).unwrap().string().unwrap().into_owned();
+        Ok(items.entries.iter().map(|item| format!("{}/{}", item.server, name(item))).collect())
+    }
+
+    /// The way back.
+    pub(crate) fn release(
+        &self,
+        policy: &Policy,
+        of: &Authorized,
+        message: FromServer,
+    ) -> Result<Releasable, ForbidReason> {
+        assert!(of.obligations().is_empty());
+        let facts = of.facts();
+        let carried = Flow.carry(facts.labels, self.guard.examine(&facts.subject, message));
+        policy.release(&facts, carried, SystemTime::now())
+    }
+}
+
+/// What the servers offer.
+pub(crate) fn offers(kind: ListKind) -> Items {
+    let tool =
+        |server: &str, name: &str, schema: Value| (server.to_owned(), json!({"name": name, "inputSchema": schema}));
+    let object = || json!({"type": "object"});
+    let entries = match kind {
+        ListKind::Tools => {
+            let typed = json!({"name": "typed", "inputSchema": {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]},
+                "outputSchema": {"type": "object", "required": ["sum"]}});
+            vec![
+                tool("files", "read_file", object()),
+                tool("files", "write_file", object()),
+                tool("files", "remote", json!({"type": "object", "allOf": [{"$ref": "https://example.com/s"}]})),
+                tool("notes", "add_note", object()),
+                tool("notes", "delete_note", object()),
+                ("notes".to_owned(), typed),
+                tool("bank", "pay", object()),
+            ]
+        }
+        ListKind::Prompts => {
+            let arguments = json!([{"name": "style", "required": true}, {"name": "length"}]);
+            vec![("notes".to_owned(), json!({"name": "summarize", "arguments": arguments}))]
+        }
+        ListKind::Resources => vec![
+            ("files".to_owned(), json!({"uri": "file:///srv/a.txt", "name": "a"})),
+            ("files".to_owned(), json!({"uri": "file:///srv/secrets/b.txt", "name": "b"})),
+        ],
+        ListKind::Templates => vec![("files".to_owned(), json!({"uriTemplate": "file:///srv/{path}", "name": "srv"}))],
+    };
+    Items {
+        kind,
+        entries: entries.into_iter().map(|(server, definition)| item(&server, &definition)).collect(),
+        next: Vec::new(),
+        missing: Vec::new(),
+        ttl_ms: None,
+        meta: None,
+    }
+}
+
+pub(crate) fn item(server: &str, definition: &Value) -> Item {
+    Item { server: ServerId::parse(server).unwrap(), definition: wire(definition) }
+}
+
+pub(crate) fn wire(value: &Value) -> Json {
+    Json::decode(value.to_string().into(), &json::Limits::default()).unwrap()
+}
+
+pub(crate) fn one(server: &str) -> Endpoint {
+    Endpoint::One(ServerId::parse(server).unwrap())
+}
+
+/// Policies from a text.
+pub(crate) fn policy(text: &str) -> Policy {
+    Policy::parse(&[("test.cedar", text)]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether a request addresses many servers.
+pub(crate) fn many(authorized: &Authorized) -> bool {
+    matches!(authorized.addressed().target(), Target::Many { .. })
+}

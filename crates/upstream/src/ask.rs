@@ -1,0 +1,119 @@
+//! One question to a server, and what is heard until its answer.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use sekisho_wire::json::Object;
+use sekisho_wire::message::Meta;
+use sekisho_wire::outgoing::{self, OutMeta};
+use sekisho_wire::server::{ServerNotice, ServerRequest};
+use sekisho_wire::{Answer, Call, Era, Id, Json, Version, headers};
+
+use crate::error::Fault;
+
+/// A question, ready to be written as soon as its id is known.
+pub(crate) struct Ask<'a> {
+    pub(crate) kind: AskKind<'a>,
+    /// The client's own progress token, if it has one.
+    pub(crate) token: Option<Id>,
+    /// Whether log messages are wanted.
+    pub(crate) logs: Logs,
+}
+
+/// What is asked.
+pub(crate) enum AskKind<'a> {
+    /// The opening of a legacy conversation. Must not be cancelled (2025-11-25, Cancellation).
+    Initialize(Version),
+    /// A call of the corridor or of a probe.
+    Call { call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version },
+}
+
+/// Whether log messages are wanted (2026-07-28: only with `logLevel` in the request's `_meta`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Logs {
+    Wanted,
+    Unwanted,
+}
+
+/// What is heard of an exchange.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Notice(ServerNotice),
+    Ask(ServerRequest),
+    Answer(Answer),
+}
+
+impl<'a> Ask<'a> {
+    pub(crate) fn initialize(version: Version) -> Ask<'a> {
+        Ask { kind: AskKind::Initialize(version), token: None, logs: Logs::Unwanted }
+    }
+
+    pub(crate) fn call(call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version) -> Ask<'a> {
+        let logs = match version.era() {
+            Era::Legacy => Logs::Wanted,
+            Era::Modern if meta.log_level.is_some() => Logs::Wanted,
+            Era::Modern => Logs::Unwanted,
+        };
+        Ask { kind: AskKind::Call { call, meta, schema, version }, token: meta.progress.clone(), logs }
+    }
+
+    /// Its bytes. The progress token is the request's own id: unique on the connection, and no word of the client's.
+    pub(crate) fn write(&self, id: u64) -> Bytes {
+        match &self.kind {
+            AskKind::Initialize(version) => outgoing::initialize(id, *version, &Json::empty_object(), &ourselves()),
+            AskKind::Call { call, meta, version, .. } => {
+                let progress = self.token.as_ref().map(|_| own_id(id));
+                let meta = OutMeta {
+                    client: ourselves(),
+                    // Nothing is offered to servers: no sampling, elicitation or roots.
+                    capabilities: Json::empty_object(),
+                    progress,
+                    log_level: meta.log_level.clone(),
+                    carried: meta.carried.clone(),
+                };
+                outgoing::request(id, call, &meta, *version)
+            }
+        }
+    }
+
+    /// The headers that mirror it, computed from what is sent and from nothing else (HT-23, HT-28).
+    ///
+    /// # Errors
+    /// [`Fault::Garbled`] where the pinned schema asks for headers that cannot be written.
+    pub(crate) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
+        let AskKind::Call { call, schema, version, .. } = &self.kind else { return Ok(Vec::new()) };
+        match version.era() {
+            Era::Modern => {
+                headers::mirror(call, *version, *schema).map_err(|error| Fault::Garbled(error.to_string().into()))
+            }
+            Era::Legacy => Ok(vec![version_header(*version)]),
+        }
+    }
+
+    /// Whether it may be cancelled.
+    pub(crate) fn cancellable(&self) -> bool {
+        matches!(self.kind, AskKind::Call { .. })
+    }
+}
+
+/// The progress notification with the client's token in place of ours, if it is about request `id`.
+pub(crate) fn own_progress(notice: ServerNotice, id: u64, token: Option<&Id>) -> Option<ServerNotice> {
+    let named = Id::read(&notice.params.get(TOKEN)?).ok()?;
+    let params = (named == own_id(id)).then(|| token.map(|token| notice.params.with(TOKEN, &token.to_json())))??;
+    Some(ServerNotice { kind: notice.kind, params })
+}
+
+/// The id of our request as a server writes it. Ids count from 1 and never reach 2^63.
+pub(crate) fn own_id(id: u64) -> Id {
+    Id::Integer(i64::try_from(id).unwrap_or(i64::MAX))
+}
+
+/// `clientInfo` towards servers.
+pub(crate) fn ourselves() -> Json {
+    Object::new().text("name", "sekisho").text("version", env!("CARGO_PKG_VERSION")).finish()
+}
+
+pub(crate) fn version_header(version: Version) -> (HeaderName, HeaderValue) {
+    (HeaderName::from_static(headers::PROTOCOL_VERSION), HeaderValue::from_static(version.as_str()))
+}
+
+const TOKEN: &str = "progressToken";

@@ -1,0 +1,47 @@
+//! What a connection needs to know of the caller: nothing that could be forwarded as a credential.
+
+use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
+use sekisho_wire::message::{Meta, Spoken};
+use sekisho_wire::{Era, Inbound, Version};
+
+/// Whom a connection belongs to. It serves nobody else: a server may keep state per connection, and what one principal
+/// left there is not for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Owner {
+    /// Legacy: one downstream session.
+    Session(SessionKey),
+    /// Modern: all requests of one principal.
+    Principal(PrincipalKey),
+}
+
+/// Plain facts about who asks.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) owner: Owner,
+    pub(crate) principal: PrincipalKey,
+    pub(crate) version: Version,
+    pub(crate) meta: Meta,
+}
+
+impl Caller {
+    /// The facts of an authenticated message; none for a legacy message that belongs to no session, since it has no connection.
+    pub(crate) fn of(message: &Authenticated<Inbound>) -> Option<Caller> {
+        let principal = message.principal().key();
+        let (owner, version) = match message.message().spoken() {
+            Spoken::Modern(version) => (Owner::Principal(principal), version),
+            Spoken::Legacy(_) | Spoken::LegacyUnsaid => {
+                let session = message.session()?;
+                (Owner::Session(session.key()), session.version())
+            }
+        };
+        let meta = match message.message() {
+            Inbound::Request(request) => request.meta().clone(),
+            Inbound::Notice(_) | Inbound::Reply(_) => Meta::default(),
+        };
+        Some(Caller { owner, principal, version, meta })
+    }
+
+    pub(crate) fn era(&self) -> Era {
+        self.version.era()
+    }
+}

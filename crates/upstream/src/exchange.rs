@@ -1,0 +1,179 @@
+//! One exchange: what the server says until it ends, and the lists of many servers as one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sekisho_audit::Recorded;
+use sekisho_guard::Cleared;
+use sekisho_policy::Authorized;
+use sekisho_wire::{Answer, Era, FromServer, Items, ListKind, RpcError, ServerId, back};
+use tokio::task::JoinSet;
+
+use crate::ask::Heard;
+use crate::caller::Caller;
+use crate::error::{Fault, SendError, chain, words};
+use crate::link::Flight;
+use crate::peer::{Hold, Peer, empty};
+use crate::stdio::METHOD_NOT_FOUND;
+
+/// One request under way. Dropping it before its end cancels it upstream. It holds the request's proofs, hence its permits.
+pub struct Exchange {
+    course: Course,
+    // Held, not read: the permits inside are given back when the exchange ends.
+    _of: Recorded<Cleared<Authorized>>,
+}
+
+/// What is still to come of an exchange.
+pub(crate) enum Course {
+    Running(Box<Running>),
+    Ready(FromServer),
+    Over,
+}
+
+/// A request that a server is answering.
+pub(crate) struct Running {
+    server: ServerId,
+    era: Era,
+    page: Option<Page>,
+    // Before `hold`: the connection is let go after the flight has said its last word.
+    flight: Flight,
+    hold: Hold,
+}
+
+/// The list that an answer is read as.
+pub(crate) struct Page {
+    pub(crate) kind: ListKind,
+    pub(crate) server: ServerId,
+}
+
+/// The page that one server of a list is asked for.
+pub(crate) struct Wanted {
+    pub(crate) server: ServerId,
+    pub(crate) peer: Result<Arc<Peer>, SendError>,
+    pub(crate) cursor: Option<Box<str>>,
+}
+
+impl Exchange {
+    pub(crate) fn new(course: Course, of: Recorded<Cleared<Authorized>>) -> Exchange {
+        Exchange { course, _of: of }
+    }
+
+    /// The server's next message; none after `End`, `Park`, `Page` or an error. Safe to drop and call again.
+    ///
+    /// # Errors
+    /// Once, and as the last thing: see [`SendError`].
+    pub async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
+        self.course.next().await
+    }
+}
+
+impl Course {
+    pub(crate) async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
+        let said = match self {
+            Course::Running(running) => running.next().await,
+            Course::Ready(_) | Course::Over => match std::mem::replace(self, Course::Over) {
+                Course::Ready(message) => return Some(Ok(message)),
+                Course::Running(_) | Course::Over => return None,
+            },
+        };
+        match &said {
+            Ok(FromServer::Notice(_) | FromServer::Ask(_)) => {}
+            Ok(FromServer::Page(_) | FromServer::Park | FromServer::End(_)) | Err(_) => *self = Course::Over,
+        }
+        Some(said)
+    }
+
+    /// The page of a list; nothing else that is said on the way matters.
+    ///
+    /// # Errors
+    /// The exchange failed, or the server refused the list. That it does not know the method means that it has no such list.
+    pub(crate) async fn page(&mut self, kind: ListKind, server: &ServerId) -> Result<Items, SendError> {
+        let garbled = |why: String| Fault::Garbled(why.into()).of(server);
+        while let Some(said) = self.next().await {
+            match said? {
+                FromServer::Page(items) => return Ok(items),
+                FromServer::End(Answer::Error(RpcError { code: METHOD_NOT_FOUND, .. })) => return Ok(empty(kind)),
+                FromServer::End(Answer::Error(error)) => {
+                    let said = words(&error.message);
+                    return Err(garbled(format!("it refused the list with error {}: {said}", error.code)));
+                }
+                FromServer::End(Answer::Result(_)) | FromServer::Park => {
+                    return Err(garbled("it answered a list with something else".into()));
+                }
+                FromServer::Notice(_) | FromServer::Ask(_) => {}
+            }
+        }
+        Err(garbled("it answered a list with nothing".into()))
+    }
+}
+
+impl From<Running> for Course {
+    fn from(running: Running) -> Course {
+        Course::Running(Box::new(running))
+    }
+}
+
+impl Running {
+    pub(crate) fn new(server: ServerId, era: Era, page: Option<Page>, flight: Flight, hold: Hold) -> Running {
+        Running { server, era, page, flight, hold }
+    }
+
+    async fn next(&mut self) -> Result<FromServer, SendError> {
+        let heard = self.flight.next().await.map_err(|fault| fault.of(&self.server))?;
+        let answer = match heard {
+            Heard::Notice(notice) => return Ok(FromServer::Notice(notice)),
+            Heard::Ask(request) => return Ok(FromServer::Ask(request)),
+            Heard::Answer(answer) => answer,
+        };
+        self.hold.succeeded();
+        let garbled = |error: back::BadMessage| Fault::Garbled(chain(&error).into()).of(&self.server);
+        match (back::conclude(self.era, answer).map_err(garbled)?, &self.page) {
+            (FromServer::End(Answer::Result(result)), Some(page)) => {
+                back::items(page.kind, &page.server, &result).map(FromServer::Page).map_err(garbled)
+            }
+            (said, _) => Ok(said),
+        }
+    }
+}
+
+/// Asks all servers of a list at once. A slow or dead one is missing from the page and hides no other.
+pub(crate) async fn gather(caller: Caller, kind: ListKind, wanted: Vec<Wanted>) -> Items {
+    let alone = wanted.len() == 1;
+    // Until it has answered, a server is missing: whatever becomes of its task, it is not forgotten.
+    let mut pages: BTreeMap<ServerId, Result<Items, Box<str>>> =
+        wanted.iter().map(|one| (one.server.clone(), Err("its listing failed".into()))).collect();
+    let mut asked = JoinSet::new();
+    for Wanted { server, peer, cursor } in wanted {
+        let caller = caller.clone();
+        asked.spawn(async move {
+            let page = match peer {
+                Ok(peer) => peer.page(&caller, kind, cursor).await,
+                Err(error) => Err(error),
+            };
+            (server, page.map_err(|error| error.trouble().why().into()))
+        });
+    }
+    while let Some(answered) = asked.join_next().await {
+        if let Ok((server, page)) = answered {
+            pages.insert(server, page);
+        }
+    }
+    join(kind, pages, alone)
+}
+
+fn join(kind: ListKind, pages: BTreeMap<ServerId, Result<Items, Box<str>>>, alone: bool) -> Items {
+    let mut all = empty(kind);
+    for (server, page) in pages {
+        match page {
+            Ok(page) => {
+                all.entries.extend(page.entries);
+                all.next.extend(page.next);
+                all.missing.extend(page.missing);
+                all.ttl_ms = [all.ttl_ms, page.ttl_ms].into_iter().flatten().min();
+                all.meta = page.meta.filter(|_| alone);
+            }
+            Err(why) => all.missing.push((server, why)),
+        }
+    }
+    all
+}

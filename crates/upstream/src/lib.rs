@@ -1,0 +1,40 @@
+//! **Do it.** [`Upstream::open`] takes a `Recorded<Cleared<Authorized>>` and nothing else, and returns an [`Exchange`]: what the
+//! server says, one message at a time, untrusted again.
+//!
+//! The room never sees the client's credential: it is given none. It copies no header of the client, shares no connection
+//! between principals, and lets nothing of one exchange into another: ids and progress tokens are its own, and an answer that nobody
+//! asked for is recorded and dropped.
+//!
+//! *Depth still missing*: server requests (answered "not offered", `ping` apart), `input_required`, subscriptions and the
+//! legacy GET stream, resumption, bridging of eras, credentials per principal, the sandbox (a descendant of a stdio server that makes a
+//! session of its own outlives it), the HTTP+SSE transport of 2024-11-05.
+#![forbid(unsafe_code)]
+
+mod ask;
+mod backoff;
+mod caller;
+mod config;
+mod error;
+mod exchange;
+mod link;
+mod notes;
+mod offer;
+mod peer;
+mod pool;
+mod probe;
+mod process;
+mod setup;
+mod stdio;
+mod streamable;
+mod tasks;
+mod upstream;
+
+pub use config::{Config, ConfigError};
+pub use error::{SendError, Trouble};
+pub use exchange::Exchange;
+pub use offer::{Offer, Spoken, Status};
+pub use setup::{Secrets, StartError};
+pub use upstream::Upstream;
+
+#[cfg(test)]
+mod tests;

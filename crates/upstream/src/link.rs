@@ -1,0 +1,188 @@
+//! A connection to a server, over whichever transport, and how it is opened.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use sekisho_wire::back::{self, Initialized};
+use sekisho_wire::{Answer, Era, Version, outgoing};
+use tokio::time::Instant;
+
+use crate::ask::{Ask, Heard};
+use crate::config::Config;
+use crate::error::{Fault, chain, words};
+use crate::notes::Notes;
+use crate::process::{Process, Program};
+use crate::stdio::StdioFlight;
+use crate::streamable::{HttpFlight, HttpTalk, Site};
+use crate::tasks::Tasks;
+
+/// How a server is reached.
+pub(crate) enum Way {
+    Http(Arc<Site>),
+    Stdio(Stdio),
+}
+
+/// What is needed to start a process.
+pub(crate) struct Stdio {
+    pub(crate) program: Program,
+    pub(crate) config: Arc<Config>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) tasks: Tasks,
+}
+
+/// An open connection.
+pub(crate) struct Link {
+    version: Version,
+    talk: Talk,
+}
+
+enum Talk {
+    Http(Arc<HttpTalk>),
+    Process(Process),
+}
+
+/// One request under way. Dropped before its answer, it is cancelled upstream.
+pub(crate) enum Flight {
+    Http(Box<HttpFlight>),
+    Stdio(StdioFlight),
+}
+
+impl Link {
+    /// A connection for modern requests: nothing is negotiated.
+    ///
+    /// # Errors
+    /// A process cannot be started.
+    pub(crate) fn modern(way: &Way, version: Version) -> Result<Link, Fault> {
+        Ok(Link { version, talk: Talk::start(way, version)? })
+    }
+
+    /// A connection for one legacy session: `initialize` with the version that is asked for, then `notifications/initialized` (BP-25).
+    /// Returns what the server said of itself, too.
+    ///
+    /// # Errors
+    /// The server cannot be reached, refuses, or answers with a version that is not spoken here (BP-27).
+    pub(crate) async fn legacy(way: &Way, asked: Version, deadline: Instant) -> Result<(Link, Initialized), Fault> {
+        let talk = Talk::start(way, asked)?;
+        let (answer, session) = talk.answer(&Ask::initialize(asked), deadline).await?;
+        let result = match answer {
+            Answer::Result(result) => result,
+            Answer::Error(error) => {
+                let words = format!("it refused initialize with error {}: {}", error.code, words(&error.message));
+                return Err(Fault::WrongEra(words.into()));
+            }
+        };
+        let said = back::initialized(&result).map_err(|error| Fault::Garbled(chain(&error).into()))?;
+        let version = Version::parse(&said.version).filter(|version| version.era() == Era::Legacy);
+        let version = version.ok_or_else(|| {
+            Fault::WrongEra(format!("it answered initialize with version {}", words(&said.version)).into())
+        })?;
+        let link = Link { version, talk: talk.opened(version, session) };
+        link.tell(outgoing::initialized()).await?;
+        Ok((link, said))
+    }
+
+    /// The version that is spoken on it.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub(crate) async fn ask(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Flight, Fault> {
+        self.talk.ask(ask, deadline).await
+    }
+
+    /// Whether nothing can be asked on it any more.
+    pub(crate) fn is_over(&self) -> bool {
+        match &self.talk {
+            Talk::Http(talk) => talk.is_over(),
+            Talk::Process(process) => process.talk().is_over(),
+        }
+    }
+
+    /// Ends it, in the background.
+    pub(crate) fn close(&self) {
+        match &self.talk {
+            Talk::Http(talk) => talk.close(),
+            Talk::Process(process) => process.stop(),
+        }
+    }
+
+    async fn tell(&self, message: bytes::Bytes) -> Result<(), Fault> {
+        match &self.talk {
+            Talk::Http(talk) => talk.tell(message).await,
+            Talk::Process(process) => {
+                process.talk().tell(&message);
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Talk {
+    fn start(way: &Way, version: Version) -> Result<Talk, Fault> {
+        match way {
+            Way::Http(site) => Ok(Talk::Http(HttpTalk::new(site.clone(), version))),
+            Way::Stdio(stdio) => {
+                let Stdio { program, config, notes, tasks } = stdio;
+                Process::start(program, version.era(), config, notes, tasks).map(Talk::Process)
+            }
+        }
+    }
+
+    fn opened(self, version: Version, session: Option<HeaderValue>) -> Talk {
+        match self {
+            Talk::Http(talk) => Talk::Http(talk.opened(version, session)),
+            Talk::Process(process) => Talk::Process(process),
+        }
+    }
+
+    async fn ask(&self, ask: &Ask<'_>, deadline: Instant) -> Result<Flight, Fault> {
+        match self {
+            Talk::Http(talk) => talk.ask(ask, deadline).await.map(Box::new).map(Flight::Http),
+            Talk::Process(process) => process.talk().ask(ask, deadline).await.map(Flight::Stdio),
+        }
+    }
+
+    /// Asks and waits for the answer; all else that is heard is of no meaning yet.
+    async fn answer(&self, ask: &Ask<'_>, deadline: Instant) -> Result<(Answer, Option<HeaderValue>), Fault> {
+        let mut flight = self.ask(ask, deadline).await?;
+        let answer = flight.answer().await?;
+        Ok((answer, flight.session()))
+    }
+}
+
+impl Flight {
+    /// What is heard next; nothing after the answer.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        match self {
+            Flight::Http(flight) => flight.next().await,
+            Flight::Stdio(flight) => flight.next().await,
+        }
+    }
+
+    /// The answer; whatever comes before it is dropped.
+    ///
+    /// # Errors
+    /// See [`Fault`].
+    pub(crate) async fn answer(&mut self) -> Result<Answer, Fault> {
+        loop {
+            match self.next().await? {
+                Heard::Answer(answer) => return Ok(answer),
+                Heard::Notice(_) | Heard::Ask(_) => {}
+            }
+        }
+    }
+
+    fn session(&self) -> Option<HeaderValue> {
+        match self {
+            Flight::Http(flight) => flight.session().cloned(),
+            Flight::Stdio(_) => None,
+        }
+    }
+}

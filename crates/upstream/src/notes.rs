@@ -1,0 +1,101 @@
+//! What is written down about a server outside of any call, at a bounded rate.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sekisho_audit::{Audit, Event, EventKind, Outcome};
+use sekisho_wire::ServerId;
+use tokio::time::Instant;
+
+use crate::error::words;
+use crate::tasks::Tasks;
+
+/// Notes about one server. A hostile server cannot fill the log with them: past a bound a minute they are counted only, and the
+/// next note says how many there were.
+#[derive(Debug)]
+pub(crate) struct Notes {
+    server: ServerId,
+    audit: Arc<Audit>,
+    tasks: Tasks,
+    security: Mutex<Budget>,
+    stderr: Mutex<Budget>,
+}
+
+impl Notes {
+    pub(crate) fn new(server: ServerId, audit: Arc<Audit>, tasks: Tasks, stderr_lines_max: u32) -> Notes {
+        let budget = |a_minute| Mutex::new(Budget { a_minute, since: None, spent: 0, unsaid: 0 });
+        Notes { server, audit, tasks, security: budget(SECURITY_A_MINUTE), stderr: budget(stderr_lines_max) }
+    }
+
+    /// Something that a server should not do, such as an answer that nobody asked for.
+    pub(crate) fn suspicious(&self, what: &'static str, detail: &str) {
+        tracing::debug!(target: "upstream", server = %self.server, what, "noted");
+        if let Some(unsaid) = spend(&self.security) {
+            self.write(event(EventKind::Security, Outcome::Noted, what, detail), unsaid);
+        }
+    }
+
+    /// A line of a process's error stream: free text, no sign of an error (ST-03).
+    pub(crate) fn stderr(&self, line: &str) {
+        let line = words(line);
+        tracing::debug!(target: "upstream", server = %self.server, %line, "stderr");
+        if let Some(unsaid) = spend(&self.stderr) {
+            self.write(event(EventKind::Server, Outcome::Noted, "error stream", &line), unsaid);
+        }
+    }
+
+    /// The server came up, went down, ended or was restarted.
+    pub(crate) fn turn(&self, outcome: Outcome, what: &'static str, detail: &str) {
+        tracing::info!(target: "upstream", server = %self.server, detail = &*words(detail), "{what}");
+        self.write(event(EventKind::Server, outcome, what, detail), 0);
+    }
+
+    fn write(&self, mut event: Event, unsaid: u64) {
+        event.server = Some(self.server.as_str().into());
+        if unsaid > 0 {
+            event.detail.push(("not_recorded".into(), unsaid.to_string().into()));
+        }
+        let audit = self.audit.clone();
+        self.tasks.spawn(async move {
+            if audit.note(event).await.is_err() {
+                tracing::warn!(target: "upstream", "a note about a server was not recorded");
+            }
+        });
+    }
+}
+
+fn event(kind: EventKind, outcome: Outcome, what: &'static str, detail: &str) -> Event {
+    let mut event = Event::new(kind, outcome);
+    event.reason = Some(what.into());
+    if !detail.is_empty() {
+        event.detail.push(("words".into(), words(detail)));
+    }
+    event
+}
+
+#[derive(Debug)]
+struct Budget {
+    a_minute: u32,
+    since: Option<Instant>,
+    spent: u32,
+    unsaid: u64,
+}
+
+/// Takes one from the budget; how many were not said since the last time, or none if this one is not to be said either.
+fn spend(budget: &Mutex<Budget>) -> Option<u64> {
+    let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    if budget.since.is_none_or(|since| now.duration_since(since) >= MINUTE) {
+        budget.since = Some(now);
+        budget.spent = 0;
+    }
+    if budget.spent >= budget.a_minute {
+        budget.unsaid = budget.unsaid.saturating_add(1);
+        return None;
+    }
+    budget.spent = budget.spent.saturating_add(1);
+    Some(std::mem::take(&mut budget.unsaid))
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const SECURITY_A_MINUTE: u32 = 30;

@@ -1,0 +1,59 @@
+//! What servers offer, and how they are, for those who look on.
+
+use sekisho_wire::{Era, Json, ServerId, Version};
+
+/// What probing a server found. At least one era is there.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// By `initialize`.
+    pub legacy: Option<Spoken>,
+    /// By `server/discover`.
+    pub modern: Option<Spoken>,
+}
+
+/// What a server said of itself in one era. Untrusted.
+#[derive(Debug, Clone)]
+pub struct Spoken {
+    /// The version agreed on.
+    pub version: Version,
+    /// `capabilities`, an object.
+    pub capabilities: Json,
+    /// `serverInfo`, an object; empty where a modern server gave none.
+    pub server: Json,
+    /// `instructions`, as written.
+    pub instructions: Option<Box<str>>,
+}
+
+/// A server as the operator sees it.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// Which one.
+    pub server: ServerId,
+    /// Whether the last probe found it.
+    pub up: bool,
+    /// The eras that it speaks.
+    pub eras: Vec<Era>,
+    /// Why it is not up, in visible characters.
+    pub trouble: Option<Box<str>>,
+    /// Connections in use: legacy sessions, processes, modern requests over HTTP.
+    pub connections: usize,
+    /// Connections that ended by themselves and were made anew.
+    pub restarts: u64,
+}
+
+impl Offer {
+    /// What is offered in an era.
+    #[must_use]
+    pub fn of(&self, era: Era) -> Option<&Spoken> {
+        match era {
+            Era::Legacy => self.legacy.as_ref(),
+            Era::Modern => self.modern.as_ref(),
+        }
+    }
+
+    /// The eras that are spoken.
+    #[must_use]
+    pub fn eras(&self) -> Vec<Era> {
+        [Era::Legacy, Era::Modern].into_iter().filter(|era| self.of(*era).is_some()).collect()
+    }
+}

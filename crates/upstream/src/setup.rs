@@ -1,0 +1,216 @@
+//! From a server's configuration to the way to it: its address proved, its secrets resolved, its bounds read.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use sekisho_audit::Digest;
+use sekisho_catalog::{EnvValue, EraChoice, Server, ServerConfig, Transport};
+use sekisho_egress::{BadDestination, Client};
+use sekisho_keys::{ResolveError, SecretRef};
+use sekisho_wire::{Era, ServerId};
+
+use crate::config::{Config, ConfigError};
+use crate::link::{Stdio, Way};
+use crate::notes::Notes;
+use crate::probe::Eras;
+use crate::process::{INHERITED, Program};
+use crate::streamable::Site;
+use crate::tasks::Tasks;
+
+/// Where secret references are resolved.
+pub struct Secrets<'a> {
+    /// The folder that `file:` references, relative programs and relative working folders start from.
+    pub base: &'a Path,
+    /// The environment that `env:` references and the few variables a process inherits are read from.
+    pub env: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+/// Why a server cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A number of `[upstream]` is outside its range.
+    #[error("the configuration of the connections is refused")]
+    Config(#[source] ConfigError),
+    /// One of its secrets leads nowhere.
+    #[error("secret `{name}` of server `{server}` cannot be resolved")]
+    Secret {
+        /// Which server.
+        server: ServerId,
+        /// The header or environment variable that it is for.
+        name: String,
+        /// Why not.
+        #[source]
+        source: ResolveError,
+    },
+    /// One of its headers cannot be sent as it is: a name or value that HTTP does not permit.
+    #[error("header `{name}` of server `{server}` cannot be sent")]
+    Header {
+        /// Which server.
+        server: ServerId,
+        /// The header.
+        name: String,
+    },
+    /// Nothing may be sent to its address.
+    #[error("the address of server `{server}` is refused")]
+    Destination {
+        /// Which server.
+        server: ServerId,
+        /// Why not.
+        #[source]
+        source: BadDestination,
+    },
+}
+
+/// A server, ready to be reached.
+pub(crate) struct Setup {
+    pub(crate) way: Way,
+    pub(crate) eras: Eras,
+    pub(crate) bounds: Bounds,
+    pub(crate) tasks: Tasks,
+    config: ServerConfig,
+    /// Of its secrets: one that was changed makes it another server.
+    secrets: Digest,
+}
+
+/// How many, how long.
+pub(crate) struct Bounds {
+    pub(crate) timeout: Duration,
+    pub(crate) idle: Duration,
+    pub(crate) connections_max: usize,
+    pub(crate) per_principal_max: usize,
+}
+
+/// What all servers share.
+pub(crate) struct Common<'a> {
+    pub(crate) config: &'a Arc<Config>,
+    pub(crate) egress: &'a Arc<Client>,
+    pub(crate) tasks: &'a Tasks,
+}
+
+impl Setup {
+    /// # Errors
+    /// See [`StartError`].
+    pub(crate) fn of(
+        server: &Server,
+        common: &Common<'_>,
+        notes: &Arc<Notes>,
+        secrets: &Secrets<'_>,
+    ) -> Result<Setup, StartError> {
+        let config = server.config();
+        let mut print = Print::default();
+        let way = match server.transport() {
+            Transport::Http { url } => {
+                let refused = |source| StartError::Destination { server: server.id().clone(), source };
+                Way::Http(Arc::new(Site {
+                    client: common.egress.clone(),
+                    to: common.egress.destination(url).map_err(refused)?,
+                    headers: headers(server, secrets, &mut print)?,
+                    config: common.config.clone(),
+                    notes: notes.clone(),
+                    tasks: common.tasks.clone(),
+                }))
+            }
+            Transport::Stdio { command } => Way::Stdio(Stdio {
+                program: program(server, command, secrets, &mut print)?,
+                config: common.config.clone(),
+                notes: notes.clone(),
+                tasks: common.tasks.clone(),
+            }),
+        };
+        let bounds = Bounds {
+            timeout: config.timeout(),
+            idle: config.idle(),
+            connections_max: count(config.connections_max),
+            per_principal_max: count(config.per_principal_max),
+        };
+        let eras = match config.era {
+            EraChoice::Auto => Eras::Both,
+            EraChoice::Legacy => Eras::Only(Era::Legacy),
+            EraChoice::Modern => Eras::Only(Era::Modern),
+        };
+        Ok(Setup { way, eras, bounds, tasks: common.tasks.clone(), config: config.clone(), secrets: print.digest() })
+    }
+
+    /// Whether it is the very same server.
+    pub(crate) fn is_same(&self, other: &Setup) -> bool {
+        self.config == other.config && self.secrets == other.secrets
+    }
+}
+
+fn headers(server: &Server, secrets: &Secrets<'_>, print: &mut Print) -> Result<HeaderMap, StartError> {
+    let mut headers = HeaderMap::new();
+    for (name, reference) in &server.config().headers {
+        let secret = resolve(server, name, reference, secrets, print)?;
+        let unsendable = || StartError::Header { server: server.id().clone(), name: name.clone() };
+        let field = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unsendable())?;
+        let mut value = HeaderValue::from_str(secret.expose_secret()).map_err(|_| unsendable())?;
+        value.set_sensitive(true);
+        headers.insert(field, value);
+    }
+    Ok(headers)
+}
+
+fn program(
+    server: &Server,
+    command: &[String],
+    secrets: &Secrets<'_>,
+    print: &mut Print,
+) -> Result<Program, StartError> {
+    let config = server.config();
+    let (path, arguments) = command.split_first().map_or(("", command), |(path, rest)| (path.as_str(), rest));
+    // A path starts from the configuration's folder, wherever the process runs; a plain name is looked up in PATH.
+    let path = if path.contains('/') { secrets.base.join(path).into() } else { path.into() };
+    let mut configured = Vec::new();
+    for (name, value) in &config.env {
+        let value = match value {
+            EnvValue::Literal(text) => SecretString::from(text.as_ref()),
+            EnvValue::Secret(reference) => resolve(server, name, reference, secrets, print)?,
+        };
+        configured.push((name.clone(), value));
+    }
+    Ok(Program {
+        path,
+        arguments: arguments.iter().map(OsString::from).collect(),
+        inherited: INHERITED.iter().filter_map(|name| Some((*name, (secrets.env)(name)?))).collect(),
+        configured,
+        folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
+    })
+}
+
+fn resolve(
+    server: &Server,
+    name: &str,
+    reference: &SecretRef,
+    secrets: &Secrets<'_>,
+    print: &mut Print,
+) -> Result<SecretString, StartError> {
+    let secret = reference.resolve(secrets.base, secrets.env).map_err(|source| StartError::Secret {
+        server: server.id().clone(),
+        name: name.to_owned(),
+        source,
+    })?;
+    print.add(&secret);
+    Ok(secret)
+}
+
+fn count(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// The digests of a server's secrets.
+#[derive(Default)]
+struct Print(Vec<u8>);
+
+impl Print {
+    fn add(&mut self, secret: &SecretString) {
+        self.0.extend_from_slice(Digest::of(secret.expose_secret().as_bytes()).bytes());
+    }
+
+    fn digest(&self) -> Digest {
+        Digest::of(&self.0)
+    }
+}

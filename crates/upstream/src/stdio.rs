@@ -1,0 +1,298 @@
+//! Messages over a process's standard streams: who waits for which answer, and who may hear what.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use sekisho_wire::back::{self, Message};
+use sekisho_wire::json::Limits;
+use sekisho_wire::lines::frame;
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::{Answer, Era, Id, Json, RpcError, outgoing};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+
+use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
+use crate::error::Fault;
+use crate::notes::Notes;
+
+/// The conversation with one process.
+pub(crate) struct Talk {
+    era: Era,
+    limits: Limits,
+    ids: AtomicU64,
+    input: mpsc::Sender<Bytes>,
+    waiting: Mutex<Waiting>,
+    notes: Arc<Notes>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    open: BTreeMap<u64, Party>,
+    /// Requests that were given up: their answers may still come, and then mean nothing.
+    given_up: VecDeque<u64>,
+    over: Option<Cow<'static, str>>,
+}
+
+/// Somebody who waits for an answer.
+struct Party {
+    interim: mpsc::Sender<Heard>,
+    answer: oneshot::Sender<Answer>,
+    token: Option<Id>,
+    logs: Logs,
+}
+
+/// What a line turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    Message,
+    Garbage,
+}
+
+/// One request under way. Dropped before its answer, it is cancelled.
+pub(crate) struct StdioFlight {
+    talk: Arc<Talk>,
+    id: u64,
+    interim: mpsc::Receiver<Heard>,
+    answer: oneshot::Receiver<Answer>,
+    deadline: Instant,
+    parting: Parting,
+}
+
+/// What is to be said when a flight is dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parting {
+    Silent,
+    Cancel,
+}
+
+impl Talk {
+    pub(crate) fn new(era: Era, limits: Limits, notes: Arc<Notes>) -> (Arc<Talk>, mpsc::Receiver<Bytes>) {
+        let (input, lines) = mpsc::channel(INPUT_MAX);
+        let talk = Talk { era, limits, ids: AtomicU64::new(1), input, waiting: Mutex::default(), notes };
+        (Arc::new(talk), lines)
+    }
+
+    /// Writes a request and waits until it is queued.
+    ///
+    /// # Errors
+    /// The process has ended, too many requests wait for it, or it takes no input before the deadline.
+    pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<StdioFlight, Fault> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let (interim, interim_heard) = mpsc::channel(INTERIM_MAX);
+        let (answer, answer_heard) = oneshot::channel();
+        self.expect(id, Party { interim, answer, token: ask.token.clone(), logs: ask.logs })?;
+        let mut flight = StdioFlight {
+            talk: self.clone(),
+            id,
+            interim: interim_heard,
+            answer: answer_heard,
+            deadline,
+            parting: Parting::Silent,
+        };
+        match timeout_at(deadline, self.input.send(frame(&ask.write(id)))).await {
+            Ok(Ok(())) if ask.cancellable() => flight.parting = Parting::Cancel,
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(self.ended()),
+            Err(_) => return Err(Fault::TimedOut("it does not read its input".into())),
+        }
+        Ok(flight)
+    }
+
+    /// Queues a notification; it is lost where the queue is full, since nobody waits for it.
+    pub(crate) fn tell(&self, message: &Bytes) {
+        if self.input.try_send(frame(message)).is_err() {
+            tracing::debug!(target: "upstream", "a notification was not written");
+        }
+    }
+
+    /// Takes one line of its output.
+    pub(crate) fn hear(&self, line: Bytes) -> Line {
+        let message = match back::decode(line, self.era, &self.limits) {
+            Ok(message) => message,
+            Err(error) => {
+                self.notes.suspicious("its output has a line that is no MCP message", &error.to_string());
+                return Line::Garbage;
+            }
+        };
+        match message {
+            Message::Answer { id, answer } => self.hear_answer(&id, answer),
+            Message::Fault(error) => self.notes.suspicious("it sent an error that names no request", &error.message),
+            Message::Notice(notice) => self.hear_notice(notice),
+            Message::OtherNotice { method } => {
+                tracing::debug!(target: "upstream", %method, "notification of no effect");
+            }
+            Message::Ask(request) => self.hear_ask(request),
+        }
+        Line::Message
+    }
+
+    /// Ends the conversation: whoever waits is told why.
+    pub(crate) fn end(&self, why: impl Into<Cow<'static, str>>) {
+        let open = {
+            let mut waiting = self.waiting();
+            waiting.over.get_or_insert_with(|| why.into());
+            std::mem::take(&mut waiting.open)
+        };
+        // Dropping a party wakes its flight.
+        drop(open);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.waiting().over.is_some()
+    }
+
+    fn ended(&self) -> Fault {
+        Fault::Ended(self.waiting().over.clone().unwrap_or("its connection was closed".into()))
+    }
+
+    fn expect(&self, id: u64, party: Party) -> Result<(), Fault> {
+        let mut waiting = self.waiting();
+        if let Some(why) = &waiting.over {
+            return Err(Fault::Ended(why.clone()));
+        }
+        if waiting.open.len() >= OPEN_MAX {
+            return Err(Fault::Busy(format!("{OPEN_MAX} requests wait on one connection").into()));
+        }
+        waiting.open.insert(id, party);
+        Ok(())
+    }
+
+    /// An answer goes to the one request that has its id, type and value alike; to nobody otherwise.
+    fn hear_answer(&self, id: &Id, answer: Answer) {
+        let mut waiting = self.waiting();
+        let number = match id {
+            Id::Integer(number) => u64::try_from(*number).ok(),
+            Id::Text(_) => None,
+        };
+        let party = number.and_then(|number| waiting.open.remove(&number));
+        let late = number.is_some_and(|number| waiting.given_up.contains(&number));
+        drop(waiting);
+        match party {
+            // The flight may have been dropped a moment ago; then nobody needs the answer.
+            Some(party) => drop(party.answer.send(answer)),
+            None if late => {}
+            None => self.notes.suspicious("it sent an answer to no request", ""),
+        }
+    }
+
+    fn hear_notice(&self, notice: ServerNotice) {
+        let waiting = self.waiting();
+        match notice.kind {
+            ServerNoticeKind::Progress => {
+                let about = notice.params.get("progressToken").and_then(|token| Id::read(&token).ok());
+                let party = waiting.open.iter().find(|(id, _)| about.as_ref() == Some(&own_id(**id)));
+                if let Some((id, party)) = party
+                    && let Some(notice) = own_progress(notice, *id, party.token.as_ref())
+                {
+                    offer(party, Heard::Notice(notice));
+                }
+            }
+            ServerNoticeKind::Message => {
+                let mut wanting = waiting.open.values().filter(|party| party.logs == Logs::Wanted);
+                // A legacy process serves one session, so its messages are that session's, whichever request hears them.
+                // A modern one serves several requests of a principal: with two that listen, whose it is cannot be told.
+                let party = match (self.era, wanting.next(), wanting.next()) {
+                    (Era::Legacy, Some(party), _) | (Era::Modern, Some(party), None) => party,
+                    (Era::Legacy | Era::Modern, _, _) => return,
+                };
+                offer(party, Heard::Notice(notice));
+            }
+        }
+    }
+
+    fn hear_ask(&self, request: ServerRequest) {
+        if let Some(answer) = answer_to(self.era, &request) {
+            self.tell(&answer);
+        }
+        if request.method.as_ref() == PING {
+            return;
+        }
+        if let Some(party) = self.waiting().open.values().next() {
+            offer(party, Heard::Ask(request));
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        // Nothing here leaves it half changed, so a panic elsewhere does not spoil it.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl StdioFlight {
+    /// What is heard next.
+    ///
+    /// # Errors
+    /// The process ended, or the deadline passed.
+    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        let listen = async {
+            tokio::select! {
+                biased;
+                Some(heard) = self.interim.recv() => Some(heard),
+                answer = &mut self.answer => answer.ok().map(Heard::Answer),
+            }
+        };
+        let heard = timeout_at(self.deadline, listen).await.map_err(|_| Fault::TimedOut("no answer came".into()))?;
+        match heard {
+            Some(Heard::Answer(answer)) => {
+                self.parting = Parting::Silent;
+                Ok(Heard::Answer(answer))
+            }
+            Some(heard) => Ok(heard),
+            None => {
+                self.parting = Parting::Silent;
+                Err(self.talk.ended())
+            }
+        }
+    }
+}
+
+impl Drop for StdioFlight {
+    fn drop(&mut self) {
+        let mut waiting = self.talk.waiting();
+        if waiting.open.remove(&self.id).is_some() {
+            if waiting.given_up.len() >= GIVEN_UP_MAX {
+                waiting.given_up.pop_front();
+            }
+            waiting.given_up.push_back(self.id);
+        }
+        drop(waiting);
+        if self.parting == Parting::Cancel {
+            self.talk.tell(&outgoing::cancelled(self.id, None));
+        }
+    }
+}
+
+/// What a server's request is answered: nothing is offered to it, but it may ask whether somebody is there (2025-11-25, Ping).
+/// The modern era has no such requests, and no answers to them (ST-04).
+pub(crate) fn answer_to(era: Era, request: &ServerRequest) -> Option<Bytes> {
+    match era {
+        Era::Legacy if request.method.as_ref() == PING => {
+            Some(outgoing::response(&request.id, &Answer::Result(Json::empty_object())))
+        }
+        Era::Legacy => {
+            let error =
+                RpcError { code: METHOD_NOT_FOUND, message: "nothing is offered to servers".into(), data: None };
+            Some(outgoing::error(Some(&request.id), &error))
+        }
+        Era::Modern => None,
+    }
+}
+
+/// Notices are dropped where the reader is slow: an answer never is.
+fn offer(party: &Party, heard: Heard) {
+    if party.interim.try_send(heard).is_err() {
+        tracing::debug!(target: "upstream", "a notification was dropped, its exchange is slow");
+    }
+}
+
+/// `ping`, either way.
+pub(crate) const PING: &str = "ping";
+/// JSON-RPC "method not found".
+pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+const INPUT_MAX: usize = 256;
+const INTERIM_MAX: usize = 64;
+const OPEN_MAX: usize = 256;
+const GIVEN_UP_MAX: usize = 256;

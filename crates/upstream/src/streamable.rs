@@ -1,0 +1,449 @@
+//! Streamable HTTP: one POST for each message, and its answer as JSON or as an event stream.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use sekisho_egress::{Body, BodyError, Client, Destination, SendError};
+use sekisho_wire::back::{self, Message};
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::sse::{Event, Events};
+use sekisho_wire::{Answer, Era, Version, headers, outgoing};
+use tokio::time::{Instant, timeout_at};
+
+use crate::ask::{Ask, Heard, Logs, own_id, own_progress, version_header};
+use crate::config::Config;
+use crate::error::{Fault, chain};
+use crate::notes::Notes;
+use crate::stdio::{PING, answer_to};
+use crate::tasks::Tasks;
+
+/// A server that is reached over HTTP.
+pub(crate) struct Site {
+    pub(crate) client: Arc<Client>,
+    pub(crate) to: Destination,
+    /// Configured ones, values from secrets. They go to the configured origin alone: `to` is the only place this ever sends to,
+    /// and no redirect is followed.
+    pub(crate) headers: HeaderMap,
+    pub(crate) config: Arc<Config>,
+    pub(crate) notes: Arc<Notes>,
+    pub(crate) tasks: Tasks,
+}
+
+/// A conversation over HTTP: a legacy session, or any number of modern requests.
+pub(crate) struct HttpTalk {
+    site: Arc<Site>,
+    version: Version,
+    /// The server's own session id; never one of ours or of a client.
+    session: Option<HeaderValue>,
+    ids: AtomicU64,
+    over: AtomicBool,
+}
+
+/// One request under way. Dropped before its answer, it is cancelled: by a notification (legacy, HT-10) or by its stream being
+/// closed (modern, HT-11).
+pub(crate) struct HttpFlight {
+    parting: Parting,
+    asked: Asked,
+    session: Option<HeaderValue>,
+    reading: Reading,
+    deadline: Instant,
+}
+
+/// What is known of the request that an answer belongs to.
+struct Asked {
+    token: Option<sekisho_wire::Id>,
+    logs: Logs,
+    asks_left: u32,
+}
+
+enum Reading {
+    Whole(Option<Answer>),
+    Stream { body: Box<Body>, events: Events, queue: VecDeque<Event> },
+    Done,
+}
+
+impl Site {
+    /// One POST; the head of its answer.
+    async fn post(
+        &self,
+        body: Bytes,
+        extra: Vec<(HeaderName, HeaderValue)>,
+        deadline: Instant,
+    ) -> Result<Response<Body>, Fault> {
+        let mut request = self.request(Method::POST, extra);
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        *request.body_mut() = Full::new(body);
+        self.client.send(&self.to, request, deadline.into_std()).await.map_err(send_fault)
+    }
+
+    /// A request with all headers that may go out: this list, what mirrors the message, and the configured ones. Nothing of a
+    /// client's headers comes here (architecture, property 2).
+    fn request(&self, method: Method, extra: Vec<(HeaderName, HeaderValue)>) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::default());
+        *request.method_mut() = method;
+        *request.headers_mut() = self.headers.clone();
+        for (name, value) in extra {
+            request.headers_mut().insert(name, value);
+        }
+        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        request
+    }
+}
+
+impl HttpTalk {
+    /// A conversation that has not begun (legacy), or needs no beginning (modern).
+    pub(crate) fn new(site: Arc<Site>, version: Version) -> Arc<HttpTalk> {
+        Arc::new(HttpTalk { site, version, session: None, ids: AtomicU64::new(1), over: AtomicBool::new(false) })
+    }
+
+    /// The same conversation, begun: with the version and the session that the server chose.
+    pub(crate) fn opened(self: &Arc<Self>, version: Version, session: Option<HeaderValue>) -> Arc<HttpTalk> {
+        Arc::new(HttpTalk {
+            site: self.site.clone(),
+            version,
+            session,
+            ids: AtomicU64::new(self.ids.load(Ordering::Relaxed)),
+            over: AtomicBool::new(false),
+        })
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// See [`Fault`]; [`Fault::SessionLost`] where the server has forgotten the session.
+    pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<HttpFlight, Fault> {
+        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut extra = ask.headers()?;
+        extra.extend(self.session_header());
+        // Made before anything is sent, so that a caller who goes away while the server thinks cancels, too.
+        let cancels = self.version.era() == Era::Legacy && ask.cancellable();
+        let mut parting = Parting { talk: self.clone(), id, cancels };
+        let sent = self.site.post(ask.write(id), extra, deadline).await;
+        let answer = sent.inspect_err(|_| parting.cancels = false)?;
+        let session = self.new_session(&answer)?;
+        let asked = Asked { token: ask.token.clone(), logs: ask.logs, asks_left: ASKS_MAX };
+        let reading = self.reading(answer, id, deadline).await.inspect_err(|_| parting.cancels = false)?;
+        if let Reading::Whole(_) = reading {
+            parting.cancels = false;
+        }
+        Ok(HttpFlight { parting, asked, session, reading, deadline })
+    }
+
+    /// Sends a notification or an answer of ours. What the server says to it matters to nobody, but for a lost session.
+    pub(crate) async fn tell(&self, message: Bytes) -> Result<(), Fault> {
+        let deadline = Instant::now() + TELL_TIMEOUT;
+        let mut extra = vec![version_header(self.version)];
+        extra.extend(self.session_header());
+        let status = self.site.post(message, extra, deadline).await?.status();
+        if status == StatusCode::NOT_FOUND && self.session.is_some() {
+            self.over.store(true, Ordering::Relaxed);
+            return Err(Fault::SessionLost);
+        }
+        if status.is_success() { Ok(()) } else { Err(status_fault(status)) }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Ends the server's session (HT-18), in the background and as far as it goes.
+    pub(crate) fn close(&self) {
+        if self.over.swap(true, Ordering::Relaxed) || self.session.is_none() {
+            return;
+        }
+        let mut extra = vec![version_header(self.version)];
+        extra.extend(self.session_header());
+        let site = self.site.clone();
+        self.site.tasks.spawn(async move {
+            let request = site.request(Method::DELETE, extra);
+            let deadline = Instant::now() + TELL_TIMEOUT;
+            // 405 is a server's right (HT-18), and a server that is gone has no session.
+            if let Err(error) = site.client.send(&site.to, request, deadline.into_std()).await {
+                tracing::debug!(target: "upstream", error = chain(&error), "session not ended");
+            }
+        });
+    }
+
+    fn session_header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let session = self.session.clone()?;
+        Some((HeaderName::from_static(headers::SESSION_ID), session))
+    }
+
+    /// The session id that an answer brings, if it is one (HT-15).
+    fn new_session(&self, answer: &Response<Body>) -> Result<Option<HeaderValue>, Fault> {
+        let mut given = answer.headers().get_all(headers::SESSION_ID).iter();
+        let Some(session) = given.next() else { return Ok(None) };
+        let visible = session.as_bytes().iter().all(|byte| matches!(byte, 0x21..=0x7e));
+        let bounded = (1..=SESSION_BYTES_MAX).contains(&session.as_bytes().len());
+        if !visible || !bounded || given.next().is_some() {
+            return Err(Fault::Garbled("its session id is not visible ASCII of a bounded length, once".into()));
+        }
+        let mut session = session.clone();
+        session.set_sensitive(true);
+        Ok(Some(session))
+    }
+
+    async fn reading(&self, answer: Response<Body>, id: u64, deadline: Instant) -> Result<Reading, Fault> {
+        let status = answer.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(status_fault(status));
+        }
+        // Legacy JSON-RPC errors come with 200, so 404 is about the session: nothing was done (HT-17).
+        if status == StatusCode::NOT_FOUND && self.session.is_some() {
+            self.over.store(true, Ordering::Relaxed);
+            return Err(Fault::SessionLost);
+        }
+        match (content(answer.headers()), status.is_success()) {
+            (Content::Json, true) => self.whole(answer, id, deadline).await.map(|answer| Reading::Whole(Some(answer))),
+            // Modern errors of the protocol come with 400 or 404 and a body that says more (HT-21 to HT-24, HT-35).
+            (Content::Json, false) => match self.whole(answer, id, deadline).await {
+                Ok(Answer::Error(error)) => Ok(Reading::Whole(Some(Answer::Error(error)))),
+                Ok(Answer::Result(_)) | Err(Fault::Garbled(_)) => Err(status_fault(status)),
+                Err(fault) => Err(fault),
+            },
+            (Content::Events, true) => Ok(self.stream(answer)),
+            (Content::Other, true) => {
+                Err(Fault::Garbled(format!("its answer ({status}) is neither JSON nor an event stream").into()))
+            }
+            (Content::Events | Content::Other, false) => Err(status_fault(status)),
+        }
+    }
+
+    /// Reads the one message of a JSON answer.
+    async fn whole(&self, answer: Response<Body>, id: u64, deadline: Instant) -> Result<Answer, Fault> {
+        let bytes_max = u64::try_from(self.site.config.answer_bytes_max).unwrap_or(u64::MAX);
+        let body = answer.into_body().bounded(bytes_max, until(deadline));
+        let text = body.collect_by(deadline.into_std()).await.map_err(|error| body_fault(&error))?;
+        match self.decode(text)? {
+            Message::Answer { id: theirs, answer } if theirs == own_id(id) => Ok(answer),
+            Message::Answer { .. } => {
+                self.site.notes.suspicious("it sent an answer to no request", "");
+                Err(Fault::Garbled("its answer has the id of no request".into()))
+            }
+            // It could not read the request; which one is plain from where it says so.
+            Message::Fault(error) => Ok(Answer::Error(error)),
+            Message::Notice(_) | Message::OtherNotice { .. } | Message::Ask(_) => {
+                Err(Fault::Garbled("its answer is no answer".into()))
+            }
+        }
+    }
+
+    fn stream(&self, answer: Response<Body>) -> Reading {
+        let event_bytes_max = self.site.config.answer_bytes_max;
+        let bytes_max = u64::try_from(event_bytes_max).unwrap_or(u64::MAX).saturating_mul(STREAM_EVENTS);
+        // Silence is bounded by the deadline of the exchange: a server may think as long as the call may take.
+        let body = Box::new(answer.into_body().bounded(bytes_max, SILENCE_MAX));
+        Reading::Stream { body, events: Events::new(event_bytes_max), queue: VecDeque::new() }
+    }
+
+    fn decode(&self, text: Bytes) -> Result<Message, Fault> {
+        let limits = self.site.config.answer_limits();
+        back::decode(text, self.version.era(), &limits).map_err(|error| Fault::Garbled(chain(&error).into()))
+    }
+}
+
+impl Drop for HttpTalk {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl HttpFlight {
+    /// The session id that came with the answer.
+    pub(crate) fn session(&self) -> Option<&HeaderValue> {
+        self.session.as_ref()
+    }
+
+    /// What is heard next. Safe to drop and call again.
+    ///
+    /// # Errors
+    /// The stream ended, is not MCP, or the deadline passed.
+    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        loop {
+            let (body, events, queue) = match &mut self.reading {
+                Reading::Whole(answer) => return answer.take().map(Heard::Answer).ok_or_else(ended),
+                Reading::Done => return Err(ended()),
+                Reading::Stream { body, events, queue } => (body, events, queue),
+            };
+            if let Some(event) = queue.pop_front() {
+                if let Some(heard) = self.hear(event)? {
+                    return Ok(heard);
+                }
+                continue;
+            }
+            let chunk = timeout_at(self.deadline, body.chunk()).await;
+            let chunk = chunk.map_err(|_| Fault::TimedOut("no answer came".into()))?.ok_or_else(ended)?;
+            let chunk = chunk.map_err(|error| body_fault(&error))?;
+            let mut completed = Vec::new();
+            let fed = events.feed(&chunk, &mut completed);
+            queue.extend(completed);
+            fed.map_err(|error| Fault::Garbled(error.to_string().into()))?;
+        }
+    }
+
+    /// What an event says, if it matters here.
+    fn hear(&mut self, event: Event) -> Result<Option<Heard>, Fault> {
+        let named = event.name.as_deref().is_some_and(|name| name != "message");
+        if named || event.data.is_empty() {
+            return Ok(None);
+        }
+        match self.parting.talk.decode(event.data)? {
+            Message::Answer { id, answer } if id == own_id(self.parting.id) => {
+                self.finish();
+                Ok(Some(Heard::Answer(answer)))
+            }
+            Message::Answer { .. } => {
+                self.parting.talk.site.notes.suspicious("it sent an answer to no request", "");
+                Ok(None)
+            }
+            Message::Fault(error) => {
+                self.finish();
+                Ok(Some(Heard::Answer(Answer::Error(error))))
+            }
+            Message::Notice(notice) => Ok(self.hear_notice(notice)),
+            Message::OtherNotice { method } => {
+                tracing::debug!(target: "upstream", %method, "notification of no effect");
+                Ok(None)
+            }
+            Message::Ask(request) => Ok(self.hear_ask(request)),
+        }
+    }
+
+    fn hear_notice(&self, notice: ServerNotice) -> Option<Heard> {
+        match notice.kind {
+            ServerNoticeKind::Progress => {
+                own_progress(notice, self.parting.id, self.asked.token.as_ref()).map(Heard::Notice)
+            }
+            ServerNoticeKind::Message => (self.asked.logs == Logs::Wanted).then_some(Heard::Notice(notice)),
+        }
+    }
+
+    fn hear_ask(&mut self, request: ServerRequest) -> Option<Heard> {
+        let talk = self.parting.talk.clone();
+        if let Some(answer) = answer_to(talk.version.era(), &request)
+            && let Some(left) = self.asked.asks_left.checked_sub(1)
+        {
+            self.asked.asks_left = left;
+            talk.tell_later(answer);
+        }
+        (request.method.as_ref() != PING).then_some(Heard::Ask(request))
+    }
+
+    /// The answer is there; a second one that came with it belongs to nobody.
+    fn finish(&mut self) {
+        self.parting.cancels = false;
+        let Reading::Stream { queue, .. } = std::mem::replace(&mut self.reading, Reading::Done) else { return };
+        let talk = &self.parting.talk;
+        let answers = |event: Event| matches!(talk.decode(event.data), Ok(Message::Answer { .. }));
+        if queue.into_iter().any(answers) {
+            talk.site.notes.suspicious("it sent an answer to no request", "");
+        }
+    }
+}
+
+impl HttpTalk {
+    fn tell_later(self: &Arc<Self>, message: Bytes) {
+        let talk = self.clone();
+        self.site.tasks.spawn(async move {
+            if let Err(fault) = talk.tell(message).await {
+                tracing::debug!(target: "upstream", %fault, "a message was not delivered");
+            }
+        });
+    }
+}
+
+/// What is said when a request is dropped.
+struct Parting {
+    talk: Arc<HttpTalk>,
+    id: u64,
+    cancels: bool,
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        if self.cancels && !self.talk.is_over() {
+            self.talk.tell_later(outgoing::cancelled(self.id, None));
+        }
+    }
+}
+
+/// What an answer's `Content-Type` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Content {
+    Json,
+    Events,
+    Other,
+}
+
+fn content(headers: &HeaderMap) -> Content {
+    let written = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = written.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(JSON) {
+        Content::Json
+    } else if essence.eq_ignore_ascii_case("text/event-stream") {
+        Content::Events
+    } else {
+        Content::Other
+    }
+}
+
+fn status_fault(status: StatusCode) -> Fault {
+    let words = format!("it answered HTTP status {}", status.as_u16());
+    if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+        Fault::Denied(words.into())
+    } else if status.is_redirection() {
+        Fault::Unreachable(format!("{words}; redirects are not followed").into())
+    } else if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        Fault::Unreachable(words.into())
+    } else {
+        Fault::Garbled(words.into())
+    }
+}
+
+fn send_fault(error: SendError) -> Fault {
+    let words = chain(&error).into();
+    match error {
+        SendError::Refused(_) | SendError::Connect(_) => Fault::Unreachable(words),
+        SendError::Late => Fault::TimedOut(words),
+        SendError::HeadTooLong => Fault::Garbled(words),
+        SendError::Exchange(_) => Fault::Ended(words),
+    }
+}
+
+fn body_fault(error: &BodyError) -> Fault {
+    let words = chain(error).into();
+    match error {
+        BodyError::TooLong { .. } => Fault::Garbled(words),
+        BodyError::Late => Fault::TimedOut(words),
+        BodyError::Broken(_) => Fault::Ended(words),
+    }
+}
+
+fn ended() -> Fault {
+    Fault::Ended("the stream ended before the answer".into())
+}
+
+fn until(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
+}
+
+const JSON: &str = "application/json";
+const ACCEPTED: &str = "application/json, text/event-stream";
+const AGENT: &str = concat!("sekisho/", env!("CARGO_PKG_VERSION"));
+/// How long a notification or the end of a session may take.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longest session id of a server.
+const SESSION_BYTES_MAX: usize = 1024;
+/// Most requests of a server within one exchange that are answered at all.
+const ASKS_MAX: u32 = 16;
+/// A stream may be this many times as long as its longest message.
+const STREAM_EVENTS: u64 = 4;
+/// Longer than any deadline can be (`timeout_seconds` is 3,600 at most).
+const SILENCE_MAX: Duration = Duration::from_secs(3600);

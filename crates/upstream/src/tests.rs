@@ -1,0 +1,9 @@
+//! Against real processes and a real HTTP server.
+
+mod corridor;
+mod http;
+mod peers;
+mod rooms;
+mod site;
+mod stdio;
+mod support;

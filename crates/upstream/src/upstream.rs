@@ -1,0 +1,243 @@
+//! The room: all servers, and the door to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use sekisho_audit::{Audit, Recorded};
+use sekisho_catalog::{Addressee, Route, Server, Target};
+use sekisho_egress::Client;
+use sekisho_guard::Cleared;
+use sekisho_identity::{Authenticated, SessionKey};
+use sekisho_policy::Authorized;
+use sekisho_wire::{Answer, Endpoint, FromServer, Inbound, Items, ListKind, RpcError, ServerId};
+use tokio::time::timeout;
+
+use crate::caller::{Caller, Owner};
+use crate::config::Config;
+use crate::error::{Fault, SendError};
+use crate::exchange::{Course, Exchange, Wanted, gather};
+use crate::notes::Notes;
+use crate::offer::{Offer, Status};
+use crate::peer::Peer;
+use crate::process::PATIENCE;
+use crate::setup::{Common, Secrets, Setup, StartError};
+use crate::tasks::Tasks;
+
+/// The room: a connection, or a way to make one, for every server.
+pub struct Upstream {
+    config: Arc<Config>,
+    egress: Arc<Client>,
+    audit: Arc<Audit>,
+    tasks: Tasks,
+    peers: ArcSwap<Peers>,
+}
+
+type Peers = BTreeMap<ServerId, Arc<Peer>>;
+
+impl Upstream {
+    /// Takes all servers up; each is probed in the background. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// A number is outside its range, a server's address is refused, or one of its secrets cannot be resolved. A server that is
+    /// down is no error.
+    pub fn start(
+        servers: impl IntoIterator<Item = Arc<Server>>,
+        config: &Config,
+        egress: Arc<Client>,
+        audit: Arc<Audit>,
+        secrets: &Secrets<'_>,
+    ) -> Result<Arc<Upstream>, StartError> {
+        config.check().map_err(StartError::Config)?;
+        let upstream = Upstream {
+            config: Arc::new(config.clone()),
+            egress,
+            audit,
+            tasks: Tasks::new(),
+            peers: ArcSwap::default(),
+        };
+        upstream.reload(servers, secrets)?;
+        Ok(Arc::new(upstream))
+    }
+
+    /// Takes new servers up, lets removed and changed ones go, and leaves the others and their exchanges alone. A server has
+    /// changed if its configuration or one of its secrets has.
+    ///
+    /// # Errors
+    /// As for [`Upstream::start`]; then nothing has changed.
+    pub fn reload(
+        &self,
+        servers: impl IntoIterator<Item = Arc<Server>>,
+        secrets: &Secrets<'_>,
+    ) -> Result<(), StartError> {
+        let before = self.peers.load_full();
+        let common = Common { config: &self.config, egress: &self.egress, tasks: &self.tasks };
+        let mut set_up = Vec::new();
+        for server in servers {
+            let notes = self.notes(server.id());
+            let setup = Setup::of(&server, &common, &notes, secrets)?;
+            set_up.push((server, notes, setup));
+        }
+        let mut peers = Peers::new();
+        for (server, notes, setup) in set_up {
+            let id = server.id().clone();
+            let kept = before.get(&id).filter(|peer| peer.setup().is_same(&setup)).cloned();
+            let peer = kept.unwrap_or_else(|| Peer::start(server, setup, self.config.clone(), notes));
+            peers.insert(id, peer);
+        }
+        let peers = Arc::new(peers);
+        self.peers.store(peers.clone());
+        for (id, peer) in before.iter() {
+            if !peers.get(id).is_some_and(|kept| Arc::ptr_eq(kept, peer)) {
+                peer.close();
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what was recorded, cleared and authorized.
+    ///
+    /// A list of many servers never fails: who does not answer is missing from it. A message that addresses no server ends at once
+    /// with the error "method not found"; the gateway answers such messages itself.
+    ///
+    /// # Errors
+    /// The one server that is addressed cannot be asked; see [`SendError`].
+    pub async fn open(&self, m: Recorded<Cleared<Authorized>>) -> Result<Exchange, SendError> {
+        let addressed = m.get().of().addressed();
+        let caller = Caller::of(addressed.message());
+        let course = match addressed.target() {
+            Target::Gateway => not_for_servers(),
+            Target::One(route) => self.ask(caller, route).await?,
+            Target::Many { kind, routes } => {
+                let whole = addressed.message().endpoint() == &Endpoint::All;
+                self.list_all(caller, *kind, routes, whole).await?
+            }
+        };
+        Ok(Exchange::new(course, m))
+    }
+
+    /// The gateway's own listing on the caller's connection, all pages (bounded), so that a name called before it was listed can be
+    /// addressed. Asked for again within 2 seconds, it gives what it gave.
+    ///
+    /// # Errors
+    /// As for [`Upstream::open`], or the server refused the list.
+    pub async fn list(
+        &self,
+        server: &Arc<Server>,
+        kind: ListKind,
+        caller: &Authenticated<Inbound>,
+    ) -> Result<Items, SendError> {
+        let caller = Caller::of(caller).ok_or_else(|| no_session(server.id()))?;
+        self.peer(server.id())?.learn(&caller, kind).await
+    }
+
+    /// What the last probe found; none while the server is down.
+    #[must_use]
+    pub fn offer(&self, server: &ServerId) -> Option<Arc<Offer>> {
+        self.peers.load().get(server)?.offer()
+    }
+
+    /// Waits until every server has been probed once, or `at_most` has passed.
+    pub async fn settle(&self, at_most: Duration) {
+        let peers = self.peers.load_full();
+        let all = async {
+            for peer in peers.values() {
+                peer.settled().await;
+            }
+        };
+        // Whoever is not settled by then says so in its status.
+        let _in_time = timeout(at_most, all).await;
+    }
+
+    /// How the servers are, by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<Status> {
+        self.peers.load().values().map(|peer| peer.status()).collect()
+    }
+
+    /// Closes what a downstream session had open at servers: their sessions and processes. Does not wait for them to end.
+    #[expect(clippy::unused_async, reason = "callers await it; that the ends are not awaited is today's choice")]
+    pub async fn end_session(&self, session: SessionKey) {
+        for peer in self.peers.load().values() {
+            peer.end(Owner::Session(session));
+        }
+    }
+
+    /// Stops everything: sessions are ended, processes have their standard input closed, then wait, SIGTERM, wait, SIGKILL (ST-07).
+    /// Takes about 5 seconds at most.
+    pub async fn shutdown(&self) {
+        for peer in self.peers.swap(Arc::default()).values() {
+            peer.close();
+        }
+        self.tasks.finish(SHUTDOWN_MAX).await;
+    }
+
+    async fn ask(&self, caller: Option<Caller>, route: &Route) -> Result<Course, SendError> {
+        let id = route.server().id();
+        let caller = caller.ok_or_else(|| no_session(id))?;
+        let schema = match route.addressee() {
+            Addressee::Tool(tool) => tool.input_schema(),
+            Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
+        };
+        let running = self.peer(id)?.ask(&caller, route.call(), schema).await?;
+        Ok(running.into())
+    }
+
+    async fn list_all(
+        &self,
+        caller: Option<Caller>,
+        kind: ListKind,
+        routes: &[(Arc<Server>, Option<Box<str>>)],
+        whole: bool,
+    ) -> Result<Course, SendError> {
+        let Some(caller) = caller else {
+            return routes.first().map_or_else(|| Ok(not_for_servers()), |(server, _)| Err(no_session(server.id())));
+        };
+        // At the endpoint of one server its failure is the answer; at the endpoint of all, one failure hides nothing.
+        if let ([(server, cursor)], false) = (routes, whole) {
+            let call = sekisho_wire::Call::List { kind, cursor: cursor.clone() };
+            return Ok(self.peer(server.id())?.ask(&caller, &call, None).await?.into());
+        }
+        let wanted = routes.iter().map(|(server, cursor)| Wanted {
+            server: server.id().clone(),
+            peer: self.peer(server.id()),
+            cursor: cursor.clone(),
+        });
+        let page = gather(caller, kind, wanted.collect()).await;
+        Ok(Course::Ready(FromServer::Page(page)))
+    }
+
+    pub(crate) fn peer(&self, server: &ServerId) -> Result<Arc<Peer>, SendError> {
+        let unknown = || Fault::Unreachable("it is not configured here any more".into()).of(server);
+        self.peers.load().get(server).cloned().ok_or_else(unknown)
+    }
+
+    fn notes(&self, server: &ServerId) -> Arc<Notes> {
+        Arc::new(Notes::new(server.clone(), self.audit.clone(), self.tasks.clone(), self.config.stderr_lines_max))
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        for peer in self.peers.load().values() {
+            peer.close();
+        }
+    }
+}
+
+fn no_session(server: &ServerId) -> SendError {
+    Fault::Ended("the message belongs to no session".into()).of(server)
+}
+
+fn not_for_servers() -> Course {
+    let error = RpcError {
+        code: crate::stdio::METHOD_NOT_FOUND,
+        message: "the message addresses no server".into(),
+        data: None,
+    };
+    Course::Ready(FromServer::End(Answer::Error(error)))
+}
+
+/// The two waits for processes, and a moment for what is written down about them.
+const SHUTDOWN_MAX: Duration = PATIENCE.saturating_mul(2).saturating_add(Duration::from_secs(1));

@@ -1,0 +1,222 @@
+//! Writing JSON.
+
+use bytes::Bytes;
+
+use super::{Json, walk};
+
+/// An object under construction. The caller gives each key once.
+#[derive(Debug)]
+pub struct Object {
+    text: Vec<u8>,
+}
+
+impl Default for Object {
+    fn default() -> Object {
+        Object::new()
+    }
+}
+
+impl Object {
+    /// No members yet.
+    #[must_use]
+    pub fn new() -> Object {
+        Object { text: vec![b'{'] }
+    }
+
+    /// Adds a string.
+    #[must_use]
+    pub fn text(mut self, key: &str, value: &str) -> Object {
+        self.key(key);
+        write_string(&mut self.text, value);
+        self
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn integer(mut self, key: &str, value: i64) -> Object {
+        self.key(key);
+        self.text.extend_from_slice(value.to_string().as_bytes());
+        self
+    }
+
+    /// Adds a number.
+    #[must_use]
+    pub fn unsigned(mut self, key: &str, value: u64) -> Object {
+        self.key(key);
+        self.text.extend_from_slice(value.to_string().as_bytes());
+        self
+    }
+
+    /// Adds a truth value.
+    #[must_use]
+    pub fn bool(self, key: &str, value: bool) -> Object {
+        self.json(key, &Json::bool(value))
+    }
+
+    /// Adds a value, its bytes unchanged.
+    #[must_use]
+    pub fn json(mut self, key: &str, value: &Json) -> Object {
+        self.key(key);
+        self.text.extend_from_slice(value.bytes());
+        self
+    }
+
+    /// Adds the member only if there is a value.
+    #[must_use]
+    pub fn maybe(self, key: &str, value: Option<&Json>) -> Object {
+        match value {
+            Some(value) => self.json(key, value),
+            None => self,
+        }
+    }
+
+    /// The object.
+    #[must_use]
+    pub fn finish(mut self) -> Json {
+        self.text.push(b'}');
+        Json {
+            text: self.text.into(),
+        }
+    }
+
+    /// The text of the object.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
+        self.finish().text
+    }
+
+    fn key(&mut self, key: &str) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        write_string(&mut self.text, key);
+        self.text.push(b':');
+    }
+}
+
+/// An array under construction.
+#[derive(Debug)]
+pub struct Array {
+    text: Vec<u8>,
+}
+
+impl Default for Array {
+    fn default() -> Array {
+        Array::new()
+    }
+}
+
+impl Array {
+    /// No elements yet.
+    #[must_use]
+    pub fn new() -> Array {
+        Array { text: vec![b'['] }
+    }
+
+    /// Adds an element, its bytes unchanged.
+    pub fn push(&mut self, value: &Json) {
+        if self.text.len() > 1 {
+            self.text.push(b',');
+        }
+        self.text.extend_from_slice(value.bytes());
+    }
+
+    /// The array.
+    #[must_use]
+    pub fn finish(mut self) -> Json {
+        self.text.push(b']');
+        Json {
+            text: self.text.into(),
+        }
+    }
+}
+
+pub(super) fn string(text: &str) -> Bytes {
+    let mut out = Vec::with_capacity(text.len() + 2);
+    write_string(&mut out, text);
+    out.into()
+}
+
+/// `text` with every string value passed through `map`; nothing if `map` changed none.
+pub(super) fn map_strings(
+    text: &[u8],
+    map: &mut dyn FnMut(&str) -> Option<String>,
+) -> Option<Bytes> {
+    let mut out = Vec::new();
+    let mut kept = 0;
+    for string in walk::strings(text) {
+        let Some(new) = map(&walk::decoded(text, string.clone())) else {
+            continue;
+        };
+        out.extend_from_slice(text.get(kept..string.start).unwrap_or_default());
+        write_string(&mut out, &new);
+        kept = string.end;
+    }
+    if kept == 0 {
+        return None;
+    }
+    out.extend_from_slice(text.get(kept..).unwrap_or_default());
+    Some(out.into())
+}
+
+/// The object `text` with the member `key` replaced in place, or appended.
+pub(super) fn with(text: &[u8], key: &str, value: &[u8]) -> Bytes {
+    let mut last = None;
+    for member in walk::members(text) {
+        if *walk::key_bytes(text, member.key) == *key.as_bytes() {
+            return splice(text, member.value.start, value, member.value.end);
+        }
+        last = Some(member.value.end);
+    }
+    let mut member = Vec::with_capacity(key.len() + value.len() + 4);
+    if last.is_some() {
+        member.push(b',');
+    }
+    write_string(&mut member, key);
+    member.push(b':');
+    member.extend_from_slice(value);
+    let at = last.unwrap_or(1);
+    splice(text, at, &member, at)
+}
+
+/// The object `text` without the member `key`; nothing if it has none.
+pub(super) fn without(text: &[u8], key: &str) -> Option<Bytes> {
+    let mut before = None;
+    let mut members = walk::members(text);
+    while let Some(member) = members.next() {
+        if *walk::key_bytes(text, member.key.clone()) != *key.as_bytes() {
+            before = Some(member.value.end);
+            continue;
+        }
+        // One comma goes with the member: the one before it, or for the first one the one behind it.
+        let (from, to) = match (before, members.next()) {
+            (Some(before), _) => (before, member.value.end),
+            (None, Some(behind)) => (member.key.start, behind.key.start),
+            (None, None) => (member.key.start, member.value.end),
+        };
+        return Some(splice(text, from, b"", to));
+    }
+    None
+}
+
+fn splice(text: &[u8], from: usize, new: &[u8], to: usize) -> Bytes {
+    let before = text.get(..from).unwrap_or_default();
+    let behind = text.get(to..).unwrap_or_default();
+    [before, new, behind].concat().into()
+}
+
+fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    for byte in text.bytes() {
+        match byte {
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            0..b' ' => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            b' '.. => out.push(byte),
+        }
+    }
+    out.push(b'"');
+}

@@ -1,0 +1,240 @@
+//! Strict JSON: one meaning per byte, and the bytes are kept (requirement 1.1).
+//!
+//! [`Json::decode`] is the only JSON parser of the product. It refuses invalid UTF-8, a key that stands
+//! twice in one object at any depth (compared decoded), lone surrogates, trailing bytes and whatever is
+//! past [`Limits`]. What it accepts stays text: the accessors walk over it, and nothing builds a tree.
+
+mod build;
+mod number;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+pub use build::{Array, Object};
+pub use number::{Exact, Number};
+pub use scan::DecodeError;
+
+/// A strictly valid JSON text, without white space around it. Cheap to clone: the bytes are shared.
+///
+/// Two are equal if their bytes are.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Json {
+    // INVARIANT: passed `scan`, or was written by `build` from parts that did.
+    text: Bytes,
+}
+
+/// Bounds of one JSON text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest text, in bytes.
+    pub bytes_max: usize,
+    /// Deepest nesting of arrays and objects; 0 permits scalars only.
+    pub depth_max: usize,
+    /// Most members of all objects and elements of all arrays, together.
+    pub nodes_max: usize,
+}
+
+impl Default for Limits {
+    /// 4 MiB, 64 levels, 100 000 members and elements.
+    fn default() -> Limits {
+        Limits {
+            bytes_max: 4 * 1024 * 1024,
+            depth_max: 64,
+            nodes_max: 100_000,
+        }
+    }
+}
+
+/// The six kinds of JSON value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Json {
+    /// Reads a strict JSON text; white space around the value is dropped, every other byte is kept.
+    ///
+    /// # Errors
+    /// [`DecodeError`] for whatever is not one strict value within `limits`.
+    pub fn decode(text: Bytes, limits: &Limits) -> Result<Json, DecodeError> {
+        let value = scan::scan(&text, limits)?;
+        Ok(Json {
+            text: text.slice(value),
+        })
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn bytes(&self) -> &Bytes {
+        &self.text
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // INVARIANT: valid UTF-8, which only `unsafe` could use; the default is never taken.
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// Which kind of value it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self.text.first() {
+            Some(b'{') => Kind::Object,
+            Some(b'[') => Kind::Array,
+            Some(b'"') => Kind::String,
+            Some(b't' | b'f') => Kind::Boolean,
+            Some(b'-' | b'0'..=b'9') => Kind::Number,
+            // INVARIANT: a text that passed `scan` begins in no other way than `null` does.
+            Some(_) | None => Kind::Null,
+        }
+    }
+
+    /// The member called `key` (compared decoded), if this is an object that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Json> {
+        walk::members(&self.text)
+            .find(|member| *walk::key_bytes(&self.text, member.key.clone()) == *key.as_bytes())
+            .map(|member| self.part(member.value))
+    }
+
+    /// The members of an object in order, keys decoded; none for other kinds.
+    pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Json)> {
+        walk::members(&self.text).map(|member| {
+            (
+                walk::decoded(&self.text, member.key),
+                self.part(member.value),
+            )
+        })
+    }
+
+    /// The elements of an array in order; none for other kinds.
+    pub fn elements(&self) -> impl Iterator<Item = Json> {
+        walk::elements(&self.text).map(|element| self.part(element))
+    }
+
+    /// The decoded text, if this is a string.
+    #[must_use]
+    pub fn string(&self) -> Option<Cow<'_, str>> {
+        (self.kind() == Kind::String).then(|| walk::decoded(&self.text, 0..self.text.len()))
+    }
+
+    /// The number, if this is one.
+    #[must_use]
+    pub fn number(&self) -> Option<Number<'_>> {
+        (self.kind() == Kind::Number).then(|| Number::new(self.as_str()))
+    }
+
+    /// The truth value, if this is one.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        (self.kind() == Kind::Boolean).then(|| *self.text == *b"true")
+    }
+
+    /// Whether this is `null`.
+    #[must_use]
+    pub fn is_null(&self) -> bool {
+        self.kind() == Kind::Null
+    }
+
+    /// Whether this is an object.
+    #[must_use]
+    pub fn is_object(&self) -> bool {
+        self.kind() == Kind::Object
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn text(text: &str) -> Json {
+        Json {
+            text: build::string(text),
+        }
+    }
+
+    /// A number.
+    #[must_use]
+    pub fn integer(number: i64) -> Json {
+        Json {
+            text: number.to_string().into(),
+        }
+    }
+
+    /// A truth value.
+    #[must_use]
+    pub fn bool(value: bool) -> Json {
+        Json {
+            text: Bytes::from_static(if value { b"true" } else { b"false" }),
+        }
+    }
+
+    /// `null`
+    #[must_use]
+    pub fn null() -> Json {
+        Json {
+            text: Bytes::from_static(b"null"),
+        }
+    }
+
+    /// `{}`
+    #[must_use]
+    pub fn empty_object() -> Json {
+        Json {
+            text: Bytes::from_static(b"{}"),
+        }
+    }
+
+    /// This text with every string value (never a key) passed through `map`; the same bytes, shared,
+    /// where `map` changes none.
+    #[must_use]
+    pub fn map_strings(&self, map: &mut dyn FnMut(&str) -> Option<String>) -> Json {
+        build::map_strings(&self.text, map).map_or_else(|| self.clone(), |text| Json { text })
+    }
+
+    /// This object with member `key` replaced in place, or appended. Not an object: returned as it is.
+    #[must_use]
+    pub fn with(&self, key: &str, value: &Json) -> Json {
+        if self.is_object() {
+            Json {
+                text: build::with(&self.text, key, &value.text),
+            }
+        } else {
+            self.clone()
+        }
+    }
+
+    /// This object without member `key`. Not an object, or no such member: returned as it is.
+    #[must_use]
+    pub fn without(&self, key: &str) -> Json {
+        build::without(&self.text, key).map_or_else(|| self.clone(), |text| Json { text })
+    }
+
+    fn part(&self, at: Range<usize>) -> Json {
+        Json {
+            text: self.text.slice(at),
+        }
+    }
+}
+
+impl std::fmt::Debug for Json {
+    // Never the content: arguments, results and tokens stay out of logs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Json({} bytes)", self.text.len())
+    }
+}

@@ -1,0 +1,38 @@
+//! **What is it?** Bytes become [`Inbound`], an untrusted message with exactly one meaning.
+//!
+//! The room never waits, reads a file, looks at a clock or repairs bad input: what two parsers could
+//! read differently is refused (requirement 1.1; architecture, property 2). The way back has the same
+//! door: what a server says becomes [`FromServer`], just as untrusted.
+//!
+//! In: [`front`] (clients) and [`back`] (servers), both over [`json`]. Out: [`outgoing`], with the
+//! [`headers`] that mirror it. Between: [`sse`] and [`lines`], which frame, and [`text`], which makes
+//! hidden characters visible.
+//!
+//! *Depth still missing*: the answers to server requests and to `input_required`, subscriptions,
+//! resumption and tasks; a schema's header annotations are read anew for each call that has some.
+#![forbid(unsafe_code)]
+
+pub mod back;
+pub mod endpoint;
+mod envelope;
+pub mod front;
+pub mod headers;
+pub mod id;
+pub mod json;
+pub mod lines;
+pub mod message;
+pub mod method;
+pub mod outgoing;
+pub mod server;
+pub mod sse;
+pub mod text;
+pub mod version;
+
+pub use endpoint::{Endpoint, ServerId};
+pub use id::Id;
+pub use json::Json;
+pub use message::{Call, Inbound, ListKind, Notice, Reference, Reply, Request};
+pub use method::Method;
+pub use server::{Answer, FromServer, Items, RpcError};
+pub use text::Sanitized;
+pub use version::{Era, Version};

@@ -1,0 +1,312 @@
+//! The bytes of what is sent: the envelope is written anew, the content is spliced in unchanged.
+
+use bytes::Bytes;
+
+use crate::id::Id;
+use crate::json::{Json, Object};
+use crate::message::{Call, Handshake, Reference};
+use crate::server::{Answer, RpcError, ServerNoticeKind};
+use crate::version::{Era, Version};
+
+/// What `_meta` of a request to an upstream server says.
+#[derive(Debug, Clone)]
+pub struct OutMeta {
+    /// Our own `clientInfo`, an object (modern).
+    pub client: Json,
+    /// The capabilities that are offered to the server, an object (modern).
+    pub capabilities: Json,
+    /// The token under which progress may be reported.
+    pub progress: Option<Id>,
+    /// The least log level that the server may report (modern).
+    pub log_level: Option<Box<str>>,
+    /// Trace context and vendors' members, as [`crate::message::Meta::carried`].
+    pub carried: Vec<(Box<str>, Json)>,
+}
+
+/// A request to an upstream server.
+#[must_use]
+pub fn request(id: u64, call: &Call, meta: &OutMeta, version: Version) -> Bytes {
+    let params = params(call);
+    let params = match out_meta(meta, version) {
+        Some(meta) => params.json("_meta", &meta),
+        None => params,
+    };
+    envelope()
+        .unsigned("id", id)
+        .text("method", call.method().as_str())
+        .json("params", &params.finish())
+        .into_bytes()
+}
+
+/// `initialize`, to a server of the legacy era.
+#[must_use]
+pub fn initialize(id: u64, version: Version, capabilities: &Json, client: &Json) -> Bytes {
+    let params = handshake(version.as_str(), capabilities, client).finish();
+    envelope()
+        .unsigned("id", id)
+        .text("method", "initialize")
+        .json("params", &params)
+        .into_bytes()
+}
+
+/// `notifications/initialized`, to a server of the legacy era.
+#[must_use]
+pub fn initialized() -> Bytes {
+    envelope()
+        .text("method", "notifications/initialized")
+        .into_bytes()
+}
+
+/// `notifications/cancelled`, for a request of ours.
+#[must_use]
+pub fn cancelled(id: u64, reason: Option<&str>) -> Bytes {
+    let params = Object::new().unsigned("requestId", id);
+    let params = match reason {
+        Some(reason) => params.text("reason", reason),
+        None => params,
+    };
+    envelope()
+        .text("method", "notifications/cancelled")
+        .json("params", &params.finish())
+        .into_bytes()
+}
+
+/// An answer, towards the client.
+#[must_use]
+pub fn response(id: &Id, answer: &Answer) -> Bytes {
+    match answer {
+        Answer::Result(result) => envelope()
+            .json("id", &id.to_json())
+            .json("result", result)
+            .into_bytes(),
+        Answer::Error(fault) => error(Some(id), fault),
+    }
+}
+
+/// An error, towards the client or as the answer to a server's request.
+///
+/// Where no id could be read there is none: MCP has no null ids (BP-02, BP-03).
+#[must_use]
+pub fn error(id: Option<&Id>, error: &RpcError) -> Bytes {
+    let fault = Object::new()
+        .integer("code", error.code)
+        .text("message", &error.message)
+        .maybe("data", error.data.as_ref())
+        .finish();
+    envelope()
+        .maybe("id", id.map(Id::to_json).as_ref())
+        .json("error", &fault)
+        .into_bytes()
+}
+
+/// A notification, towards the client.
+#[must_use]
+pub fn notice(kind: ServerNoticeKind, params: &Json) -> Bytes {
+    envelope()
+        .text("method", kind.as_str())
+        .json("params", params)
+        .into_bytes()
+}
+
+fn envelope() -> Object {
+    Object::new().text("jsonrpc", "2.0")
+}
+
+fn params(call: &Call) -> Object {
+    let params = Object::new();
+    match call {
+        Call::Initialize(Handshake {
+            version,
+            capabilities,
+            client,
+        }) => handshake(version, capabilities, client),
+        Call::Discover | Call::Ping => params,
+        Call::List { cursor: None, .. } => params,
+        Call::List {
+            cursor: Some(cursor),
+            ..
+        } => params.text("cursor", cursor),
+        Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
+            params.text("name", name).json("arguments", arguments)
+        }
+        Call::ReadResource { uri } => params.text("uri", uri),
+        Call::Complete {
+            reference,
+            argument,
+            context,
+        } => params
+            .json("ref", &written(reference))
+            .json("argument", argument)
+            .maybe("context", context.as_ref()),
+        Call::SetLogLevel { level } => params.text("level", level),
+    }
+}
+
+fn handshake(version: &str, capabilities: &Json, client: &Json) -> Object {
+    Object::new()
+        .text("protocolVersion", version)
+        .json("capabilities", capabilities)
+        .json("clientInfo", client)
+}
+
+fn written(reference: &Reference) -> Json {
+    match reference {
+        Reference::Prompt { name } => Object::new()
+            .text("type", "ref/prompt")
+            .text("name", name)
+            .finish(),
+        Reference::Resource { uri } => Object::new()
+            .text("type", "ref/resource")
+            .text("uri", uri)
+            .finish(),
+    }
+}
+
+/// Nothing where there is nothing to say: a legacy request needs no `_meta`.
+fn out_meta(meta: &OutMeta, version: Version) -> Option<Json> {
+    let said = match version.era() {
+        Era::Modern => {
+            let said = Object::new()
+                .text("io.modelcontextprotocol/protocolVersion", version.as_str())
+                .json("io.modelcontextprotocol/clientInfo", &meta.client)
+                .json(
+                    "io.modelcontextprotocol/clientCapabilities",
+                    &meta.capabilities,
+                );
+            match &meta.log_level {
+                Some(level) => said.text("io.modelcontextprotocol/logLevel", level),
+                None => said,
+            }
+        }
+        Era::Legacy if meta.progress.is_none() && meta.carried.is_empty() => return None,
+        Era::Legacy => Object::new(),
+    };
+    let said = said.maybe(
+        "progressToken",
+        meta.progress.as_ref().map(Id::to_json).as_ref(),
+    );
+    Some(
+        meta.carried
+            .iter()
+            .fold(said, |said, (key, value)| said.json(key, value))
+            .finish(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Limits;
+
+    fn json(text: &str) -> Json {
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default())
+            .expect("strict JSON")
+    }
+
+    fn meta() -> OutMeta {
+        OutMeta {
+            client: json(r#"{"name":"sekisho","version":"1"}"#),
+            capabilities: Json::empty_object(),
+            progress: Some(Id::Integer(5)),
+            log_level: Some("info".into()),
+            carried: vec![("com.example/a".into(), json("[1]"))],
+        }
+    }
+
+    fn call() -> Call {
+        Call::CallTool {
+            name: "add".into(),
+            arguments: json("{ \"a\" : 1.50 }"),
+        }
+    }
+
+    #[test]
+    fn argument_bytes_go_out_as_they_came() {
+        let text = request(3, &call(), &meta(), Version::V2025_11_25);
+        assert_eq!(
+            text,
+            r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"add","arguments":{ "a" : 1.50 },"_meta":{"progressToken":5,"com.example/a":[1]}}}"#
+        );
+    }
+
+    #[test]
+    fn a_modern_request_describes_itself() {
+        let text = json(
+            std::str::from_utf8(&request(3, &call(), &meta(), Version::V2026_07_28))
+                .expect("UTF-8"),
+        );
+        let meta = text
+            .get("params")
+            .and_then(|params| params.get("_meta"))
+            .expect("_meta");
+        let keys: Vec<_> = meta.members().map(|(key, _)| key.into_owned()).collect();
+        assert_eq!(
+            keys,
+            [
+                "io.modelcontextprotocol/protocolVersion",
+                "io.modelcontextprotocol/clientInfo",
+                "io.modelcontextprotocol/clientCapabilities",
+                "io.modelcontextprotocol/logLevel",
+                "progressToken",
+                "com.example/a",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_legacy_request_with_nothing_to_say_has_no_meta() {
+        let silent = OutMeta {
+            progress: None,
+            carried: Vec::new(),
+            ..meta()
+        };
+        let text = request(1, &Call::Ping, &silent, Version::V2025_11_25);
+        assert_eq!(
+            text,
+            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#
+        );
+    }
+
+    #[test]
+    fn an_error_without_a_readable_id_has_none() {
+        let fault = RpcError {
+            code: -32700,
+            message: "no".into(),
+            data: None,
+        };
+        assert_eq!(
+            error(None, &fault),
+            r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}"#
+        );
+        let id = Id::Text("\"".into());
+        assert_eq!(
+            response(&id, &Answer::Error(fault)),
+            r#"{"jsonrpc":"2.0","id":"\"","error":{"code":-32700,"message":"no"}}"#
+        );
+    }
+
+    #[test]
+    fn the_small_messages_are_as_the_schema_says() {
+        assert_eq!(
+            initialized(),
+            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#
+        );
+        assert_eq!(
+            cancelled(9, Some("late")),
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9,"reason":"late"}}"#
+        );
+        assert_eq!(
+            notice(ServerNoticeKind::Progress, &json(r#"{"progress":1.0}"#)),
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0}}"#
+        );
+        assert_eq!(
+            initialize(
+                1,
+                Version::V2025_11_25,
+                &Json::empty_object(),
+                &json(r#"{"name":"s"}"#)
+            ),
+            r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"s"}}}"#
+        );
+    }
+}

@@ -1,0 +1,105 @@
+//! What a server says, decoded and just as untrusted.
+
+use crate::endpoint::ServerId;
+use crate::id::Id;
+use crate::json::Json;
+use crate::message::ListKind;
+
+/// One message of an exchange, on its way back to the client.
+#[derive(Debug)]
+pub enum FromServer {
+    /// A notification that belongs to the exchange: progress or logging.
+    Notice(ServerNotice),
+    /// A request of the server to the client (legacy). Refused while nothing is offered to it.
+    Ask(ServerRequest),
+    /// A page of a list, item by item, from one server or from many.
+    Page(Items),
+    /// `input_required` (modern). Refused while nothing is offered to it.
+    Park,
+    /// The end of the exchange.
+    End(Answer),
+}
+
+/// A notification of a server within an exchange.
+#[derive(Debug)]
+pub struct ServerNotice {
+    /// `notifications/progress` or `notifications/message`.
+    pub kind: ServerNoticeKind,
+    /// Its parameters, an object, as the server wrote them.
+    pub params: Json,
+}
+
+/// The notifications of a server that belong to an exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerNoticeKind {
+    /// `notifications/progress`
+    Progress,
+    /// `notifications/message`
+    Message,
+}
+
+impl ServerNoticeKind {
+    /// Its name on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ServerNoticeKind::Progress => "notifications/progress",
+            ServerNoticeKind::Message => "notifications/message",
+        }
+    }
+}
+
+/// A request of a server.
+#[derive(Debug)]
+pub struct ServerRequest {
+    /// Its id, chosen by the server.
+    pub id: Id,
+    /// Its method, as written.
+    pub method: Box<str>,
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Items {
+    /// Of what.
+    pub kind: ListKind,
+    /// Each item with the server that offers it, in a fixed order.
+    pub entries: Vec<Item>,
+    /// Where each server's page ended, for those that have more.
+    pub next: Vec<(ServerId, Box<str>)>,
+    /// Servers whose page is missing, and why in words for the operator.
+    pub missing: Vec<(ServerId, Box<str>)>,
+    /// `ttlMs` of the page: the smallest that a server gave (modern).
+    pub ttl_ms: Option<u64>,
+    /// `_meta` of the page; kept only where one server alone answers.
+    pub meta: Option<Json>,
+}
+
+/// One item of a list.
+#[derive(Debug)]
+pub struct Item {
+    /// Who offers it.
+    pub server: ServerId,
+    /// Its definition, an object, as the server wrote it.
+    pub definition: Json,
+}
+
+/// How an exchange ends.
+#[derive(Debug)]
+pub enum Answer {
+    /// A result: any JSON object.
+    Result(Json),
+    /// An error.
+    Error(RpcError),
+}
+
+/// A JSON-RPC error (BP-03).
+#[derive(Debug, Clone)]
+pub struct RpcError {
+    /// The code.
+    pub code: i64,
+    /// The message, one sentence.
+    pub message: Box<str>,
+    /// `data`, if any.
+    pub data: Option<Json>,
+}

@@ -1,0 +1,254 @@
+//! The real binary, with a folder of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tempfile::TempDir;
+
+use crate::client::{Client, Era};
+use crate::issuer::Issuer;
+use crate::place;
+use crate::process::Running;
+use crate::raw;
+
+/// What a test wants to have running.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// The `[servers.…]` tables, as TOML.
+    pub servers: String,
+    /// The Cedar policy.
+    pub policy: String,
+    /// More lines of the `[gateway]` table.
+    pub gateway: String,
+    /// More tables.
+    pub more: String,
+}
+
+impl Setup {
+    /// These servers, and a policy that permits everything to whoever has a good token.
+    #[must_use]
+    pub fn open(servers: &str) -> Self {
+        Self {
+            servers: servers.to_owned(),
+            policy: "@id(\"everything\") permit(principal, action, resource);\n".to_owned(),
+            gateway: String::new(),
+            more: String::new(),
+        }
+    }
+
+    /// The same with another policy.
+    #[must_use]
+    pub fn with_policy(mut self, policy: &str) -> Self {
+        policy.clone_into(&mut self.policy);
+        self
+    }
+
+    /// The same with more lines in `[gateway]`.
+    #[must_use]
+    pub fn with_gateway(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.gateway);
+        self
+    }
+
+    /// The same with more tables.
+    #[must_use]
+    pub fn with_more(mut self, tables: &str) -> Self {
+        tables.clone_into(&mut self.more);
+        self
+    }
+}
+
+/// The TOML of a server over HTTP.
+#[must_use]
+pub fn http_server(name: &str, url: &str) -> String {
+    format!("[servers.{name}]\nurl = {url:?}\n")
+}
+
+/// The TOML of a server that is a process.
+#[must_use]
+pub fn stdio_server(name: &str, command: &[String]) -> String {
+    format!("[servers.{name}]\ncommand = {command:?}\n")
+}
+
+/// A gateway that runs until this value is dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    // Before the folder: the process ends before its files go.
+    process: Running,
+    folder: TempDir,
+    address: SocketAddr,
+    issuer: Issuer,
+}
+
+impl Gateway {
+    /// Starts the gateway and waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready in time; with what it said.
+    pub fn start(setup: &Setup) -> anyhow::Result<Self> {
+        Self::start_with(setup, Issuer::es256(ISSUER)?)
+    }
+
+    /// The same, believing this issuer.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(setup: &Setup, issuer: Issuer) -> anyhow::Result<Self> {
+        let mut gateway = Self::launch(setup, issuer)?;
+        gateway.wait_until_ready()?;
+        Ok(gateway)
+    }
+
+    /// Starts the gateway without waiting.
+    ///
+    /// # Errors
+    /// When the process cannot be started.
+    pub fn launch(setup: &Setup, issuer: Issuer) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sekisho-e2e-").tempdir()?;
+        let address = free_address()?;
+        issuer.write_key_set(&folder.path().join("jwks.json"))?;
+        fs::write(folder.path().join("policy.cedar"), &setup.policy)?;
+        fs::write(folder.path().join("sekisho.toml"), configuration(setup, address, &issuer))?;
+        let log = File::create(folder.path().join("log"))?;
+        let mut command = Command::new(place::binary("sekisho")?);
+        command
+            .args(["serve", "--config"])
+            .arg(folder.path().join("sekisho.toml"))
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let process = Running::start(&mut command)?;
+        Ok(Self { process, folder, address, issuer })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its folder: `sekisho.toml`, `policy.cedar`, `jwks.json`, `data`, `log`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The issuer it believes.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.process
+    }
+
+    /// The endpoint of one server, which is also the audience of tokens for it.
+    #[must_use]
+    pub fn endpoint(&self, server: &str) -> String {
+        format!("http://{}/s/{server}/mcp", self.address)
+    }
+
+    /// The endpoint of all servers.
+    #[must_use]
+    pub fn endpoint_of_all(&self) -> String {
+        format!("http://{}/mcp", self.address)
+    }
+
+    /// A good token of `subject` for an endpoint.
+    ///
+    /// # Errors
+    /// When it cannot be signed.
+    pub fn token(&self, subject: &str, endpoint: &str) -> anyhow::Result<String> {
+        self.issuer.token(subject, endpoint)
+    }
+
+    /// A client of one server with a good token.
+    ///
+    /// # Errors
+    /// When the gateway refuses it.
+    pub fn client(&self, server: &str, era: Era) -> anyhow::Result<Client> {
+        let endpoint = self.endpoint(server);
+        let token = self.token("alice", &endpoint)?;
+        Client::connect(&endpoint, Some(&token), era).with_context(|| self.log())
+    }
+
+    /// What it said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        format!("the gateway said:\n{}", String::from_utf8_lossy(&log))
+    }
+
+    /// Waits until every server of `names` answers a list in one of the eras, so that tests do not race the first probe.
+    ///
+    /// # Errors
+    /// When one still does not after a while.
+    pub fn wait_for_servers(&self, names: &[&str]) -> anyhow::Result<()> {
+        let start = Instant::now();
+        for name in names {
+            loop {
+                let tried =
+                    [Era::Modern, Era::Legacy].into_iter().map(|era| self.client(name, era)?.list("tools/list"));
+                let tried: Vec<_> = tried.collect();
+                if tried.iter().any(Result::is_ok) {
+                    break;
+                }
+                let why = tried.into_iter().find_map(Result::err);
+                anyhow::ensure!(start.elapsed() < READY, "server {name} does not answer: {why:?}");
+                std::thread::sleep(POLL);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let start = Instant::now();
+        let question = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+        loop {
+            if let Some(status) = self.process.ended()? {
+                anyhow::bail!("the gateway ended with {status}; {}", self.log());
+            }
+            let answer = raw::send(self.address, question.as_bytes(), POLL_LIMIT);
+            if answer.as_ref().is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            anyhow::ensure!(start.elapsed() < READY, "the gateway is not ready ({answer:?}); {}", self.log());
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+fn configuration(setup: &Setup, address: SocketAddr, issuer: &Issuer) -> String {
+    let Setup { servers, gateway, more, .. } = setup;
+    let issuer = issuer.name();
+    format!(
+        "data_dir = \"data\"\n\n\
+         [gateway]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{gateway}\n\n\
+         [[identity.issuers]]\nissuer = \"{issuer}\"\njwks_file = \"jwks.json\"\n\n\
+         [policy]\nfiles = [\"policy.cedar\"]\n\n{servers}\n{more}\n"
+    )
+}
+
+/// An address that nobody listens on at this moment. The public URL names the port, so it has to be known before the start.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// What tokens have in `iss`. Nothing listens there: the key set is a file.
+const ISSUER: &str = "http://127.0.0.1:9/issuer";
+
+/// How long the start may take on a busy machine.
+const READY: Duration = Duration::from_secs(30);
+
+/// How long one look at it may take.
+const POLL_LIMIT: Duration = Duration::from_secs(2);
+
+/// How long to wait between two looks.
+const POLL: Duration = Duration::from_millis(25);

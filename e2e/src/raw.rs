@@ -1,0 +1,144 @@
+//! HTTP/1.1 with exact bytes: what goes out is what the test wrote, good or bad.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+/// What came back.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The fields, names in lower case, in the order they came.
+    pub headers: Vec<(String, String)>,
+    /// The content, with any chunking taken off.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// The first field of this name (in lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The content as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The JSON-RPC messages in the content: one, or those of an event stream.
+    ///
+    /// # Errors
+    /// When the content is no JSON.
+    pub fn messages(&self) -> anyhow::Result<Vec<serde_json::Value>> {
+        let is_stream = self.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let text = self.text();
+        let documents: Vec<&str> = if is_stream {
+            text.lines()
+                .filter_map(|line| line.strip_prefix("data:"))
+                .map(str::trim)
+                .filter(|data| !data.is_empty())
+                .collect()
+        } else {
+            vec![text.trim()]
+        };
+        documents.into_iter().filter(|document| !document.is_empty()).map(parse).collect()
+    }
+}
+
+/// Sends `request` over a connection of its own and reads one response.
+///
+/// # Errors
+/// When the server cannot be reached, closes without a response, or is silent for longer than `limit`.
+pub fn send(to: SocketAddr, request: &[u8], limit: Duration) -> anyhow::Result<Response> {
+    let mut stream = TcpStream::connect_timeout(&to, limit).with_context(|| format!("{to} cannot be reached"))?;
+    stream.set_read_timeout(Some(limit))?;
+    stream.set_write_timeout(Some(limit))?;
+    stream.set_nodelay(true)?;
+    stream.write_all(request)?;
+    read(&mut BufReader::new(stream))
+}
+
+/// Reads one response, whatever its framing.
+///
+/// # Errors
+/// When there is none, or it breaks off.
+pub fn read(from: &mut BufReader<TcpStream>) -> anyhow::Result<Response> {
+    let (status, headers) = read_head(from)?;
+    let field = |name: &str| headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
+    let mut body = Vec::new();
+    if status == 204 || status == 304 {
+        // No content, whatever the fields say (RFC 9112, section 6.3).
+    } else if field("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
+        read_chunks(from, &mut body)?;
+    } else if let Some(length) = field("content-length") {
+        let length: u64 = length.parse().context("content-length is no number")?;
+        from.take(length).read_to_end(&mut body)?;
+    } else {
+        from.take(BODY_BYTES_MAX).read_to_end(&mut body)?;
+    }
+    Ok(Response { status, headers, body })
+}
+
+/// Parses a JSON document.
+///
+/// # Errors
+/// When it is none.
+pub fn parse(document: &str) -> anyhow::Result<serde_json::Value> {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what the gateway writes is judged here by a parser that is not ours"
+    )]
+    serde_json::from_str(document).with_context(|| format!("this is no JSON: {document:?}"))
+}
+
+type Head = (u16, Vec<(String, String)>);
+
+fn read_head(from: &mut BufReader<TcpStream>) -> anyhow::Result<Head> {
+    let first = read_line(from)?;
+    let status = first
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .with_context(|| format!("this is no status line: {first:?}"))?;
+    let mut headers = Vec::new();
+    loop {
+        let line = read_line(from)?;
+        if line.is_empty() {
+            return Ok((status, headers));
+        }
+        anyhow::ensure!(headers.len() < HEADERS_MAX, "more than {HEADERS_MAX} header fields");
+        let (name, value) = line.split_once(':').with_context(|| format!("this is no header field: {line:?}"))?;
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+}
+
+fn read_chunks(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Result<()> {
+    loop {
+        let line = read_line(from)?;
+        let size = line.split(';').next().unwrap_or_default().trim();
+        let size = u64::from_str_radix(size, 16).with_context(|| format!("this is no chunk size: {line:?}"))?;
+        let read = from.take(size).read_to_end(body)?;
+        anyhow::ensure!(u64::try_from(read)? == size, "the stream ended within a chunk");
+        let end = read_line(from)?;
+        anyhow::ensure!(end.is_empty(), "a chunk is followed by {end:?}");
+        if size == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn read_line(from: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
+    let mut line = Vec::new();
+    from.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+    anyhow::ensure!(line.ends_with(b"\n"), "the connection ended within a line: {:?}", String::from_utf8_lossy(&line));
+    Ok(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned())
+}
+
+const HEADERS_MAX: usize = 200;
+const LINE_BYTES_MAX: u64 = 64 * 1024;
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -1,0 +1,121 @@
+//! Installs the real MCP clients and servers, at the versions that `e2e/peers` pins.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use crate::place::Place;
+use crate::run::{exists, run};
+
+/// Installs what is missing or outdated. A folder counts as installed once its stamp holds the manifests it was made from.
+///
+/// # Errors
+/// When a tool is missing, or an installation fails.
+pub(crate) fn install(place: &Place) -> anyhow::Result<()> {
+    check_tools()?;
+    let peers = place.peers();
+    fs::create_dir_all(&peers).with_context(|| format!("{} cannot be made", peers.display()))?;
+    // Two runs at once must not install into each other.
+    let lock = File::create(peers.join("lock"))?;
+    lock.lock().context("the lock of the peers folder cannot be taken")?;
+    npm(&place.root().join("e2e/peers/npm"), &peers.join("npm"))?;
+    python(&place.root().join("e2e/peers/requirements.txt"), &peers.join("py"))
+}
+
+/// Says what is missing before anything fails halfway.
+fn check_tools() -> anyhow::Result<()> {
+    let tools = [
+        ("node", &["--version"][..], "Node.js 18 or newer (any package manager has it)"),
+        ("npm", &["--version"], "npm, which comes with Node.js"),
+        ("python3", &["-c", "import venv, ensurepip"], "Python 3.10 or newer with venv (Debian: python3-venv)"),
+    ];
+    let missing: Vec<_> = tools.iter().filter(|(program, arguments, _)| !exists(program, arguments)).collect();
+    let list: Vec<_> = missing.iter().map(|(program, _, what)| format!("  {program}: {what}")).collect();
+    anyhow::ensure!(
+        missing.is_empty(),
+        "the tests run against real MCP clients and servers, and need:\n{}",
+        list.join("\n")
+    );
+    Ok(())
+}
+
+fn npm(manifests: &Path, folder: &Path) -> anyhow::Result<()> {
+    let names = ["package.json", "package-lock.json", ".npmrc"];
+    let stamp = stamp(&names.map(|name| manifests.join(name)))?;
+    if is_installed(folder, &stamp) {
+        return Ok(());
+    }
+    start_afresh(folder)?;
+    for name in names {
+        fs::copy(manifests.join(name), folder.join(name))?;
+    }
+    run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(folder), LIMIT)?;
+    let node = folder.join("node_modules/node/bin/node");
+    anyhow::ensure!(node.is_file(), "npm did not install {}: does it run install scripts?", node.display());
+    seal(folder, &stamp)
+}
+
+fn python(requirements: &Path, folder: &Path) -> anyhow::Result<()> {
+    let stamp = stamp(&[requirements.to_path_buf()])?;
+    if is_installed(folder, &stamp) {
+        return Ok(());
+    }
+    start_afresh(folder)?;
+    run(Command::new("python3").args(["-m", "venv"]).arg(folder), LIMIT)?;
+    let mut pip = Command::new(folder.join("bin/python"));
+    // Every package is pinned, so nothing is left to resolve.
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "-r"])
+        .arg(requirements);
+    run(&mut pip, LIMIT)?;
+    run(Command::new(folder.join("bin/python")).args(["-m", "pip", "check"]), LIMIT)?;
+    seal(folder, &stamp)
+}
+
+fn stamp(manifests: &[std::path::PathBuf]) -> anyhow::Result<String> {
+    let read = |path: &std::path::PathBuf| {
+        fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+    };
+    manifests.iter().map(read).collect()
+}
+
+fn is_installed(folder: &Path, stamp: &str) -> bool {
+    fs::read_to_string(folder.join(STAMP)).is_ok_and(|found| found == stamp)
+}
+
+fn start_afresh(folder: &Path) -> anyhow::Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("{} cannot be removed", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("{} cannot be made", folder.display()))
+}
+
+/// The last step, and a single one: an installation that was cut off has no stamp.
+fn seal(folder: &Path, stamp: &str) -> anyhow::Result<()> {
+    let draft = folder.join("stamp.draft");
+    fs::write(&draft, stamp)?;
+    Ok(fs::rename(draft, folder.join(STAMP))?)
+}
+
+const STAMP: &str = "stamp";
+
+/// How long one installation may take.
+const LIMIT: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_installed_only_with_the_stamp_of_these_manifests() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_installed(folder.path(), "a"));
+        seal(folder.path(), "a").unwrap();
+        assert!(is_installed(folder.path(), "a"));
+        assert!(!is_installed(folder.path(), "b"));
+        start_afresh(folder.path()).unwrap();
+        assert!(!is_installed(folder.path(), "a"));
+    }
+}
