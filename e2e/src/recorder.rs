@@ -128,7 +128,7 @@ impl Recorder {
         let Some(id) = message.get("id") else { return response("202 Accepted", "", "") };
         let state = self.lock();
         let result = match message.get("method").and_then(Value::as_str) {
-            Some("initialize") => json!({"protocolVersion": message["params"]["protocolVersion"],
+            Some("initialize") => json!({"protocolVersion": message.pointer("/params/protocolVersion"),
                 "capabilities": {"tools": {}}, "serverInfo": {"name": "recorder", "version": "1"}})
             .to_string(),
             Some("tools/list") => json!({"tools": state.tools}).to_string(),

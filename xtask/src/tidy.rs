@@ -80,3 +80,13 @@ impl Files {
 pub(crate) fn files(files: &[(&str, &str)]) -> Files {
     Files(files.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_repository_is_tidy() {
+        run(&Place::find().unwrap()).unwrap();
+    }
+}

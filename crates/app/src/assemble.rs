@@ -45,9 +45,9 @@ pub(crate) struct Standing {
 /// Its certificate authorities cannot be read.
 pub(crate) fn egress(loaded: &Loaded) -> Result<Arc<Client>, Problem> {
     let client = Client::new(&loaded.config.egress, &loaded.base);
-    client.map(Arc::new).map_err(|error| {
-        Problem::of(Code::Certificates, &error).at(loaded.document.place_of(&["egress", "ca_file"]))
-    })
+    client
+        .map(Arc::new)
+        .map_err(|error| Problem::of(Code::Certificates, &error).at(loaded.document.place_of(&["egress", "ca_file"])))
 }
 
 /// Makes the rooms; what clients are owed (sessions, counts, definitions) is kept from `old`.
@@ -64,16 +64,17 @@ pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) 
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
     let identity = Identity::new(&config.identity, &loaded.base, &config.gateway.public_url, Arc::clone(egress));
-    let identity = identity
-        .map_err(|error| problems.push(at(loaded, Code::Identity, &error, &["identity"])))
-        .map(|identity| match old {
-            Some(old) => identity.keeping_sessions_of(&old.identity),
-            None => identity,
+    let identity =
+        identity.map_err(|error| problems.push(at(loaded, Code::Identity, &error, &["identity"]))).map(|identity| {
+            match old {
+                Some(old) => identity.keeping_sessions_of(&old.identity),
+                None => identity,
+            }
         });
     let limits = Limits::new(&config.limits, old.map(|old| &*old.limits))
         .map_err(|error| problems.push(at(loaded, Code::BadValue, &error, &["limits"])));
-    let policy = Policy::load(&config.policy, &loaded.base)
-        .map_err(|error| problems.extend(refused_policy(loaded, &error)));
+    let policy =
+        Policy::load(&config.policy, &loaded.base).map_err(|error| problems.extend(refused_policy(loaded, &error)));
     match (catalog, identity, limits, policy) {
         (Some(catalog), Ok(identity), Ok(limits), Ok(policy)) if problems.is_empty() => Ok(Rooms {
             identity: Arc::new(identity),
@@ -110,6 +111,12 @@ impl Rooms {
         Parts {
             config: loaded.config.gateway.clone(),
             base: loaded.base.clone(),
+            revision: format!(
+                "configuration sha256 {}, policy sha256 {}",
+                Digest::of(loaded.document.text().as_bytes()),
+                self.policy_digest
+            )
+            .into(),
             identity: Arc::clone(&self.identity),
             catalog: Arc::clone(&self.catalog),
             limits: Arc::clone(&self.limits),
@@ -148,9 +155,7 @@ pub(crate) fn refused_gateway(loaded: &Loaded, error: &StartError, elsewhere: &s
         StartError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
             Problem::new(Code::PortTaken, format!("another program listens on {address} already")).help(elsewhere)
         }
-        StartError::Listen { .. } => {
-            Problem::of(Code::AddressUnusable, error).at(place(&["gateway", "listen"]))
-        }
+        StartError::Listen { .. } => Problem::of(Code::AddressUnusable, error).at(place(&["gateway", "listen"])),
     }
 }
 

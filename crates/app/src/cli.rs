@@ -24,13 +24,17 @@ pub(crate) type Outcome = Result<(), Vec<Problem>>;
 /// Sekisho stands between MCP clients and MCP servers. It lets a call pass only if the caller proved who they are, a policy
 /// permits it, and the audit log holds it.
 #[derive(Debug, Parser)]
-#[command(name = "sekisho", disable_version_flag = true, after_help = "\
+#[command(
+    name = "sekisho",
+    disable_version_flag = true,
+    after_help = "\
 First steps:
   sekisho up                    start here: writes a configuration, starts a gateway with two demo servers
   sekisho config check          is the configuration good?
   sekisho why <REQUEST ID>      what happened to a request, and what would have permitted it
 
-Exit codes: 0 done, 1 refused or failed, 2 wrong usage.")]
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -57,7 +57,8 @@ mod tests {
         }
         for bad in ["2025-12-31T23:59:59Z", "1970-01-01T00:00:00Z", "2056-01-01T00:00:00Z", "2106-02-07T06:28:15Z"] {
             let problem = check(at(bad)).unwrap_err();
-            assert!(problem.line().contains(&bad[..10]) && problem.line().ends_with("(SK0206)"), "{problem}");
+            let (date, _) = bad.split_once('T').unwrap();
+            assert!(problem.line().contains(date) && problem.line().ends_with("(SK0206)"), "{problem}");
         }
         assert!(check(SystemTime::UNIX_EPOCH - Duration::from_secs(5)).is_err());
     }

@@ -70,24 +70,20 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let text = read(path).map_err(|problem| vec![problem])?;
     let document = Document::new(path, &text);
     let config: Config = document.read(&REQUIRED)?;
-    let mut fixed: toml::Table = toml::from_str(&text)
-        .map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
+    let mut fixed: toml::Table =
+        toml::from_str(&text).map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
     fixed.retain(|key, _| FIXED.contains(&key));
-    let base = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent.to_owned(),
-        Some(_) | None => PathBuf::from("."),
-    };
-    // Absolute, so that it means the same however the working folder changes.
-    let base = std::path::absolute(&base).unwrap_or(base);
-    Ok(Loaded { config, path: path.to_owned(), base, document, fixed })
+    Ok(Loaded { config, path: path.to_owned(), base: base_of(path), document, fixed })
 }
 
-/// The data folder that the file names, for commands that look at it only.
+/// The data folder that the file names, for commands that look at it only: whatever else is wrong with the file, they work.
 ///
 /// # Errors
-/// As for [`load`].
+/// It cannot be read.
 pub(crate) fn folder_of(path: &Path) -> Result<Folder, Vec<Problem>> {
-    load(path).map(|loaded| loaded.folder())
+    let text = read(path).map_err(|problem| vec![problem])?;
+    let named = Document::new(path, &text).string("data_dir");
+    Ok(Folder::new(base_of(path).join(named.map_or_else(data_dir, PathBuf::from))))
 }
 
 /// The JSON Schema of the file.
@@ -140,6 +136,15 @@ impl Loaded {
         }
         files
     }
+}
+
+/// The folder of the file; absolute, so that it means the same however the working folder changes.
+fn base_of(path: &Path) -> PathBuf {
+    let base = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent.to_owned(),
+        Some(_) | None => PathBuf::from("."),
+    };
+    std::path::absolute(&base).unwrap_or(base)
 }
 
 fn read(path: &Path) -> Result<String, Problem> {
@@ -225,7 +230,9 @@ mod tests {
     #[test]
     fn schema_names_every_section() {
         let schema = serde_json::to_string(&schema()).unwrap();
-        for section in ["data_dir", "gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers"] {
+        for section in
+            ["data_dir", "gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers"]
+        {
             assert!(schema.contains(&format!("\"{section}\"")), "{section}");
         }
     }

@@ -30,8 +30,11 @@ impl Socket {
     pub(crate) fn offer(folder: &Folder) -> Result<Socket, Problem> {
         let path = folder.socket();
         let refused = |error: &io::Error| {
-            Problem::new(Code::StatusUnavailable, format!("`sekisho status` will not work: `{}`: {error}", path.display()))
-                .help("a shorter path of the data folder helps where it is too long for a socket")
+            Problem::new(
+                Code::StatusUnavailable,
+                format!("`sekisho status` will not work: `{}`: {error}", path.display()),
+            )
+            .help("a shorter path of the data folder helps where it is too long for a socket")
         };
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(refused(&error)),
@@ -66,7 +69,7 @@ impl Caller {
     pub(crate) async fn tell(mut self, line: &str) {
         let told = tokio::time::timeout(PATIENCE, self.0.write_all(line.as_bytes())).await;
         if !matches!(told, Ok(Ok(()))) {
-            tracing::debug!("a caller of the status socket did not listen");
+            tracing::debug!(target: "app", "a caller of the status socket did not listen");
         }
     }
 }
@@ -77,7 +80,8 @@ impl Caller {
 /// None runs there, or it does not answer.
 pub(crate) fn ask(folder: &Folder) -> Result<Seen, Problem> {
     let path = folder.socket();
-    let silent = |why: String| Problem::new(Code::StatusUnavailable, format!("the gateway does not tell its status: {why}"));
+    let silent =
+        |why: String| Problem::new(Code::StatusUnavailable, format!("the gateway does not tell its status: {why}"));
     let stream = UnixStream::connect(&path).map_err(|error| {
         if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) {
             let words = format!("no gateway runs with the data folder `{}`", folder.path().display());

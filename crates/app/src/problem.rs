@@ -6,7 +6,10 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode,
+    SourceSpan, SpanContents,
+};
 use sekisho_wire::text::visible;
 
 /// One thing that is wrong.
@@ -194,9 +197,7 @@ impl Problem {
             Colour::On => GraphicalTheme::unicode(),
         };
         let mut text = String::new();
-        // No line beside the one that is wrong: it may hold what nobody should see on a screen.
-        let handler =
-            GraphicalReportHandler::new_themed(theme).with_context_lines(0).with_width(REPORT_WIDTH).with_links(false);
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(REPORT_WIDTH).with_links(false);
         match handler.render_report(&mut text, &Drawn::of(self)) {
             Ok(()) => text,
             Err(fmt::Error) => format!("{}\n", self.line()),
@@ -251,15 +252,42 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 #[derive(Debug)]
 struct Drawn<'a> {
     problem: &'a Problem,
-    source: Option<NamedSource<String>>,
+    source: Option<Lines<'a>>,
 }
 
 impl<'a> Drawn<'a> {
     fn of(problem: &'a Problem) -> Drawn<'a> {
-        // Tabs and line ends stay, so that every other byte keeps its place only if nothing was made visible.
-        let source = problem.place.as_ref().filter(|place| visible(&place.text) == *place.text);
-        let source = source.map(|place| NamedSource::new(place.path.display().to_string(), place.text.to_string()));
-        Drawn { problem, source }
+        // A text with hidden characters is not shown: made visible, they would shift the mark.
+        let place = problem.place.as_ref().filter(|place| visible(&place.text) == *place.text);
+        Drawn { problem, source: place.map(Lines) }
+    }
+}
+
+/// The lines that a place is on, and none beside them: those may hold what nobody should see on a screen.
+#[derive(Debug)]
+struct Lines<'a>(&'a Place);
+
+impl SourceCode for Lines<'_> {
+    fn read_span<'b>(
+        &'b self,
+        span: &SourceSpan,
+        lines_before: usize,
+        _lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'b> + 'b>, MietteError> {
+        let (text, name) = (&*self.0.text, self.0.path.display().to_string());
+        let exact = text.read_span(span, 0, 0)?;
+        if lines_before == 0 {
+            let (line, column, count) = (exact.line(), exact.column(), exact.line_count());
+            let contents = MietteSpanContents::new_named(name, exact.data(), *exact.span(), line, column, count);
+            return Ok(Box::new(contents));
+        }
+        let end = span.offset().saturating_add(span.len());
+        let from = text.get(..span.offset()).and_then(|before| before.rfind('\n')).map_or(0, |at| at.saturating_add(1));
+        let to = text.get(end..).and_then(|after| after.find('\n')).map_or(text.len(), |at| end.saturating_add(at));
+        let data = text.get(from..to).ok_or(MietteError::OutOfBounds)?;
+        let around = SourceSpan::new(from.into(), data.len());
+        let count = exact.line_count();
+        Ok(Box::new(MietteSpanContents::new_named(name, data.as_bytes(), around, exact.line(), 0, count)))
     }
 }
 
@@ -312,10 +340,7 @@ mod tests {
 
     #[test]
     fn line_has_file_row_column_words_help_and_code() {
-        assert_eq!(
-            problem().line(),
-            "sekisho.toml:2:1: unknown key `listen_`; did you mean `listen`? (SK0103)"
-        );
+        assert_eq!(problem().line(), "sekisho.toml:2:1: unknown key `listen_`; did you mean `listen`? (SK0103)");
     }
 
     #[test]

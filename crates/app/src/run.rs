@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sekisho_audit::{Event, EventKind, Outcome as Ended};
-use sekisho_gateway::{Gateway, Running};
+use sekisho_gateway::{Gateway, Running, StartError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::block_in_place;
@@ -59,6 +59,8 @@ struct House {
     started: SystemTime,
     /// Why the configuration on disk is not the one in use.
     not_used: Vec<String>,
+    /// Whether the last reload was refused for a reason that may pass by itself.
+    again: bool,
 }
 
 impl House {
@@ -71,7 +73,7 @@ impl House {
         (plan.prepare)(&loaded).map_err(alone)?;
         let watch = Watch::of(&loaded);
         for problem in clock::from_the_future(&loaded.files(), now) {
-            tracing::warn!(code = problem.code_of().as_str(), "{}", problem.line());
+            tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let rooms = assemble::rooms(&loaded, &egress, None)?;
@@ -86,11 +88,13 @@ impl House {
             }
         };
         let socket = Socket::offer(&folder)
-            .inspect_err(|problem| tracing::warn!(code = problem.code_of().as_str(), "{}", problem.line()))
+            .inspect_err(
+                |problem| tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line()),
+            )
             .ok();
         announce(&loaded, running.local_addr());
         (plan.ready)(&loaded, running.local_addr());
-        Ok(House { running, loaded, rooms, standing, watch, socket, started: now, not_used: Vec::new() })
+        Ok(House { running, loaded, rooms, standing, watch, socket, started: now, not_used: Vec::new(), again: false })
     }
 
     /// Until the first signal to stop.
@@ -106,7 +110,7 @@ impl House {
                     Wanted::Reload => self.reload(plan).await,
                 },
                 _ = tick.tick() => {
-                    if block_in_place(|| self.watch.changed()) {
+                    if block_in_place(|| self.watch.changed()) || self.again {
                         self.reload(plan).await;
                     }
                 }
@@ -124,7 +128,7 @@ impl House {
 
     async fn close(self, signals: &mut Signals) -> Result<(), Vec<Problem>> {
         let House { running, standing, socket, .. } = self;
-        tracing::info!("stopping: calls under way may end; a second signal stops at once");
+        tracing::info!(target: "app", "stopping: calls under way may end; a second signal stops at once");
         drop(socket);
         tokio::select! {
             () = Box::pin(running.shutdown()) => {}
@@ -135,7 +139,7 @@ impl House {
         if let Err(error) = standing.audit.close().await {
             return Err(vec![Problem::of(Code::DataUnusable, &error)]);
         }
-        tracing::info!("stopped");
+        tracing::info!(target: "app", "stopped");
         Ok(())
     }
 
@@ -144,7 +148,7 @@ impl House {
         let problems = match self.take_over(plan).await {
             Ok(()) => {
                 self.not_used.clear();
-                tracing::info!(config = %self.loaded.path.display(), "the changed configuration is in use");
+                tracing::info!(target: "app", config = %self.loaded.path.display(), "the changed configuration is in use");
                 return;
             }
             Err(problems) => problems,
@@ -152,17 +156,18 @@ impl House {
         self.not_used = problems.iter().map(Problem::line).collect();
         for line in &self.not_used {
             let code = Code::ReloadRefused.as_str();
-            tracing::warn!(code, "the changed configuration is not used, the old one stays: {line}");
+            tracing::warn!(target: "app", code, "the changed configuration is not used, the old one stays: {line}");
         }
         let mut event = Event::new(EventKind::Config, Ended::Failed);
         event.code = Some(Code::ReloadRefused.as_str());
         event.reason = Some(self.not_used.join("; ").into());
         if self.standing.audit.note(event).await.is_err() {
-            tracing::error!("the audit log does not hold the refused reload");
+            tracing::error!(target: "app", "the audit log does not hold the refused reload");
         }
     }
 
     async fn take_over(&mut self, plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
+        self.again = false;
         let loaded = block_in_place(|| config::load(plan.path))?;
         let fixed = loaded.fixed_differing(&self.loaded);
         // From here on the new file's own files are looked at, so that mending one of them is noticed.
@@ -178,17 +183,18 @@ impl House {
             (plan.prepare)(&loaded).map_err(alone)?;
             assemble::rooms(&loaded, &self.standing.egress, Some(&self.rooms))
         })?;
+        let prepared = match self.running.prepare(rooms.parts(&loaded, &self.standing)).await {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                // A log that is full now may have room later; all else waits for somebody to mend a file.
+                self.again = matches!(error, StartError::Log(_));
+                return Err(vec![refused_gateway(&loaded, &error, plan.elsewhere)]);
+            }
+        };
         rooms.move_in(&loaded, &self.standing).map_err(alone)?;
-        if let Err(error) = self.running.reload(rooms.parts(&loaded, &self.standing)).await {
-            let refused = refused_gateway(&loaded, &error, plan.elsewhere);
-            // All or nothing: the servers of before come back too.
-            return match self.rooms.move_in(&self.loaded, &self.standing) {
-                Ok(()) => Err(vec![refused]),
-                Err(worse) => Err(vec![refused, worse]),
-            };
-        }
+        self.running.commit(prepared);
         for danger in loaded.dangers() {
-            tracing::warn!(option = danger, "a dangerous option is on");
+            tracing::warn!(target: "app", option = danger, "a dangerous option is on");
         }
         self.rooms = rooms;
         self.loaded = loaded;
@@ -199,7 +205,7 @@ impl House {
         for server in self.standing.upstream.status().iter().filter(|server| !server.up) {
             let why = server.trouble.as_deref().unwrap_or("it has not answered yet");
             let code = Code::ServerDown.as_str();
-            tracing::warn!(code, server = %server.server, "a server is down and tried again: {why}");
+            tracing::warn!(target: "app", code, server = %server.server, "a server is down and tried again: {why}");
         }
     }
 
@@ -258,10 +264,10 @@ async fn next_caller(socket: Option<&Socket>) -> crate::local::Caller {
 
 fn announce(loaded: &Loaded, address: SocketAddr) {
     for danger in loaded.dangers() {
-        tracing::warn!(option = danger, "a dangerous option is on");
+        tracing::warn!(target: "app", option = danger, "a dangerous option is on");
     }
     let (url, servers) = (&loaded.config.gateway.public_url, loaded.config.servers.len());
-    tracing::info!(%address, %url, servers, version = env!("CARGO_PKG_VERSION"), "listening");
+    tracing::info!(target: "app", %address, %url, servers, version = env!("CARGO_PKG_VERSION"), "listening");
 }
 
 fn ticking() -> Interval {

@@ -47,7 +47,13 @@ struct Server {
 impl Report {
     /// What is known of the gateway that listens on `listen` since `started`; `not_used` says why a newer configuration is not.
     #[must_use]
-    pub(crate) fn new(overview: Overview, loaded: &Loaded, rooms: &Rooms, listen: String, started: SystemTime) -> Report {
+    pub(crate) fn new(
+        overview: Overview,
+        loaded: &Loaded,
+        rooms: &Rooms,
+        listen: String,
+        started: SystemTime,
+    ) -> Report {
         let server = |status: sekisho_upstream::Status| Server {
             name: status.server.to_string(),
             up: status.up,
@@ -121,7 +127,13 @@ impl Seen {
 impl Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let or_none = |words: Vec<String>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
-        writeln!(f, "sekisho {}, process {}, since {}", self.word("version"), self.word("process"), self.word("started"))?;
+        writeln!(
+            f,
+            "sekisho {}, process {}, since {}",
+            self.word("version"),
+            self.word("process"),
+            self.word("started")
+        )?;
         writeln!(f, "  listens on  {}, known as {}", self.word("listen"), self.word("public_url"))?;
         writeln!(f, "  config      {}", self.word("config"))?;
         for reason in self.words("not_used") {
@@ -220,7 +232,10 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
         let shown = Seen::read(line.into_bytes()).unwrap().to_string();
         for part in [
-            "process 7", "NOT IN USE as it is now: sekisho.toml:1:1", "CANNOT BE WRITTEN", "gateway.dangerous_plaintext",
+            "process 7",
+            "NOT IN USE as it is now: sekisho.toml:1:1",
+            "CANNOT BE WRITTEN",
+            "gateway.dangerous_plaintext",
             "  notes   DOWN   legacy, modern  2            1         it ended\\u{1b}",
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");

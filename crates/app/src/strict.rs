@@ -67,6 +67,9 @@ impl Document {
             if !follows {
                 problems.push((span.start, self.problem(&error, span.clone())));
             }
+            // A mistyped key is not missing besides.
+            let meant = quoted(error.message(), "unknown field").and_then(|field| similar(field, error.message()));
+            gone.extend(meant.map(str::to_owned));
             match take_out(table.get_mut(), &span) {
                 Some(name) => gone.insert(name),
                 None => break,
@@ -83,13 +86,21 @@ impl Document {
         let mut level = Some(table.get_ref());
         let mut found = None;
         for key in keys {
-            let Some((key, value)) = level.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *key)) else {
+            let Some((key, value)) = level.and_then(|table| table.iter().find(|(name, _)| name.get_ref() == *key))
+            else {
                 break;
             };
             found = Some(key.span());
             level = value.get_ref().as_table();
         }
         found.map(|span| self.place(span))
+    }
+
+    /// The string called `key` at the top, whatever is wrong elsewhere in the file.
+    #[must_use]
+    pub(crate) fn string(&self, key: &str) -> Option<String> {
+        let (table, _) = DeTable::parse_recoverable(&self.text);
+        table.get_ref().get(key)?.get_ref().as_str().map(str::to_owned)
     }
 
     fn place(&self, span: Range<usize>) -> Place {
@@ -187,11 +198,9 @@ fn take_out_of(value: &mut Spanned<DeValue<'_>>, span: &Range<usize>, name: &str
             }
             array.iter_mut().find_map(|element| take_out_of(element, span, name))
         }
-        DeValue::String(_)
-        | DeValue::Integer(_)
-        | DeValue::Float(_)
-        | DeValue::Boolean(_)
-        | DeValue::Datetime(_) => None,
+        DeValue::String(_) | DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => {
+            None
+        }
     }
 }
 
@@ -256,13 +265,17 @@ mod tests {
             lines("policy = []\n[gateway]\nlisten = 1\nlisen = 2\n"),
             ["s.toml:4:1: unknown key `lisen`; did you mean `listen`? (SK0103)"]
         );
+        let meant = lines("policy = []\n[gateway]\nlisen = 2\n");
+        assert_eq!(meant, ["s.toml:3:1: unknown key `lisen`; did you mean `listen`? (SK0103)"]);
         let far = lines("policy = []\n[gateway]\nlisten = 1\nzzz = 2\n");
         assert_eq!(far, ["s.toml:4:1: unknown key `zzz`; known here: `listen`, `level`, `secret` (SK0103)"]);
     }
 
     #[test]
     fn every_problem_is_said_at_once_in_the_order_of_the_file() {
-        let told = lines("policy = []\ntop = 1\n[gateway]\nlisten = 'x'\nlevel = 'durabel'\n[servers.a]\nlisten = 2\nlisted = 3\n");
+        let told = lines(
+            "policy = []\ntop = 1\n[gateway]\nlisten = 'x'\nlevel = 'durabel'\n[servers.a]\nlisten = 2\nlisted = 3\n",
+        );
         assert_eq!(told.len(), 4, "{told:#?}");
         assert!(told[0].starts_with("s.toml:2:1: unknown key `top`"), "{told:#?}");
         assert!(told[1].starts_with("s.toml:4:10: invalid type"), "{told:#?}");

@@ -3,7 +3,7 @@
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::filter::LevelFilter;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -20,7 +20,7 @@ pub(crate) struct Options {
     /// How log lines look
     #[arg(long = "log", value_enum, default_value_t = Form::Text, value_name = "FORM")]
     form: Form,
-    /// What is logged: a level, or levels by room such as `info,sekisho_upstream=debug`
+    /// What is logged: a level, or levels by room such as `info,upstream=debug`
     #[arg(long = "log-level", default_value = "info", value_name = "FILTER", value_parser = filter)]
     level: String,
 }
@@ -41,8 +41,12 @@ pub(crate) fn start(options: &Options) {
 }
 
 /// Checks a filter where it is written, so that a wrong one is an error of usage.
-fn filter(text: &str) -> Result<String, ParseError> {
-    EnvFilter::builder().parse(text).map(|_| text.to_owned())
+fn filter(text: &str) -> Result<String, String> {
+    // A word alone would be taken for the name of a room, all of whose lines are wanted.
+    if let Some(word) = text.split(',').find(|part| !part.contains('=') && part.parse::<LevelFilter>().is_err()) {
+        return Err(format!("`{word}` is no level: off, error, warn, info, debug or trace"));
+    }
+    EnvFilter::builder().parse(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -51,10 +55,10 @@ mod tests {
 
     #[test]
     fn filter_is_a_level_or_levels_by_room() {
-        for good in ["info", "warn,sekisho_upstream=debug", "off"] {
+        for good in ["info", "warn,upstream=debug", "off"] {
             filter(good).unwrap();
         }
-        for bad in ["loud", "info,sekisho_upstream=loud"] {
+        for bad in ["loud", "info,upstream=loud"] {
             assert!(filter(bad).is_err(), "{bad}");
         }
     }

@@ -91,7 +91,8 @@ mod tests {
         for (name, text) in [("sekisho.toml", config), ("jwks.json", "{}"), ("policy.cedar", "a"), ("token", "t")] {
             write(name, text);
         }
-        std::fs::set_permissions(dir.path().join("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(dir.path().join("token"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+            .unwrap();
         let mut watch = Watch::of(&crate::config::load(&dir.path().join("sekisho.toml")).unwrap());
         assert!(!watch.changed());
         for name in ["policy.cedar", "jwks.json", "token", "sekisho.toml"] {

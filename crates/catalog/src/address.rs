@@ -11,7 +11,7 @@ use crate::names;
 use crate::offers::Known;
 use crate::{Catalog, Server};
 
-/// A message and the proof of what it addresses. Made by [`Catalog::address`] alone:
+/// A message and the proof of what it addresses. Made by [`Catalog::address`] and [`Catalog::address_at`] alone:
 ///
 /// ```compile_fail,E0451
 /// use sekisho_catalog::{Addressed, Target};
@@ -73,7 +73,8 @@ pub enum Unknown {
     /// The endpoint names a server that is not configured.
     #[error("no server is called `{0}`")]
     Server(ServerId),
-    /// The name was never seen on this server in this era: listing may help once (see [`Catalog::learn`]).
+    /// The name was never seen on this server in this era, or stood more than once on the page that was seen last, which may
+    /// have been another caller's: listing may help once (see [`Catalog::learn`]).
     #[error("no {} of that name was seen on `{server}`", noun(*kind))]
     NotSeen {
         /// Who might offer it.
@@ -169,7 +170,53 @@ impl Catalog {
             Err(unknown) => Err(Box::new((unknown, m))),
         }
     }
+
+    /// Finds what a list of one server addresses, whichever door it came through: what the gateway asks for when it looks for
+    /// a name that was not seen.
+    ///
+    /// # Errors
+    /// [`Unknown::Server`] for a server that is not configured and, at the door of one server, for any other;
+    /// [`Unknown::Name`] for anything but a list, and [`Unknown::Cursor`] for one that goes on. The message comes back with it.
+    pub fn address_at(
+        &self,
+        m: Authenticated<Inbound>,
+        server: &ServerId,
+    ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
+        match self.start_of_list(&m, server) {
+            Ok(target) => Ok(Addressed { message: m, target }),
+            Err(unknown) => Err(Box::new((unknown, m))),
+        }
+    }
+
+    fn start_of_list(&self, m: &Authenticated<Inbound>, server: &ServerId) -> Result<Target, Unknown> {
+        let is_behind_the_door = match m.endpoint() {
+            Endpoint::One(of) => of == server,
+            Endpoint::All => true,
+        };
+        let found = self.server(server).filter(|_| is_behind_the_door);
+        let found = found.ok_or_else(|| Unknown::Server(server.clone()))?;
+        match m.message() {
+            Inbound::Request(request) => match request.call() {
+                Call::List { kind, cursor: None } => {
+                    Ok(Target::Many { kind: *kind, routes: vec![(Arc::clone(found), None)] })
+                }
+                Call::List { cursor: Some(_), .. } => Err(Unknown::Cursor),
+                Call::Initialize(_)
+                | Call::Discover
+                | Call::Ping
+                | Call::CallTool { .. }
+                | Call::ReadResource { .. }
+                | Call::GetPrompt { .. }
+                | Call::Complete { .. }
+                | Call::SetLogLevel { .. } => Err(Unknown::Name(LIST)),
+            },
+            Inbound::Notice(_) | Inbound::Reply(_) => Err(Unknown::Name(LIST)),
+        }
+    }
 }
+
+/// What [`Catalog::address_at`] takes alone, as a refusal calls it.
+const LIST: &str = "list";
 
 /// What a message's target depends on, beside the message.
 struct Door<'a> {
@@ -268,7 +315,9 @@ impl Door<'_> {
         match known {
             Known::Offered(pinned) => Ok((Arc::clone(server), pinned)),
             Known::Withheld => Err(Unknown::Name(noun(kind))),
-            Known::Unseen => Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() }),
+            Known::Unseen | Known::Ambiguous => {
+                Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() })
+            }
         }
     }
 
@@ -287,7 +336,7 @@ impl Door<'_> {
     fn about(&self, server: &Server, uri: &str, kinds: &[ListKind]) -> Addressee {
         let listed = kinds.iter().find_map(|kind| match server.offers().named(self.era, *kind, uri) {
             Known::Offered(pinned) => Some(pinned),
-            Known::Withheld | Known::Unseen => None,
+            Known::Withheld | Known::Ambiguous | Known::Unseen => None,
         });
         Addressee::Resource { uri: uri.into(), definition: listed }
     }

@@ -54,13 +54,14 @@ pub enum Flaw {
     /// It lacks what the protocol requires, or something has the wrong type.
     #[error("it is not what the protocol says it is")]
     Malformed,
-    /// Its name has characters that a reader does not see.
+    /// Its name has characters that a reader does not see, or reads as if they were written out (`\u{202e}`).
     #[error("its name has hidden characters")]
     HiddenCharacters,
     /// Its `x-mcp-header` annotations cannot be used (HT-29).
     #[error("its `x-mcp-header` annotations cannot be used: {0}")]
     Annotation(BadAnnotation),
-    /// It is longer than 256 KiB, or nests deeper than 256 levels.
+    /// It is longer than 256 KiB, or nests deeper than 256 levels, or its name is longer than 1 KiB (a URI: 8 KiB). Such a name
+    /// is reported once for each list, cut; the rest is withheld as silently as it came.
     #[error("it is too long or nests too deep")]
     TooLong,
     /// The server has offered more than is remembered. Reported once; the rest is withheld as silently as it came.
@@ -85,7 +86,7 @@ impl Change {
         self.kind
     }
 
-    /// Its name (or URI, or URI template), as the server says it.
+    /// Its name (or URI, or URI template), as the server says it; cut, and with an ellipsis, if it is too long to be remembered.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name

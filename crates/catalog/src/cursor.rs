@@ -32,17 +32,16 @@ impl Cursors {
 
     /// Seals where the pages of a list of `kind` ended, for one principal. None if nothing goes on.
     ///
-    /// `who`: the principal's key. Servers whose cursors would make it too long are left out: their list ends here.
+    /// `who`: the principal's key. A server whose own cursor is too long is left out: its list ends here, and no other's does.
     pub(crate) fn seal(&self, who: &[u8; 32], kind: ListKind, ends: &[(ServerId, Box<str>)]) -> Option<String> {
-        let mut room = ENDS_BYTES_MAX;
+        // An equal share for each, whatever the others say.
+        let bytes_max = ENDS_BYTES_MAX.checked_div(ends.len()).unwrap_or(0).min(END_BYTES_MAX);
         let mut fitting = Ends::new();
         for (server, cursor) in ends {
-            match room.checked_sub(cursor.len()) {
-                Some(left) => {
-                    room = left;
-                    fitting.insert(server.clone(), cursor.clone());
-                }
-                None => tracing::warn!(%server, bytes = cursor.len(), "a server's cursor is too long, its list is cut"),
+            if cursor.len() <= bytes_max {
+                fitting.insert(server.clone(), cursor.clone());
+            } else {
+                tracing::warn!(%server, bytes = cursor.len(), bytes_max, "a server's cursor is too long, its list is cut");
             }
         }
         if fitting.is_empty() {
@@ -75,8 +74,11 @@ fn bound_to(who: &[u8; 32], kind: ListKind) -> Aad<Vec<u8>> {
 }
 
 const PURPOSE: &[u8] = b"sekisho list cursor 1\0";
-/// Most bytes of all servers' cursors together.
-const ENDS_BYTES_MAX: usize = 64 * 1024;
+/// Longest cursor of one server, in bytes.
+const END_BYTES_MAX: usize = 4 * 1024;
+/// Most bytes of all servers' cursors together: room for the longest ones of 64 servers. Sealed, it is still below what a client
+/// may send.
+const ENDS_BYTES_MAX: usize = 64 * END_BYTES_MAX;
 /// Longest sealed cursor: every byte of a server's cursor may have to be escaped (six for one), and Base64 takes four
 /// characters for three bytes.
 const SEALED_CHARS_MAX: usize = (ENDS_BYTES_MAX * 6 + 512 * 1024) / 3 * 4;
@@ -144,10 +146,10 @@ mod tests {
     }
 
     #[test]
-    fn cursors_are_sealed_up_to_the_bound_and_the_rest_is_left_out() {
+    fn a_servers_cursor_is_sealed_up_to_the_bound_and_past_it_left_out_alone() {
         let cursors = Cursors::new().expect("randomness");
         // The worst text: each byte takes six when it is escaped.
-        let longest = "\u{1}".repeat(ENDS_BYTES_MAX);
+        let longest = "\u{1}".repeat(END_BYTES_MAX);
         let sealed = cursors.seal(&ALICE, ListKind::Tools, &ends(&[("a", &longest)])).expect("fits");
         assert_eq!(
             cursors.open(&ALICE, ListKind::Tools, &sealed),
@@ -155,8 +157,27 @@ mod tests {
         );
         let too_long = format!("{longest}x");
         assert_eq!(cursors.seal(&ALICE, ListKind::Tools, &ends(&[("a", &too_long)])), None);
-        let sealed = cursors.seal(&ALICE, ListKind::Tools, &ends(&[("a", &too_long), ("b", "2")])).expect("b fits");
-        assert_eq!(cursors.open(&ALICE, ListKind::Tools, &sealed), Some(ends(&[("b", "2")]).into_iter().collect()));
+        let three = [("a", &*too_long), ("b", "2"), ("c", &longest)];
+        let sealed = cursors.seal(&ALICE, ListKind::Tools, &ends(&three)).expect("b and c fit");
+        let opened = cursors.open(&ALICE, ListKind::Tools, &sealed);
+        assert_eq!(opened, Some(ends(&[("b", "2"), ("c", &longest)]).into_iter().collect()));
+    }
+
+    #[test]
+    fn the_longest_cursors_of_64_servers_fit_and_of_65_none_takes_anothers_room() {
+        let cursors = Cursors::new().expect("randomness");
+        let of = |count: usize, short: &str| -> Vec<(ServerId, Box<str>)> {
+            let longest = "\u{1}".repeat(END_BYTES_MAX);
+            let end = |number: usize| if number == count - 1 { short } else { &longest };
+            (0..count).flat_map(|number| ends(&[(&format!("s{number}"), end(number))])).collect()
+        };
+        let opened = |ends: &[(ServerId, Box<str>)]| {
+            let sealed = cursors.seal(&ALICE, ListKind::Tools, ends).expect("goes on");
+            cursors.open(&ALICE, ListKind::Tools, &sealed).expect("her own")
+        };
+        assert_eq!(opened(&of(64, &"\u{1}".repeat(END_BYTES_MAX))).len(), 64);
+        let last = opened(&of(65, "page 2"));
+        assert_eq!(last, ends(&[("s64", "page 2")]).into_iter().collect());
     }
 
     #[test]

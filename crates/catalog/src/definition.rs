@@ -79,7 +79,7 @@ impl Pinned {
         self.0.input_schema.as_ref()
     }
 
-    /// `outputSchema`, an object, if the tool has one.
+    /// `outputSchema`, an object, if the tool has one. `null` is none: nothing can be checked against it.
     #[must_use]
     pub fn output_schema(&self) -> Option<&Json> {
         self.0.output_schema.as_ref()
@@ -106,8 +106,10 @@ impl Pinned {
         if name.is_empty() {
             return Err(Flaw::Malformed);
         }
-        // A name that is not what it looks like cannot be approved by looking at it.
-        if text::visible(&name) != *name || name.contains(['\n', '\t']) {
+        if name.len() > name_bytes_max(kind) {
+            return Err(Flaw::TooLong);
+        }
+        if is_disguised(&name) {
             return Err(Flaw::HiddenCharacters);
         }
         let copy = Bytes::copy_from_slice(definition.bytes());
@@ -153,6 +155,20 @@ impl fmt::Debug for DefinitionDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// Longest name of such a thing that is remembered, in bytes: of a tool or prompt, or a URI.
+pub(crate) fn name_bytes_max(kind: ListKind) -> usize {
+    match kind {
+        ListKind::Tools | ListKind::Prompts => NAME_BYTES_MAX,
+        ListKind::Resources | ListKind::Templates => URI_BYTES_MAX,
+    }
+}
+
+/// A name that is not what it looks like cannot be approved by looking at it. Nor can one that reads as another one does whose
+/// hidden characters were made visible: clients would see the two alike.
+fn is_disguised(name: &str) -> bool {
+    text::visible(name) != name || name.contains(['\n', '\t']) || name.contains(MADE_VISIBLE)
 }
 
 /// The input and output schema of a tool. The first one is required (TL-02), and its header annotations must be usable in
@@ -219,6 +235,12 @@ fn canonical(json: &Json, levels: usize, out: &mut String) {
     }
 }
 
+/// What a hidden character begins with once [`text::visible`] has written it out.
+const MADE_VISIBLE: &str = "\\u{";
+/// MCP asks for 128 characters at most (2025-11-25, Tools, "Tool Names"); whoever needs more still is not a flood.
+const NAME_BYTES_MAX: usize = 1024;
+/// What most software takes (RFC 9110 section 4.1 asks for 8000 octets at least).
+const URI_BYTES_MAX: usize = 8 * 1024;
 /// Longest definition that is remembered.
 const DEFINITION_BYTES_MAX: usize = 256 * 1024;
 /// Deepest nesting of a definition that is remembered.
@@ -265,11 +287,16 @@ mod tests {
         let tool = read(ListKind::Tools, r#"{"name":"a","inputSchema":{"type":"object"}}"#).expect("a tool");
         assert_eq!(tool.input_schema().map(Json::as_str), Some(r#"{"type":"object"}"#));
         assert!(tool.output_schema().is_none());
+        let null = read(ListKind::Tools, r#"{"name":"a","inputSchema":{},"outputSchema":null}"#).expect("a tool");
+        assert!(null.output_schema().is_none(), "null is none");
+        let some = read(ListKind::Tools, r#"{"name":"a","inputSchema":{},"outputSchema":{}}"#).expect("a tool");
+        assert_eq!(some.output_schema().map(Json::as_str), Some("{}"));
         for wrong in [
             r#"{"name":"a"}"#,
             r#"{"name":"a","inputSchema":null}"#,
             r#"{"name":"a","inputSchema":true}"#,
             r#"{"name":"a","inputSchema":{},"outputSchema":[]}"#,
+            r#"{"name":"a","inputSchema":{},"outputSchema":false}"#,
             r#"{"name":"","inputSchema":{}}"#,
             r#"{"name":1,"inputSchema":{}}"#,
         ] {
@@ -292,11 +319,30 @@ mod tests {
 
     #[test]
     fn a_name_with_hidden_characters_is_withheld() {
-        for name in ["a\\u202eb", "a\\u0000", "a\\nb", "a\\u200bb"] {
+        for name in ["a\\u202eb", "a\\u0000", "a\\nb", "a\\u200bb", "a\\\\u{202e}b"] {
             let text = format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#);
             assert_eq!(read(ListKind::Tools, &text).err(), Some(Flaw::HiddenCharacters), "{name}");
         }
-        assert!(read(ListKind::Tools, r#"{"name":"メモ","inputSchema":{}}"#).is_ok());
+        for name in ["メモ", "a\\\\u202eb", "a{b}"] {
+            let text = format!(r#"{{"name":"{name}","inputSchema":{{}}}}"#);
+            assert!(read(ListKind::Tools, &text).is_ok(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_remembered_at_the_bound_and_not_past_it() {
+        for kind in ListKind::ALL {
+            let of_length = |length: usize| {
+                let text = format!(r#"{{"{}":"{}","inputSchema":{{}}}}"#, kind.key(), "n".repeat(length));
+                read(kind, &text).err()
+            };
+            let expected = match kind {
+                ListKind::Tools | ListKind::Prompts => 1024,
+                ListKind::Resources | ListKind::Templates => 8192,
+            };
+            assert_eq!(of_length(expected), None, "{kind:?}");
+            assert_eq!(of_length(expected + 1), Some(Flaw::TooLong), "{kind:?}");
+        }
     }
 
     #[test]

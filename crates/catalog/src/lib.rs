@@ -6,7 +6,10 @@
 //!
 //! *Depth still missing*: the lock file, approval of changes, shadowing and poisoning rules, expiry of cursors before the
 //! process ends, duplicates across pages, names inside `_meta`. Definitions are remembered at first sight, in memory; a change
-//! is noticed and recorded.
+//! is noticed and recorded. What a server was seen to offer is one memory for all callers: a server that tells them apart
+//! can make one caller's list change or withhold what another one calls (the change is recorded; a name that stood twice
+//! is looked up again for the caller who asks for it). What is remembered is not forgotten before a restart or a move of the
+//! server: past the bound, a server's further offers are neither listed nor, but for resources, reached.
 #![forbid(unsafe_code)]
 
 mod address;

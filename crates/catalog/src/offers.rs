@@ -1,12 +1,13 @@
 //! What a server was seen to offer: one table for each era and kind.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
 
 use sekisho_wire::{Endpoint, Era, Json, ListKind, ServerId};
 
 use crate::change::{Change, Flaw, What};
-use crate::definition::{DefinitionDigest, Pinned};
+use crate::definition::{DefinitionDigest, Pinned, name_bytes_max};
 use crate::names::exposed_name;
 
 /// Everything that a server was seen to offer. Locks are held for look-ups and single changes only, never across a wait.
@@ -29,9 +30,10 @@ struct Table {
     entries: HashMap<Box<str>, Entry>,
     /// Tools and prompts by the name they have at the door of all servers; more than one is a collision.
     exposed: HashMap<Box<str>, Vec<Box<str>>>,
-    /// Sum of the remembered definitions' lengths.
+    /// Length of all that is remembered: definitions and every copy of a name.
     bytes: usize,
     told_no_room: bool,
+    told_long_name: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,9 @@ pub(crate) enum Known {
     Offered(Pinned),
     /// It was seen, and cannot be used.
     Withheld,
+    /// It stood more than once on the page that was seen last. Another page may have it once: a server may answer one caller
+    /// otherwise than another.
+    Ambiguous,
     /// It was never seen.
     Unseen,
 }
@@ -70,7 +75,7 @@ impl Offers {
         let sightings = sightings(kind, page);
         let news: Vec<Sighting> = {
             let table = lock.read().unwrap_or_else(PoisonError::into_inner);
-            sightings.into_iter().filter(|sighting| !table.knows(sighting)).collect()
+            sightings.into_iter().filter(|sighting| !table.knows(kind, sighting)).collect()
         };
         if news.is_empty() {
             return Vec::new();
@@ -81,6 +86,7 @@ impl Offers {
         let mut changes = Vec::new();
         for (name, entry) in entries {
             let whats = table.put(server, kind, &name, entry);
+            let name = told(kind, &name);
             changes.extend(whats.into_iter().map(|what| Change::new(server, kind, &name, what)));
         }
         changes
@@ -96,8 +102,9 @@ impl Offers {
         self.table(era, kind).read().unwrap_or_else(PoisonError::into_inner).exposed(exposed)
     }
 
-    /// Whether an item of that name may be shown at `endpoint`. Withheld in one era, it is shown in none; not remembered, a
-    /// tool or prompt is not shown, since no call could reach it. (A resource is read by its URI, remembered or not.)
+    /// Whether an item of exactly that name may be shown at `endpoint`. Withheld in one era, it is shown in none; what is not
+    /// remembered is not shown, be it a resource: hidden characters in an item that is withheld are visible by the time it
+    /// comes here, under a name that was never seen.
     pub(crate) fn shows(&self, endpoint: &Endpoint, server: &ServerId, kind: ListKind, name: &str) -> bool {
         let known = [Era::Legacy, Era::Modern].map(|era| match (endpoint, kind) {
             (Endpoint::All, ListKind::Tools | ListKind::Prompts) => {
@@ -107,13 +114,10 @@ impl Offers {
                 self.named(era, kind, name)
             }
         });
-        let withheld = known.iter().any(|known| matches!(known, Known::Withheld));
-        let offered = known.iter().any(|known| matches!(known, Known::Offered(_)));
-        let by_uri = match kind {
-            ListKind::Tools | ListKind::Prompts => false,
-            ListKind::Resources | ListKind::Templates => true,
-        };
-        !withheld && (offered || by_uri)
+        let withheld = known.iter().any(|known| matches!(known, Known::Withheld | Known::Ambiguous));
+        // One that was forgotten must not be shown under the exposed name that another one has now.
+        let offered = known.iter().any(|known| matches!(known, Known::Offered(pinned) if pinned.name() == name));
+        offered && !withheld
     }
 
     fn table(&self, era: Era, kind: ListKind) -> &RwLock<Table> {
@@ -134,6 +138,7 @@ impl Table {
     fn named(&self, name: &str) -> Known {
         match self.entries.get(name) {
             Some(Entry::Offered(pinned)) => Known::Offered(pinned.clone()),
+            Some(Entry::Withheld { flaw: Flaw::Duplicate, .. }) => Known::Ambiguous,
             Some(Entry::Withheld { .. }) => Known::Withheld,
             None => Known::Unseen,
         }
@@ -148,7 +153,10 @@ impl Table {
         }
     }
 
-    fn knows(&self, sighting: &Sighting) -> bool {
+    fn knows(&self, kind: ListKind, sighting: &Sighting) -> bool {
+        if sighting.name.len() > name_bytes_max(kind) {
+            return self.told_long_name;
+        }
         match self.entries.get(&sighting.name) {
             Some(Entry::Offered(pinned)) => !sighting.duplicate && pinned.digest() == sighting.digest,
             Some(Entry::Withheld { flaw, digest }) => {
@@ -159,32 +167,44 @@ impl Table {
     }
 
     fn put(&mut self, server: &ServerId, kind: ListKind, name: &str, entry: Entry) -> Vec<What> {
-        let old = self.entries.remove(name);
-        self.bytes = self.bytes.saturating_sub(old.as_ref().map_or(0, Entry::bytes));
-        let no_room = self.entries.len() >= DEFINITIONS_MAX || self.bytes.saturating_add(entry.bytes()) > BYTES_MAX;
-        if no_room {
+        if name.len() > name_bytes_max(kind) {
+            let told = std::mem::replace(&mut self.told_long_name, true);
+            return if told { Vec::new() } else { vec![What::Withheld { flaw: Flaw::TooLong }] };
+        }
+        let old = self.remove(server, kind, name);
+        let bytes = self.bytes.saturating_add(held_bytes(server, kind, name, &entry));
+        if self.entries.len() >= DEFINITIONS_MAX || bytes > BYTES_MAX {
             // The older definition is gone, too: it is no longer what the server offers.
             let told = std::mem::replace(&mut self.told_no_room, true);
             return if told { Vec::new() } else { vec![What::Withheld { flaw: Flaw::NoRoom }] };
         }
         let mut whats = Vec::from_iter(entry.differs_from(old.as_ref()));
-        whats.extend(self.collision(server, kind, name));
-        self.bytes += entry.bytes();
+        // A collision of one that was there before was reported when the later of the two came.
+        whats.extend(self.expose(server, kind, name).filter(|_| old.is_none()));
+        self.bytes = bytes;
         self.entries.insert(name.into(), entry);
         whats
     }
 
-    /// Enters a tool's or prompt's exposed name; a name that is not alone is reported once, when it comes.
-    fn collision(&mut self, server: &ServerId, kind: ListKind, name: &str) -> Option<What> {
-        match kind {
-            ListKind::Tools | ListKind::Prompts => {}
-            ListKind::Resources | ListKind::Templates => return None,
+    /// Forgets a name wherever it stands.
+    fn remove(&mut self, server: &ServerId, kind: ListKind, name: &str) -> Option<Entry> {
+        let old = self.entries.remove(name)?;
+        self.bytes = self.bytes.saturating_sub(held_bytes(server, kind, name, &old));
+        if let Some(exposed) = exposed_as(server, kind, name)
+            && let Some(names) = self.exposed.get_mut(&exposed)
+        {
+            names.retain(|known| **known != *name);
+            if names.is_empty() {
+                self.exposed.remove(&exposed);
+            }
         }
-        let exposed: Box<str> = exposed_name(server, name).into();
+        Some(old)
+    }
+
+    /// Enters a tool's or prompt's exposed name; says so if the name is not alone.
+    fn expose(&mut self, server: &ServerId, kind: ListKind, name: &str) -> Option<What> {
+        let exposed = exposed_as(server, kind, name)?;
         let names = self.exposed.entry(exposed.clone()).or_default();
-        if names.iter().any(|known| **known == *name) {
-            return None;
-        }
         let other = names.first().cloned();
         names.push(name.into());
         other.map(|other| What::Collision { other, exposed })
@@ -192,9 +212,10 @@ impl Table {
 }
 
 impl Entry {
+    /// The definition, and the name that is read from it.
     fn bytes(&self) -> usize {
         match self {
-            Entry::Offered(pinned) => pinned.json().bytes().len(),
+            Entry::Offered(pinned) => pinned.json().bytes().len() + pinned.name().len(),
             Entry::Withheld { .. } => 0,
         }
     }
@@ -253,9 +274,33 @@ fn sightings(kind: ListKind, page: &[&Json]) -> Vec<Sighting> {
     named.into_values().collect()
 }
 
-/// Most definitions of one kind that are remembered of one server in one era.
+/// The name of a tool or prompt at the door of all servers; resources have none but their URI.
+fn exposed_as(server: &ServerId, kind: ListKind, name: &str) -> Option<Box<str>> {
+    match kind {
+        ListKind::Tools | ListKind::Prompts => Some(exposed_name(server, name).into()),
+        ListKind::Resources | ListKind::Templates => None,
+    }
+}
+
+/// What a table holds for one name: the entry, and the name as it stands in the table's own maps.
+fn held_bytes(server: &ServerId, kind: ListKind, name: &str, entry: &Entry) -> usize {
+    let exposed = exposed_as(server, kind, name).map_or(0, |exposed| exposed.len() + name.len());
+    entry.bytes() + name.len() + exposed
+}
+
+/// The name as it is reported: one that is too long to be remembered is too long for a record as well.
+fn told(kind: ListKind, name: &str) -> Cow<'_, str> {
+    if name.len() <= name_bytes_max(kind) {
+        return name.into();
+    }
+    format!("{}…", name.chars().take(TOLD_CHARS).collect::<String>()).into()
+}
+
+/// What is told of a name that is too long.
+const TOLD_CHARS: usize = 64;
+/// Most definitions of one kind that are remembered of one server in one era, those included that are withheld.
 const DEFINITIONS_MAX: usize = 10_000;
-/// Most bytes that they have together.
+/// Most bytes that they and their names have together.
 const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]

@@ -101,7 +101,8 @@ async fn the_name_that_a_list_shows_is_the_name_that_a_call_reaches() {
 #[tokio::test]
 async fn names_of_other_forms_servers_and_eras_are_refused() {
     let (gate, catalog) = (Gate::new(&["notes"]), catalog(&["notes"]));
-    learn(&catalog, Era::Modern, "notes", ListKind::Tools, &[tool("add"), tool("dup"), tool("dup")]);
+    let bad = json(r#"{"name":"bad"}"#);
+    learn(&catalog, Era::Modern, "notes", ListKind::Tools, &[tool("add"), tool("dup"), tool("dup"), bad]);
     let refused = async |at: &Endpoint, name: &str| {
         let params = format!(r#""name":"{name}","arguments":{{}}"#);
         target(&catalog, gate.modern("alice", at, "tools/call", &params).await).err()
@@ -110,7 +111,11 @@ async fn names_of_other_forms_servers_and_eras_are_refused() {
     assert_eq!(refused(&all, "notes__add").await, None);
     assert_eq!(refused(&all, "add").await, Some(Unknown::Name("tool")), "no prefix");
     assert_eq!(refused(&all, "files__add").await, Some(Unknown::Name("tool")), "no such server");
-    assert_eq!(refused(&all, "notes__dup").await, Some(Unknown::Name("tool")), "withheld");
+    assert_eq!(refused(&all, "notes__bad").await, Some(Unknown::Name("tool")), "withheld");
+    for (at, name) in [(&all, "notes__dup"), (&one("notes"), "dup")] {
+        let again = not_seen("notes", ListKind::Tools, name);
+        assert_eq!(refused(at, name).await, Some(again), "another caller's list may have it once");
+    }
     let unseen = not_seen("notes", ListKind::Tools, "notes__other");
     assert_eq!(refused(&all, "notes__other").await, Some(unseen));
     assert_eq!(refused(&one("notes"), "add").await, None);
@@ -227,6 +232,40 @@ async fn a_list_goes_to_every_server_of_the_era_or_to_the_one_with_its_own_curso
 }
 
 #[tokio::test]
+async fn a_list_on_a_callers_behalf_goes_to_the_one_server_behind_the_same_door() {
+    let (gate, catalog) = (Gate::new(&["a"]), catalog(&["a", "b"]));
+    let at = async |door: &Endpoint, server: &str| {
+        let call = gate.modern("alice", door, "tools/call", r#""name":"x","arguments":{}"#).await;
+        catalog.address_at(call.to_list(ListKind::Prompts), &id(server)).map_err(|refused| refused.0)
+    };
+    let addressed = at(&Endpoint::All, "b").await.expect("a list of b");
+    assert_eq!(many(&addressed), [("b", None)]);
+    assert!(matches!(addressed.target(), Target::Many { kind: ListKind::Prompts, .. }));
+    assert_eq!(addressed.message().endpoint(), &Endpoint::All);
+    assert_eq!(addressed.message().message().method(), "prompts/list");
+    assert_eq!(many(&at(&one("a"), "a").await.expect("its own door")), [("a", None)]);
+    assert_eq!(at(&one("a"), "b").await.err(), Some(Unknown::Server(id("b"))), "not behind this door");
+    assert_eq!(at(&Endpoint::All, "gone").await.err(), Some(Unknown::Server(id("gone"))));
+}
+
+#[tokio::test]
+async fn nothing_but_the_start_of_a_list_is_addressed_at_a_server_of_the_gateways_choice() {
+    let (gate, catalog) = (Gate::new(&[]), catalog(&["a"]));
+    let refused = async |method: &str, params: &str| {
+        let message = gate.modern("alice", &Endpoint::All, method, params).await;
+        catalog.address_at(message, &id("a")).err().map(|refused| refused.0)
+    };
+    assert_eq!(refused("tools/list", "").await, None);
+    assert_eq!(refused("tools/list", r#""cursor":"""#).await, Some(Unknown::Cursor));
+    let call = r#""name":"x","arguments":{}"#;
+    assert_eq!(refused("tools/call", call).await, Some(Unknown::Name("list")));
+    assert_eq!(refused("server/discover", "").await, Some(Unknown::Name("list")));
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    let notice = gate.legacy("alice", &Endpoint::All, cancelled).await;
+    assert_eq!(catalog.address_at(notice, &id("a")).err().map(|refused| refused.0), Some(Unknown::Name("list")));
+}
+
+#[tokio::test]
 async fn a_sealed_cursor_leads_its_principal_on_and_nobody_else_and_nowhere_else() {
     let gate = Gate::new(&[]);
     let two = config("[servers.a]\ncommand=['a']\n[servers.b]\ncommand=['b']");
@@ -271,6 +310,24 @@ async fn a_reload_keeps_what_was_seen_of_servers_that_stayed_where_they_are() {
 
     let moved = Catalog::new(&of("other", "trusted"), Some(&old)).expect("servers");
     assert_eq!(call(&moved).await.err(), Some(not_seen("notes", ListKind::Tools, "add")));
+}
+
+#[test]
+fn an_item_withheld_for_hidden_characters_is_not_shown_once_they_are_visible() {
+    for kind in ListKind::ALL {
+        let catalog = catalog(&["notes"]);
+        let item = |name: &str| json(&format!(r#"{{"{}":"{name}","inputSchema":{{}}}}"#, kind.key()));
+        // The last one is named as the first one looks.
+        let (hidden, plain, written) = (item(r"x:\u202ea"), item("x:a"), item(r"x:\\u{202e}a"));
+        learn(&catalog, Era::Modern, "notes", kind, &[hidden.clone(), plain.clone()]);
+        for at in [Endpoint::All, one("notes")] {
+            let shown = |definition: &Json| catalog.exposed(&at, &id("notes"), kind, definition).is_some();
+            assert!(shown(&plain), "{kind:?} as learned");
+            assert!(!shown(&hidden) && !shown(&written), "{kind:?} as withheld, and made visible");
+            learn(&catalog, Era::Modern, "notes", kind, std::slice::from_ref(&written));
+            assert!(!shown(&written), "{kind:?} in disguise");
+        }
+    }
 }
 
 #[test]

@@ -17,10 +17,11 @@ pub mod refusal;
 mod render;
 mod serve;
 mod snapshot;
+mod strangers;
 mod tls;
 
 pub use config::{Config, ConfigError, TlsConfig};
-pub use serve::{Gateway, Overview, Running, StartError};
+pub use serve::{Gateway, Overview, Prepared, Running, StartError};
 pub use snapshot::Parts;
 
 /// The version of this build, in the `serverInfo` of the endpoint of all servers.

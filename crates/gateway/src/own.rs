@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use sekisho_audit::Recorded;
 use sekisho_catalog::{Server, Trust};
 use sekisho_guard::Cleared;
-use sekisho_identity::{Authenticated, SessionToken};
+use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
 use sekisho_upstream::{Offer, Spoken};
 use sekisho_wire::json::{Array, Object};
@@ -15,12 +15,12 @@ use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Json, Serve
 
 use crate::VERSION;
 use crate::inflight::InFlight;
-use crate::pipeline::{Conversation, Own};
+use crate::pipeline::{Conversation, Opened, Own};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
 
 /// Answers a message that addresses the gateway.
-pub(crate) async fn answer(
+pub(crate) fn answer(
     rooms: &Rooms,
     inflight: &InFlight,
     permitted: Recorded<Cleared<Authorized>>,
@@ -35,8 +35,8 @@ pub(crate) async fn answer(
         Inbound::Reply(_) => return Err(Refusal::new(Code::NothingAsked, "a reply reached the gateway itself")),
         Inbound::Request(request) => match request.call() {
             Call::Initialize(handshake) => {
-                let (result, session) = initialize(rooms, message, handshake, now)?;
-                (result, Some(session))
+                let (result, opened) = initialize(rooms, message, handshake, now)?;
+                (result, Some(opened))
             }
             Call::Discover => (discover(rooms, message.endpoint())?, None),
             Call::Ping => (Json::empty_object(), None),
@@ -68,11 +68,11 @@ fn initialize(
     message: &Authenticated<Inbound>,
     asked: &Handshake,
     now: SystemTime,
-) -> Result<(Json, SessionToken), Refusal> {
+) -> Result<(Json, Opened), Refusal> {
     let face = Face::at(rooms, message.endpoint(), Era::Legacy, &asked.version)?;
     let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
     let version = known.filter(|version| *version <= face.newest).unwrap_or(face.newest);
-    let (token, _) = rooms.identity.sessions().open(
+    let (token, session) = rooms.identity.sessions().open(
         message,
         version,
         asked.capabilities.clone(),
@@ -86,7 +86,7 @@ fn initialize(
     if let Some(instructions) = &face.instructions {
         result = result.text("instructions", instructions);
     }
-    Ok((result.finish(), token))
+    Ok((result.finish(), Opened { token, key: session.key() }))
 }
 
 /// BP-19: who is here and what is spoken, without a session.
@@ -118,7 +118,7 @@ impl Face {
     fn at(rooms: &Rooms, endpoint: &Endpoint, era: Era, asked: &str) -> Result<Face, Refusal> {
         match endpoint {
             Endpoint::One(server) => Face::of_one(rooms, server, era, asked),
-            Endpoint::All => Ok(Face::of_all(rooms, era)),
+            Endpoint::All => Face::of_all(rooms, era),
         }
     }
 
@@ -135,15 +135,19 @@ impl Face {
         })
     }
 
-    fn of_all(rooms: &Rooms, era: Era) -> Face {
+    fn of_all(rooms: &Rooms, era: Era) -> Result<Face, Refusal> {
         let offers: Vec<(&Arc<Server>, Arc<Offer>)> = rooms
             .catalog
             .servers()
             .filter_map(|server| rooms.upstream.offer(server.id()).map(|offer| (server, offer)))
             .collect();
+        // Where no server speaks it, a client that speaks both eras must hear so, or it would see an empty house.
+        if !offers.is_empty() && offers.iter().all(|(_, offer)| in_era(offer, era).is_none()) {
+            return Err(Refusal::new(Code::WrongEra, format!("no server speaks the {era} era")));
+        }
         let spoken = offers.iter().filter_map(|(_, offer)| in_era(offer, era));
         let info = Object::new().text("name", "sekisho").text("title", "Sekisho").text("version", VERSION);
-        Face {
+        Ok(Face {
             newest: match era {
                 Era::Legacy => Version::LATEST_LEGACY,
                 Era::Modern => Version::LATEST_MODERN,
@@ -151,7 +155,7 @@ impl Face {
             capabilities: capabilities(spoken, WithLogging::No),
             server: info.finish(),
             instructions: instructions(&offers, era),
-        }
+        })
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use sekisho_audit::Recorded;
 use sekisho_catalog::{Addressed, Target, Unknown};
 use sekisho_guard::Cleared;
-use sekisho_identity::{Authenticated, SessionToken};
+use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
 use sekisho_upstream::{Exchange, SendError};
 use sekisho_wire::{FromServer, Inbound, ServerId};
@@ -16,7 +16,7 @@ use sekisho_wire::{FromServer, Inbound, ServerId};
 use crate::inflight::InFlight;
 use crate::own;
 use crate::record::{self, Seen};
-use crate::refusal::Refusal;
+use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
 
 /// What a listener may write: nothing else comes out of the corridor.
@@ -30,7 +30,24 @@ pub(crate) async fn walk(
     message: Authenticated<Inbound>,
     now: SystemTime,
 ) -> Result<(Way, Conversation), Refusal> {
-    let addressed = address(rooms, message).await?;
+    let addressed = address(rooms, seen, message, now).await?;
+    let (way, recorded) = permit(rooms, seen, addressed, now).await?;
+    let conversation = match recorded.get().of().addressed().target() {
+        Target::Gateway => own::answer(rooms, inflight, recorded, now)?,
+        Target::One(_) | Target::Many { .. } => {
+            Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?))
+        }
+    };
+    Ok((way, conversation))
+}
+
+/// From an addressed message to one that may be sent: the rooms, in their order.
+async fn permit(
+    rooms: &Rooms,
+    seen: &Seen,
+    addressed: Addressed,
+    now: SystemTime,
+) -> Result<Permitted, Refusal> {
     let admitted = rooms.limits.admit(addressed)?;
     let inspected = rooms.guard.inspect(admitted);
     let labelled = rooms.flow.label(inspected);
@@ -42,14 +59,7 @@ pub(crate) async fn walk(
     let way = Way { facts: authorized.facts(), server: record::server(&authorized).cloned() };
     let decision = record::permitted(seen, &authorized);
     let cleared = rooms.guard.clear(authorized)?;
-    let recorded = rooms.audit.record(decision, cleared).await?;
-    let conversation = match recorded.get().of().addressed().target() {
-        Target::Gateway => own::answer(rooms, inflight, recorded, now).await?,
-        Target::One(_) | Target::Many { .. } => {
-            Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?))
-        }
-    };
-    Ok((way, conversation))
+    Ok((way, rooms.audit.record(decision, cleared).await?))
 }
 
 /// The way back, for every message.
@@ -69,19 +79,41 @@ pub(crate) async fn release(
     Ok(rooms.audit.record(outcome, cleared).await?)
 }
 
-/// Addresses a message. A name that was not seen yet is looked for once, on the caller's own connection.
-async fn address(rooms: &Rooms, message: Authenticated<Inbound>) -> Result<Addressed, Refusal> {
+/// Addresses a message. A name that was not seen yet is looked for once: by a list on the caller's own connection, which walks the
+/// corridor like any other.
+async fn address(
+    rooms: &Rooms,
+    seen: &Seen,
+    message: Authenticated<Inbound>,
+    now: SystemTime,
+) -> Result<Addressed, Refusal> {
     let (unknown, message) = match rooms.catalog.address(message) {
         Ok(addressed) => return Ok(addressed),
         Err(refused) => *refused,
     };
     let Unknown::NotSeen { server, kind, .. } = &unknown else { return Err(Refusal::from(&unknown)) };
-    let Some(server) = rooms.catalog.server(server) else { return Err(Refusal::from(&unknown)) };
-    let items = rooms.upstream.list(server, *kind, &message).await?;
-    for change in rooms.catalog.learn(message.message().spoken().era(), &items) {
+    let era = message.message().spoken().era();
+    let list = rooms.catalog.address_at(message.to_list(*kind), server).map_err(|refused| Refusal::from(&refused.0))?;
+    // Who may not see the list hears what anybody hears of a name that is not there.
+    let Ok((_, permitted)) = permit(rooms, seen, list, now).await.map(Ok).or_else(hidden)? else {
+        return Err(Refusal::from(&unknown));
+    };
+    let items = rooms.upstream.list(permitted).await?;
+    for change in rooms.catalog.learn(era, &items) {
         rooms.audit.note(record::changed(&change)).await?;
     }
+    rooms.audit.note(record::looked_up(seen, items.entries.len())).await?;
     rooms.catalog.address(message).map_err(|refused| Refusal::from(&refused.0))
+}
+
+type Permitted = (Way, Recorded<Cleared<Authorized>>);
+
+/// A list that policy forbids is no error of the caller's.
+fn hidden(refusal: Refusal) -> Result<Result<Permitted, Refusal>, Refusal> {
+    match refusal.code {
+        Code::Forbidden => Ok(Err(refusal)),
+        _ => Err(refusal),
+    }
 }
 
 /// Remembers the definitions of a page before anybody sees them.
@@ -114,9 +146,15 @@ pub(crate) enum Conversation {
 pub(crate) struct Own {
     pub(crate) answer: Option<FromServer>,
     /// The id of the session that `initialize` opened, for the response's header.
-    pub(crate) session: Option<SessionToken>,
+    pub(crate) session: Option<Opened>,
     /// Held until the answer is written: the request's proofs and permits.
     pub(crate) _held: Recorded<Cleared<Authorized>>,
+}
+
+/// A session that `initialize` opened: of use once its id has reached the client.
+pub(crate) struct Opened {
+    pub(crate) token: SessionToken,
+    pub(crate) key: SessionKey,
 }
 
 impl Conversation {
@@ -130,7 +168,7 @@ impl Conversation {
     }
 
     /// The id of a session that was opened, once.
-    pub(crate) fn session(&mut self) -> Option<SessionToken> {
+    pub(crate) fn session(&mut self) -> Option<Opened> {
         match self {
             Conversation::Own(own) => own.session.take(),
             Conversation::Upstream(_) | Conversation::Absorbed => None,

@@ -7,6 +7,8 @@ use sekisho_audit::{Digest, Event, EventKind, Outcome, PrincipalRef, SessionTag}
 use sekisho_catalog::{Change, Target};
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
+use sekisho_wire::json::Object;
+use sekisho_wire::message::Meta;
 use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Reference, ServerId};
 
 use crate::refusal::{Code, Refusal};
@@ -23,6 +25,8 @@ pub(crate) struct Seen {
     item: Option<Box<str>>,
     era: Option<Era>,
     arguments: Option<Digest>,
+    /// Of what the client's `_meta` carries for others.
+    carried: Option<Digest>,
 }
 
 impl Seen {
@@ -38,7 +42,13 @@ impl Seen {
             item: None,
             era: None,
             arguments: None,
+            carried: None,
         }
+    }
+
+    /// Whether nobody has vouched for the caller.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.principal.is_none()
     }
 
     pub(crate) fn at(mut self, endpoint: &Endpoint) -> Seen {
@@ -54,9 +64,9 @@ impl Seen {
     /// With all that a decoded, authenticated message says.
     pub(crate) fn of(self, message: &Authenticated<Inbound>) -> Seen {
         let inbound = message.message();
-        let (item, arguments) = match inbound {
-            Inbound::Request(request) => named(request.call()),
-            Inbound::Notice(_) | Inbound::Reply(_) => (None, None),
+        let ((item, arguments), carried) = match inbound {
+            Inbound::Request(request) => (named(request.call()), carried(request.meta())),
+            Inbound::Notice(_) | Inbound::Reply(_) => ((None, None), None),
         };
         Seen {
             endpoint: Some(message.endpoint().path().into()),
@@ -66,6 +76,7 @@ impl Seen {
             era: Some(inbound.spoken().era()),
             item,
             arguments,
+            carried,
             ..self
         }
     }
@@ -84,12 +95,24 @@ impl Seen {
         event.era = self.era.map(|era| era.as_str().into());
         event.arguments = self.arguments.clone();
         event.session = self.session;
+        if let Some(carried) = &self.carried {
+            event.detail.push(("meta_sha256".into(), carried.to_string().into()));
+        }
         event
     }
 
     fn elapsed_us(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// The digest of what a client's `_meta` carries past us: vendors' members and trace context.
+fn carried(meta: &Meta) -> Option<Digest> {
+    if meta.carried.is_empty() {
+        return None;
+    }
+    let whole = meta.carried.iter().fold(Object::new(), |object, (key, value)| object.json(key, value)).finish();
+    Some(Digest::of(whole.bytes()))
 }
 
 /// The name a call gives to what it wants, and the digest of what it hands over.
@@ -162,6 +185,14 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
     event
 }
 
+/// A list that the gateway asks for on a caller's behalf, to find a name.
+pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
+    let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
+    event.method = Some("look-up".into());
+    event.detail.push(("items".into(), items.to_string().into()));
+    event
+}
+
 /// A walk that ended early.
 pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
     let (kind, outcome) = match refusal.code {
@@ -177,6 +208,8 @@ pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
         | Code::UpstreamDenied
         | Code::AnswerInvalid
         | Code::NotOffered
+        | Code::OutcomeUnrecorded
+        | Code::CredentialEnded
         | Code::Cancelled => (EventKind::Outcome, Outcome::Failed),
         _ => (EventKind::Refusal, Outcome::Refused),
     };
@@ -205,11 +238,10 @@ pub(crate) fn changed(change: &Change) -> Event {
     event
 }
 
-/// A legacy session that its client ended.
-pub(crate) fn session_ended(seen: &Seen, session: SessionKey) -> Event {
-    let mut event = seen.event(EventKind::Lifecycle, Outcome::Completed);
-    event.session = Some(tag(session));
-    event.reason = Some("the client ended its session".into());
+/// A legacy session that its client wants to end.
+pub(crate) fn session_ends(seen: &Seen) -> Event {
+    let mut event = seen.event(EventKind::Lifecycle, Outcome::Noted);
+    event.reason = Some("the client ends its session".into());
     event
 }
 

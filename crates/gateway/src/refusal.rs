@@ -75,6 +75,7 @@ pub enum Code {
     AnswerInvalid,
     NotOffered,
     LogDown,
+    OutcomeUnrecorded,
     UpstreamUnreachable,
     UpstreamTimeout,
     UpstreamGarbled,
@@ -133,13 +134,14 @@ impl Code {
             Code::AnswerInvalid => ("SK1801", 200, 200, -31011, "the server's answer broke its own promise and is withheld"),
             Code::NotOffered => ("SK1802", 200, 200, -31011, "the server asked for something that is not offered to it"),
             Code::LogDown => ("SK1901", 503, 503, -31012, "the audit log cannot be written, so nothing is done"),
+            Code::OutcomeUnrecorded => ("SK1902", 200, 200, -31012, "the request may have been done, but its outcome could not be recorded, so the answer is withheld; do not just repeat it"),
             Code::UpstreamUnreachable => ("SK2001", 200, 200, -31013, "the server cannot be reached at the moment"),
             Code::UpstreamTimeout => ("SK2002", 200, 200, -31013, "the server did not answer in time"),
             Code::UpstreamGarbled => ("SK2003", 200, 200, -31013, "the server did not answer in the protocol's form"),
             Code::UpstreamBusy => ("SK2004", 200, 200, -31013, "too many connections to the server are open"),
             Code::UpstreamDenied => ("SK2005", 200, 200, -31013, "the server refused the gateway's own credential"),
             Code::Cancelled => ("SK2101", 200, 200, -31014, "the request was cancelled"),
-            Code::CredentialEnded => ("SK2102", 401, 401, -31002, "the access token expired while the request was under way"),
+            Code::CredentialEnded => ("SK2102", 200, 200, -31002, "the access token expired while the request was under way; it may have been done, do not just repeat it"),
             Code::ShuttingDown => ("SK2201", 503, 503, -31015, "the gateway is shutting down"),
         }
     }
@@ -199,6 +201,16 @@ impl Refusal {
             Some(detail) => format!("{}: {detail} [{}]", self.code.words(), self.code.as_str()),
             None => format!("{} [{}]", self.code.words(), self.code.as_str()),
         }
+    }
+
+    /// The same, of a request that is past recall: a log that is down then means something else.
+    #[must_use]
+    pub(crate) fn after_the_effect(mut self) -> Refusal {
+        if self.code == Code::LogDown {
+            self.code = Code::OutcomeUnrecorded;
+            self.retry_after_s = None;
+        }
+        self
     }
 
     fn with_detail(mut self, detail: impl Into<String>) -> Refusal {
@@ -285,7 +297,8 @@ impl From<front::Why> for Refusal {
             | Why::HeaderMismatch { .. }
             | Why::HeaderMalformed { .. } => Refusal::new(Code::HeaderMismatch, reason.clone()).with_detail(reason),
             Why::UnsupportedVersion { requested } => {
-                Refusal::new(Code::UnsupportedVersion, reason).naming_versions(&Version::ALL, &requested)
+                // The same as `server/discover` says: what can be asked for in this form.
+                Refusal::new(Code::UnsupportedVersion, reason).naming_versions(&[Version::LATEST_MODERN], &requested)
             }
             Why::BadVersionHeader => Refusal::new(Code::VersionHeader, reason),
             Why::UnknownMethod | Why::UnknownNotice => Refusal::new(Code::UnknownMethod, reason),
@@ -359,7 +372,8 @@ impl From<ForbidReason> for Refusal {
             ForbidReason::Undecidable(argument) => {
                 Refusal::new(Code::Undecidable, words).with_detail(format!("`{argument}`"))
             }
-            ForbidReason::ToolUnusable(why) => Refusal::new(Code::ToolUnusable, words).with_detail(why),
+            // What is wrong quotes the server: for the operator alone.
+            ForbidReason::ToolUnusable(_) => Refusal::new(Code::ToolUnusable, words),
             ForbidReason::Arguments(findings) => {
                 Refusal::new(Code::Arguments, words).with_detail(listed(&findings))
             }
@@ -407,3 +421,88 @@ impl From<SendError> for Refusal {
 }
 
 const LOG_RETRY_S: u32 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Code; 49] = [
+        Code::Host,
+        Code::Origin,
+        Code::Unauthenticated,
+        Code::TokenMalformed,
+        Code::KeysUnavailable,
+        Code::SessionMissing,
+        Code::SessionUnknown,
+        Code::SessionVersion,
+        Code::SessionsExhausted,
+        Code::NoSuchPath,
+        Code::VerbNotAllowed,
+        Code::ContentType,
+        Code::NotAcceptable,
+        Code::BodyTooLarge,
+        Code::BodyTooSlow,
+        Code::NotJson,
+        Code::NotRequest,
+        Code::HeaderMismatch,
+        Code::VersionHeader,
+        Code::UnsupportedVersion,
+        Code::MissingMeta,
+        Code::UnknownMethod,
+        Code::BadParams,
+        Code::WrongEra,
+        Code::UnknownServer,
+        Code::UnknownName,
+        Code::UnknownResource,
+        Code::BadCursor,
+        Code::NeedsOneServer,
+        Code::NothingAsked,
+        Code::RateLimited,
+        Code::TooManyAtOnce,
+        Code::Forbidden,
+        Code::EvaluationFailed,
+        Code::Undecidable,
+        Code::ToolUnusable,
+        Code::Arguments,
+        Code::AnswerInvalid,
+        Code::NotOffered,
+        Code::LogDown,
+        Code::OutcomeUnrecorded,
+        Code::UpstreamUnreachable,
+        Code::UpstreamTimeout,
+        Code::UpstreamGarbled,
+        Code::UpstreamBusy,
+        Code::UpstreamDenied,
+        Code::Cancelled,
+        Code::CredentialEnded,
+        Code::ShuttingDown,
+    ];
+
+    /// What the protocol defines, and may therefore be said by us too (JSON-RPC 2.0 section 5.1; BP-07; RE-02).
+    const DEFINED: [i64; 7] = [-32700, -32600, -32601, -32602, -32020, -32022, -32002];
+
+    #[test]
+    fn own_codes_lie_outside_the_reserved_range() {
+        for code in ALL {
+            for era in [Era::Legacy, Era::Modern] {
+                let number = code.rpc(era);
+                let reserved = (-32768..=-32000).contains(&number);
+                assert!(!reserved || DEFINED.contains(&number), "{} has {number}", code.as_str());
+            }
+            assert_ne!(code.rpc(Era::Modern), -32002, "the modern era has another code for a missing resource");
+        }
+    }
+
+    #[test]
+    fn every_code_is_named_once_and_has_an_http_status() {
+        let mut names: Vec<&str> = ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+        for code in ALL {
+            for era in [Era::Legacy, Era::Modern] {
+                assert!(code.status(era).as_u16() < 504 && code.status(era) != StatusCode::INTERNAL_SERVER_ERROR);
+            }
+        }
+    }
+}

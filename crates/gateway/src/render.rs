@@ -2,6 +2,7 @@
 //! that the client's era wants are there.
 
 use bytes::Bytes;
+use http::StatusCode;
 use sekisho_catalog::Catalog;
 use sekisho_policy::Facts;
 use sekisho_wire::json::{Array, Object};
@@ -15,6 +16,8 @@ pub(crate) struct Rendered {
     pub(crate) bytes: Bytes,
     /// Nothing follows it.
     pub(crate) last: bool,
+    /// The status of the response, if it is all of it.
+    pub(crate) status: StatusCode,
 }
 
 /// Renders what was released.
@@ -22,7 +25,8 @@ pub(crate) fn released(catalog: &Catalog, way: &Way, id: &Id, released: &Release
     let facts = &way.facts;
     let answer = match released.get().of().message() {
         FromServer::Notice(notice) => {
-            return Rendered { bytes: outgoing::notice(notice.kind, &notice.params), last: false };
+            let bytes = outgoing::notice(notice.kind, &notice.params);
+            return Rendered { bytes, last: false, status: StatusCode::OK };
         }
         FromServer::Page(items) => Answer::Result(page(catalog, facts, items)),
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
@@ -30,7 +34,16 @@ pub(crate) fn released(catalog: &Catalog, way: &Way, id: &Id, released: &Release
         // Policy releases neither: nothing is offered to servers yet.
         FromServer::Ask(_) | FromServer::Park => return refused(&not_offered(), facts.era, id, false, ""),
     };
-    Rendered { bytes: outgoing::response(id, &answer), last: true }
+    Rendered { bytes: outgoing::response(id, &answer), last: true, status: status(&answer, facts.era) }
+}
+
+/// The status that an answer has in the modern era, whoever gives it (BP-12, BP-15, BP-18, HT-22).
+fn status(answer: &Answer, era: Era) -> StatusCode {
+    match (era, answer) {
+        (Era::Modern, Answer::Error(RpcError { code: -32022..=-32020, .. })) => StatusCode::BAD_REQUEST,
+        (Era::Modern, Answer::Error(RpcError { code: -32601, .. })) => StatusCode::NOT_FOUND,
+        (Era::Modern, Answer::Error(_) | Answer::Result(_)) | (Era::Legacy, _) => StatusCode::OK,
+    }
 }
 
 fn not_offered() -> Refusal {
@@ -49,7 +62,7 @@ pub(crate) fn refused(refusal: &Refusal, era: Era, id: &Id, tool_call: bool, req
             data: Some(refusal.data(request)),
         })
     };
-    Rendered { bytes: outgoing::response(id, &answer), last: true }
+    Rendered { bytes: outgoing::response(id, &answer), last: true, status: refusal.code.status(era) }
 }
 
 fn error_result(words: &str, era: Era) -> Json {

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
+use rustls::ServerConfig;
 use sekisho_audit::{Event, EventKind, LogDown, Outcome};
 use sekisho_upstream::Status;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, ConfigError};
 use crate::inflight::InFlight;
 use crate::listen::{Door, listen};
 use crate::snapshot::{Parts, Rooms};
+use crate::strangers::Strangers;
 use crate::tls::{self, TlsError};
 
 /// A gateway that can be started.
@@ -28,6 +30,13 @@ pub struct Running {
     stop: watch::Sender<bool>,
     accepting: JoinHandle<()>,
     sweeping: JoinHandle<()>,
+}
+
+/// New parts that were checked and written down.
+pub struct Prepared {
+    config: Config,
+    tls: Option<Arc<ServerConfig>>,
+    rooms: Rooms,
 }
 
 /// Why a gateway does not start, or keeps its old configuration.
@@ -80,13 +89,16 @@ impl Gateway {
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         let bounds = parts.limits.bounds().clone();
+        let revision = parts.revision.clone();
         let rooms = Arc::new(Rooms::of(parts));
-        rooms.audit.note(lifecycle("started")).await?;
+        rooms.audit.note(lifecycle(&format!("started: {revision}"))).await?;
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(Door {
             rooms: ArcSwap::new(rooms),
             tls: ArcSwap::from_pointee(tls),
             inflight: Arc::new(InFlight::default()),
+            reading: Semaphore::new(READING_KIB_MAX),
+            strangers: Strangers::default(),
             secure: config.public_url.scheme() == "https",
             stopping: stopped.clone(),
         });
@@ -104,22 +116,28 @@ impl Running {
         self.address
     }
 
-    /// Swaps everything that can change while calls are under way. Calls that began with the old parts end with them.
+    /// Checks new parts and writes down that they are taken over: all that can fail of a reload.
     ///
     /// # Errors
     /// [`StartError`]; the old parts stay in use.
-    pub async fn reload(&mut self, parts: Parts) -> Result<(), StartError> {
+    pub async fn prepare(&self, parts: Parts) -> Result<Prepared, StartError> {
         let config = parts.config.clone();
         config.check()?;
         if config.listen != self.config.listen || config.tls.is_some() != self.config.tls.is_some() {
             return Err(StartError::NeedsRestart);
         }
         let tls = config.tls.as_ref().map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
-        parts.audit.note(Event::new(EventKind::Config, Outcome::Completed)).await?;
-        self.door.tls.store(Arc::new(tls));
-        self.door.rooms.store(Arc::new(Rooms::of(parts)));
-        self.config = config;
-        Ok(())
+        let mut event = Event::new(EventKind::Config, Outcome::Completed);
+        event.reason = Some(format!("taken over: {}", parts.revision).into());
+        parts.audit.note(event).await?;
+        Ok(Prepared { config, tls, rooms: Rooms::of(parts) })
+    }
+
+    /// Swaps everything that can change while calls are under way. Calls that began with the old parts end with them.
+    pub fn commit(&mut self, prepared: Prepared) {
+        self.door.tls.store(Arc::new(prepared.tls));
+        self.door.rooms.store(Arc::new(prepared.rooms));
+        self.config = prepared.config;
     }
 
     /// How it is.
@@ -168,3 +186,5 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
 }
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// LIMIT: bodies that are being read at the same time, together: 256 MiB.
+const READING_KIB_MAX: usize = 256 * 1024;

@@ -21,6 +21,8 @@ pub struct Parts {
     pub config: Config,
     /// The folder that relative paths of the configuration start from.
     pub base: PathBuf,
+    /// What tells this configuration from another in the record, such as the digest of its policies.
+    pub revision: Box<str>,
     /// Who is calling.
     pub identity: Arc<Identity>,
     /// What servers offer.

@@ -11,7 +11,7 @@ pub struct Config {
     pub schema_bytes_max: u32,
     /// Deepest nesting of a schema. A tool with a deeper one is withheld.
     pub schema_depth_max: u16,
-    /// How many compiled schemas are kept.
+    /// How many compiled schemas are kept; fewer where they are large, since their memory is bounded too.
     pub schema_cache_max: u32,
     /// What becomes of arguments that the tool's schema does not mention.
     pub unknown_arguments: UnknownArguments,

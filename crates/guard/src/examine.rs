@@ -3,7 +3,7 @@
 use sekisho_wire::{Answer, FromServer, Items, Json, ListKind};
 
 use crate::inspect::hidden;
-use crate::schema::{Role, Schemas};
+use crate::schema::{Role, Schemas, declared};
 use crate::{Finding, Rule, Subject, text, value};
 
 /// What there is to find in what a server says.
@@ -12,8 +12,8 @@ pub(crate) fn findings(schemas: &Schemas, of: &Subject, message: &FromServer) ->
         FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
         FromServer::Page(items) => of_page(schemas, items),
         FromServer::End(Answer::Result(result)) => {
-            let declared = of.pinned.as_ref().and_then(|pinned| pinned.json().get("outputSchema"));
-            let mut found = declared.map_or_else(Vec::new, |schema| of_result(schemas, &schema, result));
+            let schema = of.pinned.as_ref().and_then(|pinned| declared(pinned.json(), Role::Output));
+            let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, &schema, result));
             found.extend(hidden("", result));
             found
         }
@@ -110,6 +110,7 @@ mod tests {
                 entry(json!({"name": "good", "inputSchema": {"type": "object"}})),
                 entry(json!({"name": "remote", "inputSchema": {"type": "object", "allOf": [{"$ref": "https://x/y"}]}})),
                 entry(json!({"name": "none"})),
+                entry(json!({"name": "null", "inputSchema": {"type": "object"}, "outputSchema": null})),
                 entry(json!({"name": "hiding", "inputSchema": {"type": "object"}, "description": "a\u{200b}"})),
             ],
             next: Vec::new(),

@@ -142,6 +142,8 @@ mod tests {
         let output = json!({"name": "a", "inputSchema": {"type": "object"}, "outputSchema": {"$ref": "https://x/y"}});
         assert_eq!(rules(output, &arguments, None), [Rule::SchemaUnusable]);
         assert!(rules(json!({"name": "a", "inputSchema": {"type": "object"}}), &arguments, None).is_empty());
+        let null = json!({"name": "a", "inputSchema": {"type": "object"}, "outputSchema": null});
+        assert!(rules(null, &arguments, None).is_empty());
     }
 
     #[test]

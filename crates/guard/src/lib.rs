@@ -14,8 +14,10 @@ mod clear;
 mod config;
 mod examine;
 mod inspect;
+mod patterns;
 mod schema;
 mod text;
+mod texts;
 mod value;
 mod work;
 

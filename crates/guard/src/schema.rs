@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use jsonschema::{Draft, PatternOptions, Validator};
+use jsonschema::{Draft, Validator};
 use moka::sync::Cache;
 use sekisho_wire::Json;
 use serde_json::Value;
 
 use crate::config::{Config, UnknownArguments};
+use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
-use crate::work::{self, Unbounded, Work};
-use crate::{FINDINGS_MAX, Finding, Rule};
+use crate::work::{self, Excess, Unbounded, Work};
+use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, text};
 
 /// What a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,14 +23,35 @@ pub(crate) enum Role {
     Output,
 }
 
+impl Role {
+    /// The member of a definition.
+    fn member(self) -> &'static str {
+        match self {
+            Role::Input => "inputSchema",
+            Role::Output => "outputSchema",
+        }
+    }
+}
+
+/// The schema that a definition declares. `"outputSchema": null` declares none: some servers write every member
+/// that they know. An input schema is never left out, so `null` is one that cannot be used.
+pub(crate) fn declared(definition: &Json, role: Role) -> Option<Json> {
+    let schema = definition.get(role.member())?;
+    match role {
+        Role::Input => Some(schema),
+        Role::Output => (!schema.is_null()).then_some(schema),
+    }
+}
+
 /// The compiled schemas.
 pub(crate) struct Schemas {
     config: Config,
     /// By role and SHA-256 of the text: what an approved definition says decides, not its name. Schemas that
     /// cannot be used are kept as well, so that they cost once.
-    compiled: Cache<(Role, [u8; 32]), Compiled>,
+    compiled: Cache<Key, Compiled>,
 }
 
+type Key = (Role, [u8; 32]);
 type Compiled = Arc<Result<Schema, Unusable>>;
 
 /// Why a schema is not used.
@@ -46,16 +68,26 @@ pub(crate) enum Unusable {
     #[error("its root does not say `\"type\": \"object\"`")]
     RootType,
     #[error("its dialect `{0}` is not one of 2020-12, 2019-09 and draft-07")]
-    Dialect(String),
+    Dialect(Box<str>),
+    #[error("draft-07 ignores what stands beside the `$ref` at its root, so that unknown arguments cannot be refused")]
+    Open,
     #[error(transparent)]
     Unbounded(Unbounded),
     #[error("it does not compile at `{at}`: {why}")]
-    Compile { at: String, why: String },
+    Compile { at: Box<str>, why: Box<str> },
 }
 
 impl Schemas {
     pub(crate) fn new(config: &Config) -> Schemas {
-        Schemas { config: config.clone(), compiled: Cache::new(u64::from(config.schema_cache_max)) }
+        // No entry weighs less than its share, so that their number is bounded too.
+        let least = CACHE_BYTES_MAX / config.schema_cache_max.max(1);
+        let compiled = Cache::builder()
+            .max_capacity(u64::from(CACHE_BYTES_MAX))
+            .weigher(move |_: &Key, compiled: &Compiled| {
+                compiled.as_ref().as_ref().map_or(least, |schema| schema.bytes().max(least))
+            })
+            .build();
+        Schemas { config: config.clone(), compiled }
     }
 
     /// The compiled form of a schema, or why there is none.
@@ -70,10 +102,10 @@ impl Schemas {
 
     /// Whether the schemas of a tool's definition compile. Other definitions have none.
     pub(crate) fn usable(&self, definition: &Json) -> Result<(), Box<str>> {
-        for (member, role) in [("inputSchema", Role::Input), ("outputSchema", Role::Output)] {
-            let Some(schema) = definition.get(member) else { continue };
+        for role in [Role::Input, Role::Output] {
+            let Some(schema) = declared(definition, role) else { continue };
             if let Err(why) = &*self.compiled(role, &schema) {
-                return Err(format!("`{member}` cannot be used: {why}").into());
+                return Err(format!("`{}` cannot be used: {why}", role.member()).into());
             }
         }
         Ok(())
@@ -84,6 +116,8 @@ impl Schemas {
 pub(crate) struct Schema {
     validator: Validator,
     work: Work,
+    text_bytes: usize,
+    pattern_bytes: usize,
 }
 
 impl Schema {
@@ -101,34 +135,38 @@ impl Schema {
             return Err(Unusable::RootType);
         }
         if role == Role::Input && config.unknown_arguments == UnknownArguments::Refuse {
-            close(&mut tree, draft);
+            close(&mut tree, draft)?;
         }
-        let work = work::measure(&tree).map_err(Unusable::Unbounded)?;
+        let mut patterns = Patterns::default();
+        let work = work::measure(&tree, &mut patterns).map_err(Unusable::Unbounded)?;
         let validator = jsonschema::options()
             .with_draft(draft)
             .offline()
-            // Linear in the length of the text; look-around and back references do not compile (JS-04).
-            .with_pattern_options(
-                PatternOptions::regex().size_limit(PATTERN_BYTES_MAX).dfa_size_limit(PATTERN_BYTES_MAX),
-            )
+            .with_pattern_options(patterns::options(PATTERN_BYTES_MAX))
             // `format` is an annotation in 2020-12, and means the same in every dialect here.
             .should_validate_formats(false)
             .build(&tree)
             .map_err(|error| Unusable::Compile {
-                at: error.schema_path().to_string(),
-                why: error.masked().to_string(),
+                at: text::brief(&error.schema_path().to_string(), WORDS_CHARS_MAX),
+                why: text::brief(&error.masked().to_string(), WORDS_CHARS_MAX),
             })?;
-        Ok(Schema { validator, work })
+        Ok(Schema { validator, work, text_bytes: len, pattern_bytes: patterns.bytes() })
+    }
+
+    /// About the memory that it takes.
+    fn bytes(&self) -> u32 {
+        let bytes = self.text_bytes.saturating_mul(COMPILED_BYTES_PER_BYTE).saturating_add(self.pattern_bytes);
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(CACHE_BYTES_MAX)
     }
 
     /// What of `instance` does not fit, at most [`FINDINGS_MAX`] findings, each under `base`.
     pub(crate) fn check(&self, rule: Rule, base: &str, instance: &Value) -> Vec<Finding> {
-        if !self.work.bounded_for(instance) {
-            return vec![Finding::new(
-                rule,
-                base,
-                "the value is too large or too deep to be checked against the schema",
-            )];
+        if let Err(excess) = self.work.bounded_for(instance) {
+            let at = match &excess {
+                Excess::Long { at } => at.as_str(),
+                Excess::Visits | Excess::Text => "",
+            };
+            return vec![Finding::new(rule, &format!("{base}{at}"), &excess.to_string())];
         }
         if self.validator.is_valid(instance) {
             return Vec::new();
@@ -156,27 +194,35 @@ fn dialect(schema: &Value) -> Result<Draft, Unusable> {
         "json-schema.org/draft/2020-12/schema" => Ok(Draft::Draft202012),
         "json-schema.org/draft/2019-09/schema" => Ok(Draft::Draft201909),
         "json-schema.org/draft-07/schema" => Ok(Draft::Draft7),
-        _ => Err(Unusable::Dialect(dialect.as_str().unwrap_or("(not a string)").to_owned())),
+        _ => Err(Unusable::Dialect(text::brief(dialect.as_str().unwrap_or("(not a string)"), WORDS_CHARS_MAX))),
     }
 }
 
 /// Refuses arguments that the schema does not mention, where it does not speak of them itself.
-fn close(schema: &mut Value, draft: Draft) {
-    let Some(members) = schema.as_object_mut() else { return };
+fn close(schema: &mut Value, draft: Draft) -> Result<(), Unusable> {
+    let members = schema.as_object_mut().ok_or(Unusable::NotAnObject)?;
+    // Draft 7, core, section 8.3: "All other properties in a "$ref" object MUST be ignored."
+    if draft == Draft::Draft7 && members.contains_key("$ref") {
+        return Err(Unusable::Open);
+    }
     if members.contains_key("additionalProperties") || members.contains_key("unevaluatedProperties") {
-        return;
+        return Ok(());
     }
     // `unevaluatedProperties` sees what subschemas in place mention; draft 7 does not have it.
     let keyword = if draft == Draft::Draft7 { "additionalProperties" } else { "unevaluatedProperties" };
     members.insert(keyword.to_owned(), Value::Bool(false));
+    Ok(())
 }
 
-/// Largest compiled pattern, and largest cache of one, in bytes.
-const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+/// Most memory that compiled schemas take, about, in bytes.
+const CACHE_BYTES_MAX: u32 = 512 * 1024 * 1024;
+/// Memory of a compiled schema for each byte of its text, about.
+const COMPILED_BYTES_PER_BYTE: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patterns::PATTERNS_MAX;
     use bytes::Bytes;
     use sekisho_wire::json::Limits;
     use serde_json::json;
@@ -207,7 +253,9 @@ mod tests {
     fn arguments_are_judged_with_words_to_repair_them() {
         let schema = json!({"type": "object", "properties": {"path": {"type": "string"}, "n": {"maximum": 3}}, "required": ["path"]});
         assert!(findings(&schema, &json!({"path": "a", "n": 3})).is_empty());
-        let found = findings(&schema, &json!({"path": 7, "n": 4}));
+        let mut found = findings(&schema, &json!({"path": 7, "n": 4}));
+        // Which comes first depends on how the tree keeps its members.
+        found.sort_by(|a, b| a.at.cmp(&b.at));
         assert_eq!(found.iter().map(|f| &*f.at).collect::<Vec<_>>(), ["/n", "/path"]);
         assert!(found[1].words.contains("string"), "{found:?}");
         assert!(findings(&schema, &json!({}))[0].words.contains("path"));
@@ -271,7 +319,7 @@ mod tests {
     fn patterns_are_linear_and_what_is_not_linear_is_unusable() {
         let schema = json!({"type": "object", "properties": {"a": {"pattern": "^(([a-z])+.)+[A-Z]([a-z])+$"}}});
         let started = Instant::now();
-        assert_eq!(findings(&schema, &json!({"a": "a".repeat(200_000)})).len(), 1);
+        assert_eq!(findings(&schema, &json!({"a": "a".repeat(60_000)})).len(), 1);
         assert!(started.elapsed() < Duration::from_secs(5));
         for pattern in ["(?=a)b", "(a)\\1", "((a{100}){100}){100}"] {
             unusable(Role::Input, &json!({"type": "object", "properties": {"a": {"pattern": pattern}}}));
@@ -311,6 +359,67 @@ mod tests {
         let old =
             json!({"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "properties": {"a": true}});
         assert_eq!((found(&schemas(), &old), found(&strict, &old)), (0, 1));
+    }
+
+    #[test]
+    fn unknown_arguments_are_not_let_through_beside_a_reference() {
+        let strict = Schemas::new(&Config { unknown_arguments: UnknownArguments::Refuse, ..Config::default() });
+        let by_reference = |dialect: &str, defs: &str| {
+            let parts = json!({"a": {"type": "object", "properties": {"a": true}}});
+            json!({"$schema": dialect, "type": "object", "$ref": format!("#/{defs}/a"), defs: parts})
+        };
+        let old = by_reference("http://json-schema.org/draft-07/schema#", "definitions");
+        let mut spoken = old.clone();
+        spoken["additionalProperties"] = json!(false);
+        for ignored in [&old, &spoken] {
+            assert!(matches!(&*strict.compiled(Role::Input, &wire(ignored)), Err(Unusable::Open)));
+        }
+        // As the schema has it, it may be used, and so may the output's.
+        assert!(findings(&old, &json!({"a": 1, "b": 2})).is_empty());
+        assert!(strict.compiled(Role::Output, &wire(&old)).is_ok());
+        for dialect in ["https://json-schema.org/draft/2019-09/schema", "https://json-schema.org/draft/2020-12/schema"]
+        {
+            let compiled = strict.compiled(Role::Input, &wire(&by_reference(dialect, "$defs")));
+            let schema = compiled.as_ref().as_ref().unwrap();
+            assert!(schema.check(Rule::InputSchema, "", &json!({"a": 1})).is_empty());
+            assert_eq!(schema.check(Rule::InputSchema, "", &json!({"a": 1, "b": 2})).len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_schema_of_many_patterns_and_a_value_of_much_text_do_not_meet() {
+        let patterns = |count: usize| {
+            let each = (0..count).map(|i| json!({"pattern": format!("^(x{i}|a?){{9}}")}));
+            json!({"anyOf": each.collect::<Vec<_>>()})
+        };
+        assert!(unusable(Role::Output, &patterns(3000)).contains("patterns"));
+        assert!(unusable(Role::Output, &patterns(PATTERNS_MAX + 1)).contains("patterns"));
+        let compiled = schemas().compiled(Role::Output, &wire(&patterns(PATTERNS_MAX)));
+        let schema = compiled.as_ref().as_ref().unwrap_or_else(|why| panic!("{why}"));
+        let found = |text: usize| schema.check(Rule::OutputSchema, "/structuredContent", &json!("a".repeat(text)));
+        assert!(found(100).is_empty());
+        assert!(found(60_000)[0].words.contains("too much text"), "{:?}", found(60_000));
+        assert!(found(15_000_000)[0].words.contains("64 KiB"), "{:?}", found(15_000_000));
+    }
+
+    #[test]
+    fn the_cache_is_bounded_by_memory_and_by_number() {
+        let compiled = |schemas: &Schemas, schema: &Value| {
+            let compiled = schemas.compiled(Role::Output, &wire(schema));
+            schemas.compiled.run_pending_tasks();
+            (compiled.as_ref().as_ref().unwrap().bytes(), schemas.compiled.weighted_size())
+        };
+        let (plain, kept) = compiled(&schemas(), &json!({"type": "object"}));
+        // The share of one of 4096.
+        assert_eq!(kept, u64::from(CACHE_BYTES_MAX / 4096));
+        let (patterned, kept) = compiled(&schemas(), &json!({"pattern": "1[01]{900}[23]"}));
+        assert!(usize::try_from(patterned - plain).unwrap() > 2 * PATTERN_BYTES_MAX);
+        assert_eq!(kept, u64::from(patterned));
+        let two = Schemas::new(&Config { schema_cache_max: 2, ..Config::default() });
+        for i in 0..5 {
+            compiled(&two, &json!({"const": i}));
+        }
+        assert_eq!(two.compiled.entry_count(), 2);
     }
 
     #[test]

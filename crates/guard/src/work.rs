@@ -3,13 +3,16 @@
 //! JSON Schema has two ways to never come to an end: subschemas that apply to the same value in a circle, and
 //! subschemas that visit each value many times over, level by level. A server writes the schema and somebody
 //! else the value, so both are bounded here (MCP JS-04): the first is refused, of the second the worst case is
-//! computed once per schema and depth, and compared with the value at hand.
+//! computed once per schema and depth, and compared with the value at hand. Keywords that read text cost by its
+//! length; those are counted by themselves, in [`crate::texts`].
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use serde_json::{Map, Value};
 
+use crate::patterns::{Costly, Patterns};
+use crate::texts::{self, Prices, Texts};
 use crate::value;
 
 /// Why a schema is not used.
@@ -30,19 +33,47 @@ pub(crate) enum Unbounded {
     /// Checking even the smallest value takes too long.
     #[error("checking any value against it takes too long")]
     Heavy,
+    /// Its patterns are too many or too large.
+    #[error(transparent)]
+    Patterns(#[from] Costly),
 }
 
-/// The worst case of visits to subschemas, by depth of the value.
-#[derive(Debug)]
+/// Why a value is not checked against a schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Excess {
+    /// Too many values, or too deep ones.
+    #[error("the value is too large or too deep to be checked against the schema")]
+    Visits,
+    /// Too much text.
+    #[error("the value has too much text to be checked against the patterns and lengths in the schema")]
+    Text,
+    /// A text that a pattern would be matched against.
+    #[error("the text is longer than {} KiB, and the schema has a pattern for it", texts::PATTERN_TEXT_BYTES_MAX / 1024)]
+    Long {
+        /// JSON pointer.
+        at: String,
+    },
+}
+
+/// The worst case of work, by depth of the value.
 pub(crate) struct Work {
-    by_depth: Vec<u64>,
+    /// Visits to subschemas for each value inside.
+    visits: Vec<u64>,
+    texts: Texts,
 }
 
 impl Work {
-    /// Whether checking `instance` stays within [`VISITS_MAX`].
-    pub(crate) fn bounded_for(&self, instance: &Value) -> bool {
-        let per_value = self.by_depth.get(value::depth(instance)).copied().unwrap_or(u64::MAX);
-        per_value.saturating_mul(value::nodes(instance)) <= VISITS_MAX
+    /// Whether checking `instance` stays within [`VISITS_MAX`] and the bounds on text.
+    ///
+    /// # Errors
+    /// [`Excess`] if it does not.
+    pub(crate) fn bounded_for(&self, instance: &Value) -> Result<(), Excess> {
+        let depth = value::depth(instance);
+        let per_value = self.visits.get(depth).copied().unwrap_or(u64::MAX);
+        if per_value.saturating_mul(value::nodes(instance)) > VISITS_MAX {
+            return Err(Excess::Visits);
+        }
+        self.texts.bounded_for(instance, depth)
     }
 }
 
@@ -50,36 +81,103 @@ impl Work {
 ///
 /// # Errors
 /// [`Unbounded`] if a value exists that could keep the validator busy without end, or if something is missing.
-pub(crate) fn measure(schema: &Value) -> Result<Work, Unbounded> {
+pub(crate) fn measure(schema: &Value, patterns: &mut Patterns) -> Result<Work, Unbounded> {
     let mut graph = Graph::default();
     graph.walk(schema, schema)?;
     graph.connect(schema)?;
     let order = graph.order()?;
-    let work = graph.costs(&order);
-    match work.by_depth.first() {
-        Some(least) if *least <= LEAST_VISITS_MAX => Ok(work),
-        Some(_) | None => Err(Unbounded::Heavy),
+    let visits = costs(&graph.nodes, &order, |node| node.weight);
+    match visits.first() {
+        Some(least) if *least <= LEAST_VISITS_MAX => {}
+        Some(_) | None => return Err(Unbounded::Heavy),
     }
+    // Last, since patterns are compiled for it.
+    for (node, members) in graph.nodes.iter_mut().zip(graph.members) {
+        if let Some(members) = members {
+            node.prices = Prices::of(members, patterns)?;
+        }
+    }
+    let steps = costs(&graph.nodes, &order, |node| node.prices.most());
+    Ok(Work { visits, texts: Texts::new(steps, graph.nodes) })
 }
 
-/// One subschema.
+/// One subschema; others are meant by their index.
 #[derive(Default)]
-struct Node {
+pub(crate) struct Node {
     /// Subschemas that apply to the same value.
-    in_place: Vec<usize>,
-    /// Subschemas of members and elements, of which one applies to each.
-    one_of: Vec<usize>,
-    /// Subschemas of members and elements that apply beside others.
-    each: Vec<usize>,
+    pub(crate) in_place: Vec<usize>,
+    /// Subschemas that apply to members, their names, and elements.
+    pub(crate) below: Below,
     /// `unevaluated*` asks once more what the subschemas in place evaluated.
     twice: bool,
-    /// Work of its own.
+    /// Visits of its own.
     weight: u64,
+    /// Work of its own on text.
+    pub(crate) prices: Prices,
+}
+
+/// Subschemas of what a value holds.
+#[derive(Default)]
+pub(crate) struct Below {
+    /// `properties`.
+    properties: HashMap<Box<str>, usize>,
+    /// `additionalProperties`, `unevaluatedProperties`: those that `properties` does not name.
+    rest: Vec<usize>,
+    /// `patternProperties`: any, and several at once.
+    members: Vec<usize>,
+    /// `propertyNames`.
+    names: Vec<usize>,
+    /// `prefixItems`: one for each place.
+    prefix: Vec<usize>,
+    /// `items` as a list, up to 2019-09: one for each place.
+    listed: Vec<usize>,
+    /// `items`, `additionalItems`, `unevaluatedItems`: the elements behind those.
+    elements: Vec<usize>,
+    /// `contains`: every element beside the others.
+    contains: Vec<usize>,
+}
+
+impl Below {
+    /// The subschemas that may apply to a member of this name.
+    pub(crate) fn member(&self, name: &str) -> impl Iterator<Item = usize> {
+        let named = self.properties.get(name);
+        let rest = if named.is_none() { self.rest.as_slice() } else { &[] };
+        named.into_iter().chain(rest).chain(&self.members).copied()
+    }
+
+    /// The subschemas that apply to each member's name.
+    pub(crate) fn names(&self) -> impl Iterator<Item = usize> {
+        self.names.iter().copied()
+    }
+
+    /// The subschemas that may apply to the element at `index`.
+    pub(crate) fn element(&self, index: usize) -> impl Iterator<Item = usize> {
+        let placed = self.prefix.get(index).into_iter().chain(self.listed.get(index));
+        placed.chain(&self.elements).chain(&self.contains).copied()
+    }
+
+    /// Those of which one applies to each member or element.
+    fn one_of(&self) -> impl Iterator<Item = usize> {
+        let members = self.properties.values().chain(&self.rest);
+        members.chain(&self.prefix).chain(&self.listed).chain(&self.elements).copied()
+    }
+
+    /// Those that apply beside others.
+    fn each(&self) -> impl Iterator<Item = usize> {
+        self.members.iter().chain(&self.names).chain(&self.contains).copied()
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = usize> {
+        self.one_of().chain(self.each())
+    }
 }
 
 #[derive(Default)]
 struct Graph<'s> {
     nodes: Vec<Node>,
+    /// What each says, if it is more than true or false.
+    members: Vec<Option<&'s Map<String, Value>>>,
     known: HashMap<*const Value, usize>,
     /// Named places: `$anchor`, `$dynamicAnchor`, and draft 7's `$id` of the form `#name`.
     anchors: HashMap<&'s str, Vec<usize>>,
@@ -98,6 +196,7 @@ impl<'s> Graph<'s> {
             return Err(Unbounded::Subschemas);
         }
         self.nodes.push(Node::default());
+        self.members.push(at.as_object());
         let Some(members) = at.as_object() else { return Ok(index) };
         let mut node = Node { weight: weight(members), ..Node::default() };
         for (keyword, value) in members {
@@ -135,12 +234,28 @@ impl<'s> Graph<'s> {
             "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "dependentSchemas" | "dependencies" => {
                 &mut node.in_place
             }
-            "unevaluatedProperties" | "unevaluatedItems" => {
-                node.twice = true;
-                &mut node.one_of
+            "properties" => {
+                for (name, below) in value.as_object().into_iter().flatten() {
+                    let below = self.walk(root, below)?;
+                    node.below.properties.insert(name.as_str().into(), below);
+                }
+                return Ok(());
             }
-            "properties" | "additionalProperties" | "items" | "prefixItems" | "additionalItems" => &mut node.one_of,
-            "patternProperties" | "contains" | "propertyNames" => &mut node.each,
+            "unevaluatedProperties" => {
+                node.twice = true;
+                &mut node.below.rest
+            }
+            "unevaluatedItems" => {
+                node.twice = true;
+                &mut node.below.elements
+            }
+            "additionalProperties" => &mut node.below.rest,
+            "patternProperties" => &mut node.below.members,
+            "propertyNames" => &mut node.below.names,
+            "prefixItems" => &mut node.below.prefix,
+            "items" if value.is_array() => &mut node.below.listed,
+            "items" | "additionalItems" => &mut node.below.elements,
+            "contains" => &mut node.below.contains,
             // Kept for references, applied to nothing by themselves.
             "$defs" | "definitions" => &mut Vec::new(),
             // Annotations and assertions without subschemas; unknown keywords assert nothing.
@@ -215,41 +330,46 @@ impl<'s> Graph<'s> {
         order.reverse();
         Ok(order)
     }
+}
 
-    fn costs(&self, order: &[usize]) -> Work {
-        let mut below = vec![0_u64; self.nodes.len()];
-        let mut by_depth = Vec::new();
-        for _ in 0..=value::DEPTH_MAX {
-            let mut level = vec![0_u64; self.nodes.len()];
-            for index in order {
-                let Some(node) = self.nodes.get(*index) else { continue };
-                let cost = node.cost(&level, &below);
-                if let Some(place) = level.get_mut(*index) {
-                    *place = cost;
-                }
+/// The worst case for the root, by depth of the value, where each subschema costs `own` by itself.
+fn costs(nodes: &[Node], order: &[usize], own: impl Fn(&Node) -> u64) -> Vec<u64> {
+    let mut below = vec![0_u64; nodes.len()];
+    let mut by_depth = Vec::new();
+    for _ in 0..=value::DEPTH_MAX {
+        let mut level = vec![0_u64; nodes.len()];
+        for index in order {
+            let Some(node) = nodes.get(*index) else { continue };
+            let cost = own(node).saturating_add(node.cost(&level, &below));
+            if let Some(place) = level.get_mut(*index) {
+                *place = cost;
             }
-            // The root was walked first.
-            by_depth.push(level.first().copied().unwrap_or(u64::MAX));
-            below = level;
         }
-        Work { by_depth }
+        by_depth.push(level.get(ROOT).copied().unwrap_or(u64::MAX));
+        below = level;
     }
+    by_depth
 }
 
 impl Node {
+    /// How often its subschemas in place are asked.
+    pub(crate) fn again(&self) -> u64 {
+        if self.twice { 2 } else { 1 }
+    }
+
+    /// What its subschemas cost.
     fn cost(&self, level: &[u64], below: &[u64]) -> u64 {
-        let at = |costs: &[u64], index: &usize| costs.get(*index).copied().unwrap_or(u64::MAX);
-        let in_place = self.in_place.iter().map(|c| at(level, c)).fold(0, u64::saturating_add);
-        let again = if self.twice { 2 } else { 1 };
-        let one_of = self.one_of.iter().map(|c| at(below, c)).max().unwrap_or(0);
-        let each = self.each.iter().map(|c| at(below, c)).fold(0, u64::saturating_add);
-        self.weight.saturating_add(in_place.saturating_mul(again)).saturating_add(one_of).saturating_add(each)
+        let at = |costs: &[u64], index: usize| costs.get(index).copied().unwrap_or(u64::MAX);
+        let in_place = self.in_place.iter().map(|c| at(level, *c)).fold(0, u64::saturating_add);
+        let one_of = self.below.one_of().map(|c| at(below, c)).max().unwrap_or(0);
+        let each = self.below.each().map(|c| at(below, c)).fold(0, u64::saturating_add);
+        in_place.saturating_mul(self.again()).saturating_add(one_of).saturating_add(each)
     }
 }
 
 /// The subschemas that a keyword's value holds: itself, or its elements, or its members.
 fn subschemas<'s>(keyword: &str, value: &'s Value) -> Vec<&'s Value> {
-    let maps = ["properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
+    let maps = ["patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions"];
     match value {
         Value::Object(members) if maps.contains(&keyword) => {
             // `dependencies` of draft 7 may hold lists of names.
@@ -268,7 +388,13 @@ fn weight(members: &Map<String, Value>) -> u64 {
         Some(Value::Object(members)) => members.len(),
         Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => 0,
     };
-    let entries = long("enum") + long("required") + long("properties") + long("const");
+    // Each name brings a list of names.
+    let lists = |keyword: &str| match members.get(keyword) {
+        Some(Value::Object(lists)) => lists.values().map(|list| 1 + list.as_array().map_or(0, Vec::len)).sum(),
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => 0,
+    };
+    let entries = ["enum", "required", "properties", "const"].map(long).iter().sum::<usize>()
+        + ["dependentRequired", "dependencies"].map(lists).iter().sum::<usize>();
     u64::try_from(1 + entries / ENTRIES_PER_VISIT).unwrap_or(u64::MAX)
 }
 
@@ -288,6 +414,8 @@ fn unescape(fragment: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// The root is walked first.
+pub(crate) const ROOT: usize = 0;
 /// Most subschemas of one schema.
 const SUBSCHEMAS_MAX: usize = 4096;
 /// Most visits for the smallest value.
@@ -301,6 +429,10 @@ const ENTRIES_PER_VISIT: usize = 8;
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn measure(schema: &Value) -> Result<Work, Unbounded> {
+        super::measure(schema, &mut Patterns::default())
+    }
 
     #[test]
     fn references_inside_are_followed_and_outside_refused() {
@@ -317,12 +449,12 @@ mod tests {
             ["https://example.com/other", "other.json", "#/$defs/none", "#none", "file:///etc/passwd", "//h/x"]
         {
             let schema = json!({"type": "object", "$defs": {"unused": {"items": [{"$ref": outside}]}}});
-            assert_eq!(measure(&schema).unwrap_err(), Unbounded::External(outside.to_owned()));
+            assert_eq!(measure(&schema).err().unwrap(), Unbounded::External(outside.to_owned()));
             let schema = json!({"type": "object", "not": {"$dynamicRef": outside}});
-            assert_eq!(measure(&schema).unwrap_err(), Unbounded::External(outside.to_owned()));
+            assert_eq!(measure(&schema).err().unwrap(), Unbounded::External(outside.to_owned()));
         }
         let embedded = json!({"$defs": {"x": {"$id": "https://example.com/x"}}});
-        assert_eq!(measure(&embedded).unwrap_err(), Unbounded::Embedded);
+        assert_eq!(measure(&embedded).err().unwrap(), Unbounded::Embedded);
     }
 
     #[test]
@@ -332,7 +464,7 @@ mod tests {
             json!({"allOf": [{"$ref": "#"}]}),
             json!({"not": {"$ref": "#/$defs/a"}, "$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}]}, "b": {"$ref": "#/$defs/a"}}}),
         ] {
-            assert_eq!(measure(&schema).unwrap_err(), Unbounded::Circle, "{schema}");
+            assert_eq!(measure(&schema).err().unwrap(), Unbounded::Circle, "{schema}");
         }
         let tree = json!({"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#"}}}});
         assert!(measure(&tree).is_ok());
@@ -347,7 +479,7 @@ mod tests {
         }
         defs.insert("n40".to_owned(), json!({"type": "string"}));
         let schema = json!({"$ref": "#/$defs/n0", "$defs": defs});
-        assert_eq!(measure(&schema).unwrap_err(), Unbounded::Heavy);
+        assert_eq!(measure(&schema).err().unwrap(), Unbounded::Heavy);
     }
 
     #[test]
@@ -355,14 +487,27 @@ mod tests {
         let both = json!({"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]});
         let work = measure(&both).unwrap();
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-        assert!(work.bounded_for(&nested(8)));
-        assert!(!work.bounded_for(&nested(40)));
+        assert_eq!(work.bounded_for(&nested(8)), Ok(()));
+        assert_eq!(work.bounded_for(&nested(40)), Err(Excess::Visits));
+    }
+
+    #[test]
+    fn long_lists_of_names_weigh() {
+        let many: Map<String, Value> = (0..8000).map(|i| (format!("k{i}"), json!(["x"]))).collect();
+        let values = |count: usize| json!(vec![json!({}); count]);
+        for keyword in ["dependentRequired", "dependencies"] {
+            let work = measure(&json!({"items": {keyword: many}})).unwrap();
+            // One visit for each value, one more for the root, and one for eight of the names and their lists.
+            let most = usize::try_from(VISITS_MAX).unwrap() / (1 + 1 + 16_000 / ENTRIES_PER_VISIT) - 1;
+            assert_eq!(work.bounded_for(&values(most)), Ok(()));
+            assert_eq!(work.bounded_for(&values(most + 1)), Err(Excess::Visits));
+        }
     }
 
     #[test]
     fn the_number_of_subschemas_is_bounded() {
         let many = |count: usize| json!({"allOf": vec![json!({"type": "object"}); count]});
         assert!(measure(&many(SUBSCHEMAS_MAX - 1)).is_ok());
-        assert_eq!(measure(&many(SUBSCHEMAS_MAX)).unwrap_err(), Unbounded::Subschemas);
+        assert_eq!(measure(&many(SUBSCHEMAS_MAX)).err().unwrap(), Unbounded::Subschemas);
     }
 }

@@ -43,7 +43,7 @@ use std::time::SystemTime;
 use secrecy::ExposeSecret as _;
 use sekisho_egress::Client;
 use sekisho_wire::message::Spoken;
-use sekisho_wire::{Call, Endpoint, Inbound};
+use sekisho_wire::{Call, Endpoint, Inbound, ListKind};
 use url::Url;
 
 pub use config::{Algorithm, Config, ConfigError, IssuerConfig, SessionsConfig};
@@ -94,6 +94,21 @@ impl<M> Authenticated<M> {
     #[must_use]
     pub fn session(&self) -> Option<&Arc<Session>> {
         self.session.as_ref()
+    }
+}
+
+impl Authenticated<Inbound> {
+    /// The same caller, lease, door and session with a list in place of the message: what the gateway asks for on the caller's
+    /// behalf before it can answer. Nobody gains by it, since the caller may ask for the same list, and the lease stays.
+    #[must_use]
+    pub fn to_list(&self, kind: ListKind) -> Authenticated<Inbound> {
+        Authenticated {
+            message: self.message.listing(kind),
+            who: Arc::clone(&self.who),
+            lease: self.lease,
+            endpoint: self.endpoint.clone(),
+            session: self.session.clone(),
+        }
     }
 }
 

@@ -42,27 +42,41 @@ impl Tags {
 }
 
 /// What a policy may read of a call, by name.
-pub(crate) fn named(call: &Call) -> Vec<(String, Json)> {
+///
+/// # Errors
+/// The name of an argument that a completion gives two values: a policy would read one of them, and the server
+/// might use the other.
+pub(crate) fn named(call: &Call) -> Result<Vec<(String, Json)>, Box<str>> {
     let members = |object: &Json| object.members().map(|(name, value)| (name.into_owned(), value)).collect::<Vec<_>>();
     match call {
-        Call::CallTool { arguments, .. } | Call::GetPrompt { arguments, .. } => members(arguments),
+        Call::CallTool { arguments, .. } | Call::GetPrompt { arguments, .. } => Ok(members(arguments)),
         Call::Complete { argument, context, .. } => {
             let given = context.as_ref().and_then(|context| context.get("arguments"));
             let mut named = given.as_ref().map(members).unwrap_or_default();
             let name = argument.get("name");
             if let (Some(name), Some(value)) = (name.as_ref().and_then(Json::string), argument.get("value")) {
-                // What is being completed replaces what was given for it before.
-                named.retain(|(given, _)| *given != *name);
-                named.push((name.into_owned(), value));
+                match named.iter().find(|(given, _)| *given == *name) {
+                    Some((_, given)) if same(given, &value) => {}
+                    Some(_) => return Err(name.into()),
+                    None => named.push((name.into_owned(), value)),
+                }
             }
-            named
+            Ok(named)
         }
         Call::ReadResource { .. }
         | Call::SetLogLevel { .. }
         | Call::Initialize(_)
         | Call::Discover
         | Call::Ping
-        | Call::List { .. } => Vec::new(),
+        | Call::List { .. } => Ok(Vec::new()),
+    }
+}
+
+/// Whether both are the same text. Completions have no other values.
+fn same(one: &Json, other: &Json) -> bool {
+    match (one.string(), other.string()) {
+        (Some(one), Some(other)) => one == other,
+        (Some(_) | None, _) => false,
     }
 }
 
@@ -83,7 +97,7 @@ pub(crate) fn long(argument: &Json) -> Option<i64> {
 pub(crate) fn decimal(argument: &Json) -> Option<String> {
     let written = match argument.number()?.exact()? {
         Exact::Integer(integer) => format!("{integer}.0"),
-        Exact::Float(float) if float == 0.0 => "0.0".to_owned(),
+        Exact::Float(0.0) => "0.0".to_owned(),
         Exact::Float(float) => {
             let shortest = format!("{float}");
             if shortest.contains('.') { shortest } else { format!("{shortest}.0") }

@@ -14,6 +14,8 @@ use crate::{Authorized, Basis, Decision, ForbidReason, Forbidden, Listed, Origin
 
 /// Why not, by which policies, and what would have permitted it.
 type Refused = (ForbidReason, Basis, Box<str>);
+/// Method, resource and circumstances of one question.
+type Asked<'a> = (&'static str, Object<'a>, Circumstances<'a>);
 
 impl Policy {
     /// Decides a request: permitted only if a policy permits it, none forbids it, none errs, and inspection found
@@ -34,14 +36,15 @@ impl Policy {
         match addressed.target() {
             Target::Gateway => {
                 let circumstances = under(m.labels());
-                let basis = self.judge_one(asker, method, Object::Gateway, circumstances, &[])?;
+                let basis = self.judge_one(asker, (method, Object::Gateway, circumstances), &[])?;
                 Ok((basis, Vec::new()))
             }
             Target::One(route) => {
                 let server = Origin::of(route.server());
                 let object = object(route, &server);
-                let named = arguments::named(route.call());
-                let basis = self.judge_one(asker, method, object, under(m.labels()), &named)?;
+                let named = arguments::named(route.call())
+                    .map_err(|name| (ForbidReason::Undecidable(name), Basis::default(), explain::ambiguous()))?;
+                let basis = self.judge_one(asker, (method, object, under(m.labels())), &named)?;
                 found(m.message().findings()).map_err(|reason| (reason, basis.clone(), explain::content()))?;
                 self.undecidable(asker, (method, object, under(m.labels())), &named)
                     .map_err(|reason| (reason, basis.clone(), explain::content()))?;
@@ -54,14 +57,8 @@ impl Policy {
         }
     }
 
-    fn judge_one(
-        &self,
-        asker: &Asker,
-        method: &'static str,
-        object: Object<'_>,
-        circumstances: Circumstances<'_>,
-        named: &[(String, Json)],
-    ) -> Result<Basis, Refused> {
+    fn judge_one(&self, asker: &Asker, of: Asked<'_>, named: &[(String, Json)]) -> Result<Basis, Refused> {
+        let (method, object, circumstances) = of;
         let arguments = Arguments::Known(Tags::of(named));
         let verdict = self.evaluate(Question { asker, action: method, object, circumstances, arguments });
         let needed = |basis: &Basis| explain::needed(&self.vocabulary, asker, method, object, basis);
@@ -97,7 +94,7 @@ impl Policy {
         let mut basis = Basis::default();
         let mut refused = None;
         for server in servers {
-            let shown = match self.judge_one(asker, method, Object::Server(&server), under(server.labels()), &[]) {
+            let shown = match self.judge_one(asker, (method, Object::Server(&server), under(server.labels())), &[]) {
                 Ok(by) => {
                     basis.policies.extend(by.policies);
                     Shown::Permitted
@@ -122,12 +119,8 @@ impl Policy {
 
     /// Refuses what a policy reads in a form that does not hold it. A permit would be about another call: the
     /// policy would see no such argument, and the server one.
-    fn undecidable(
-        &self,
-        asker: &Asker,
-        (action, object, circumstances): (&'static str, Object<'_>, Circumstances<'_>),
-        named: &[(String, Json)],
-    ) -> Result<(), ForbidReason> {
+    fn undecidable(&self, asker: &Asker, of: Asked<'_>, named: &[(String, Json)]) -> Result<(), ForbidReason> {
+        let (action, object, circumstances) = of;
         let missed: Vec<_> = self
             .reads
             .iter()

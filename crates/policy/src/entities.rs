@@ -111,23 +111,42 @@ pub(crate) struct Circumstances<'a> {
 
 /// The names of the schema, parsed once.
 pub(crate) struct Vocabulary {
+    schema: Schema,
     types: HashMap<&'static str, EntityTypeName>,
-    /// By method.
-    actions: HashMap<String, EntityUid>,
-    /// The actions and their groups.
-    base: Entities,
+    /// By method: the action, and the store that holds it and its groups.
+    actions: HashMap<String, (EntityUid, Entities)>,
+}
+
+/// Which actions a store holds beside the one that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Actions {
+    /// Its groups: all that policies can reach from `action`.
+    Reached,
+    /// Every one: a condition names actions, and may ask about any of them.
+    Every,
 }
 
 impl Vocabulary {
-    pub(crate) fn of(schema: &Schema) -> Result<Vocabulary, LoadError> {
-        let base = schema.action_entities().map_err(|e| LoadError::Actions(Box::new(e)))?;
+    pub(crate) fn of(schema: &Schema, held: Actions) -> Result<Vocabulary, LoadError> {
+        let every = schema.action_entities().map_err(|e| LoadError::Actions(Box::new(e)))?;
         let mut types = HashMap::new();
         for name in TYPES {
             let parsed = EntityTypeName::from_str(&format!("Sekisho::{name}")).map_err(|_| LoadError::Name(name))?;
             types.insert(name, parsed);
         }
-        let actions = schema.actions().map(|uid| (uid.id().unescaped().to_owned(), uid.clone())).collect();
-        Ok(Vocabulary { types, actions, base })
+        let mut actions = HashMap::new();
+        for uid in schema.actions() {
+            let store = match held {
+                Actions::Every => every.clone(),
+                Actions::Reached => {
+                    let reached =
+                        every.iter().filter(|entity| entity.uid() == *uid || every.is_ancestor_of(&entity.uid(), uid));
+                    Entities::from_entities(reached.cloned(), None).map_err(|e| LoadError::Actions(Box::new(e)))?
+                }
+            };
+            actions.insert(uid.id().unescaped().to_owned(), (uid.clone(), store));
+        }
+        Ok(Vocabulary { schema: schema.clone(), types, actions })
     }
 
     /// The uid of an entity. A type that the schema lacks never loads, so it cannot be missing here.
@@ -136,12 +155,23 @@ impl Vocabulary {
         Ok(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id)))
     }
 
+    /// What policies were validated against; requests are, too.
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
     pub(crate) fn resource_type(&self) -> Result<EntityTypeName, BuildError> {
         self.types.get("Resource").cloned().ok_or(BuildError::Action)
     }
 
     pub(crate) fn action(&self, method: &str) -> Result<EntityUid, BuildError> {
-        self.actions.get(method).cloned().ok_or(BuildError::Action)
+        self.actions.get(method).map(|(uid, _)| uid.clone()).ok_or(BuildError::Action)
+    }
+
+    /// A store of the action, its groups and these.
+    pub(crate) fn store(&self, method: &str, entities: Vec<Entity>) -> Result<Entities, BuildError> {
+        let (_, held) = self.actions.get(method).ok_or(BuildError::Action)?;
+        held.clone().add_entities(entities, None).map_err(|e| BuildError::Entities(Box::new(e)))
     }
 
     pub(crate) fn principal(&self, who: &Principal) -> Result<EntityUid, BuildError> {
@@ -160,8 +190,8 @@ impl Vocabulary {
         }
     }
 
-    /// The store that holds what every question of one caller shares.
-    pub(crate) fn with_principal(&self, who: &Principal) -> Result<Entities, BuildError> {
+    /// The caller, with claims as tags.
+    pub(crate) fn user(&self, who: &Principal) -> Result<Entity, BuildError> {
         let set = |values: &[Box<str>]| RestrictedExpression::new_set(values.iter().map(|value| text(value)));
         let attributes = [
             ("issuer".to_owned(), text(who.issuer())),
@@ -173,13 +203,12 @@ impl Vocabulary {
         ];
         let claims = who.claims().members();
         let tags = claims.filter_map(|(name, claim)| Some((name.into_owned(), text(&claim.string()?))));
-        let user = Entity::new_with_tags(self.principal(who)?, attributes, [], tags.collect::<Vec<_>>())
-            .map_err(|e| BuildError::Entity(Box::new(e)))?;
-        together(self.base.clone(), vec![user])
+        Entity::new_with_tags(self.principal(who)?, attributes, [], tags.collect::<Vec<_>>())
+            .map_err(|e| BuildError::Entity(Box::new(e)))
     }
 
-    /// Adds the resource and its server.
-    pub(crate) fn with_resource(&self, to: Entities, object: Object<'_>) -> Result<Entities, BuildError> {
+    /// The resource and its server.
+    pub(crate) fn object(&self, object: Object<'_>) -> Result<Vec<Entity>, BuildError> {
         let mut entities = Vec::new();
         if let Some(server) = object.server() {
             entities.push(self.server(server)?);
@@ -207,11 +236,11 @@ impl Vocabulary {
                 entities.push(of_server(vec![unknown("uri"), unknown("scheme")], server)?);
             }
         }
-        together(to, entities)
+        Ok(entities)
     }
 
-    /// Adds the argument entities; without them their tags are unknown.
-    pub(crate) fn with_arguments(&self, to: Entities, tags: Tags) -> Result<Entities, BuildError> {
+    /// The argument entities; without them in a partial store, their tags are unknown.
+    pub(crate) fn arguments(&self, tags: Tags) -> Result<Vec<Entity>, BuildError> {
         let kinds = [
             ("TextArguments", tags.text),
             ("NumberArguments", tags.number),
@@ -224,7 +253,7 @@ impl Vocabulary {
                 .map_err(|e| BuildError::Entity(Box::new(e)))?;
             entities.push(entity);
         }
-        together(to, entities)
+        Ok(entities)
     }
 
     fn server(&self, server: &Origin) -> Result<Entity, BuildError> {
@@ -281,10 +310,6 @@ impl Uses {
             Uses::Nothing
         }
     }
-}
-
-fn together(to: Entities, entities: Vec<Entity>) -> Result<Entities, BuildError> {
-    to.add_entities(entities, None).map_err(|e| BuildError::Entities(Box::new(e)))
 }
 
 fn text(value: &str) -> RestrictedExpression {

@@ -1,6 +1,6 @@
 //! The one decision function: for calls with what is known, for lists with what is not (architecture, property 3).
 
-use cedar_policy::{Authorizer, Decision, Effect, Entities, EntityUid, PartialResponse, PolicyId, Request};
+use cedar_policy::{Authorizer, Decision, Effect, Entity, EntityUid, PartialResponse, PolicyId, Request};
 use sekisho_identity::Principal;
 
 use crate::arguments::Tags;
@@ -28,7 +28,7 @@ pub(crate) enum Arguments {
 /// Who asks, prepared once for all questions of one message.
 pub(crate) struct Asker {
     uid: EntityUid,
-    store: Entities,
+    user: Entity,
 }
 
 impl Asker {
@@ -54,7 +54,7 @@ pub(crate) enum Verdict {
 
 impl Policy {
     pub(crate) fn asker(&self, who: &Principal) -> Result<Asker, BuildError> {
-        Ok(Asker { uid: self.vocabulary.principal(who)?, store: self.vocabulary.with_principal(who)? })
+        Ok(Asker { uid: self.vocabulary.principal(who)?, user: self.vocabulary.user(who)? })
     }
 
     /// Answers a question. What cannot even be asked is [`Verdict::Failed`].
@@ -67,11 +67,15 @@ impl Policy {
 
     fn response(&self, question: Question<'_>) -> Result<PartialResponse, BuildError> {
         let Question { asker, action, object, circumstances, arguments } = question;
-        let store = self.vocabulary.with_resource(asker.store.clone(), object)?;
+        let mut entities = self.vocabulary.object(object)?;
+        entities.push(asker.user.clone());
         let store = match arguments {
-            Arguments::Known(tags) => self.vocabulary.with_arguments(store, tags)?,
+            Arguments::Known(tags) => {
+                entities.extend(self.vocabulary.arguments(tags)?);
+                self.vocabulary.store(action, entities)?
+            }
             // What is not in a partial store is unknown; in a whole one it does not exist.
-            Arguments::Unknown => store.partial(),
+            Arguments::Unknown => self.vocabulary.store(action, entities)?.partial(),
         };
         let context = self.vocabulary.context(&circumstances, Uses::of(action))?;
         let action = self.vocabulary.action(action)?;
@@ -89,8 +93,7 @@ impl Policy {
             | Object::Prompt { .. }
             | Object::Resource { .. } => {
                 let resource = self.vocabulary.resource(object)?;
-                // Not validated against the schema: the parts above are typed as it has them, and a test holds that.
-                Request::new(asker.uid.clone(), action, resource, context, None)
+                Request::new(asker.uid.clone(), action, resource, context, Some(self.vocabulary.schema()))
                     .map_err(|e| BuildError::Request(Box::new(e)))?
             }
         };

@@ -35,3 +35,8 @@ pub(crate) fn failed(basis: &Basis) -> Box<str> {
 pub(crate) fn content() -> Box<str> {
     "the policies permit it; what inspection found stands against it".into()
 }
+
+/// No policy was asked, since it could not be told what about.
+pub(crate) fn ambiguous() -> Box<str> {
+    "the completion gives one argument two values, in `argument` and in `context.arguments`; no policy was asked".into()
+}

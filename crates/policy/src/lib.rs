@@ -178,16 +178,18 @@ pub enum ForbidReason {
     /// A mirrored header differs from the arguments (HT-24).
     #[error("a mirrored header differs from the arguments")]
     HeaderMismatch(Finding),
-    /// A policy reads this argument, but not in the form that it has here.
-    #[error("a policy reads the argument `{0}`, and cannot read it exactly in the form that it has")]
+    /// A policy reads this argument, but not in the form that it has here; or a completion gives it two values.
+    #[error("policies cannot read the argument `{0}` exactly: it has a form that they do not read, or two values")]
     Undecidable(Box<str>),
-    /// The tool's schemas cannot be used, so that no call to it can be inspected.
+    /// The tool's schemas cannot be used, so that no call to it can be inspected. The words quote what its server
+    /// wrote: they are for the operator, and the client is told nothing of them.
     #[error("the tool cannot be used: {0}")]
     ToolUnusable(Box<str>),
     /// The answer does not fit what the tool declares.
     #[error("the answer does not fit what the tool declares")]
     Answer(Vec<Finding>),
-    /// A server asks the client for something, and nothing is offered to servers.
+    /// A server asks the client for something, if only by an error that makes it open a URL, and nothing is
+    /// offered to servers.
     #[error("nothing is offered to servers")]
     NotOffered,
 }

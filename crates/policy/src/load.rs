@@ -8,7 +8,7 @@ use cedar_policy::entities_errors::EntitiesError;
 use cedar_policy::{CedarSchemaError, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use miette::Diagnostic;
 
-use crate::entities::Vocabulary;
+use crate::entities::{Actions, Vocabulary};
 use crate::reads::Reads;
 use crate::{Config, Policy};
 
@@ -144,7 +144,8 @@ impl Policy {
             .filter(|uid| uid.type_name().basename() == "Resource")
             .map(|uid| uid.id().unescaped().to_owned())
             .collect();
-        Ok(Policy { vocabulary: Vocabulary::of(&schema)?, policies, reads, resources })
+        let held = if reads.values().any(Reads::names_actions) { Actions::Every } else { Actions::Reached };
+        Ok(Policy { vocabulary: Vocabulary::of(&schema, held)?, policies, reads, resources })
     }
 
     /// The ids of the loaded policies, in order: the `@id` of each, or `<file>#<number>`.
@@ -269,7 +270,7 @@ mod tests {
         let text = text.replace('ü', "u");
         let found = problems(&text);
         assert_eq!(
-            (found[0].line, &text[found[0].offset..found[0].offset + found[0].length]),
+            (found[0].line, text.get(found[0].offset..found[0].offset + found[0].length).unwrap()),
             (2, "principal.unknown")
         );
         for refused in [

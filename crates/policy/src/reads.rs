@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::pst::{self, BinaryOp, Clause, Expr, Literal, Var};
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
 use sekisho_wire::Json;
 use sekisho_wire::json::Kind;
+use serde_json::Value;
 
 use crate::arguments;
 
@@ -23,6 +24,8 @@ pub(crate) struct Reads {
     named: BTreeMap<Box<str>, Forms>,
     /// Read under names that are computed: any.
     any: Forms,
+    /// Whether a condition names an action.
+    names_actions: bool,
 }
 
 impl Forms {
@@ -66,7 +69,11 @@ impl Reads {
         let mut reads = Reads::default();
         match policy.to_pst() {
             Ok(tree) => {
-                for (name, forms) in tree.body().clauses().iter().flat_map(|clause| match clause {
+                let clauses = tree.body().clauses();
+                reads.names_actions = clauses.iter().any(|clause| match clause {
+                    Clause::When(expr) | Clause::Unless(expr) => expr.reduce(&action, &|a, b| a || b, false),
+                });
+                for (name, forms) in clauses.iter().flat_map(|clause| match clause {
                     Clause::When(expr) | Clause::Unless(expr) => tags(expr),
                 }) {
                     match name {
@@ -78,9 +85,14 @@ impl Reads {
                     }
                 }
             }
-            Err(_) => reads.any = Forms::ALL,
+            Err(_) => reads = Reads { any: Forms::ALL, names_actions: true, ..reads },
         }
         reads
+    }
+
+    /// Whether a condition names an action, and may ask what it is in.
+    pub(crate) fn names_actions(&self) -> bool {
+        self.names_actions
     }
 
     /// Whether the policy reads this argument, but in no form that holds it: then it would decide as if there
@@ -96,20 +108,20 @@ impl Reads {
 
 type Tag = (Option<Box<str>>, Forms);
 
+/// Ends the search where an action is named.
+fn action(expr: &Expr) -> Option<bool> {
+    if let Expr::Literal(Literal::EntityUID(uid)) = expr { Some(uid.ty.to_string().ends_with("Action")) } else { None }
+}
+
 /// Every tag of an argument entity that an expression reads.
 fn tags(expr: &Expr) -> Vec<Tag> {
-    let look = |expr: &Expr| match expr {
-        Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } => {
-            let name = match &**right {
-                Expr::Literal(Literal::String(name)) => Some(name.as_str().into()),
-                _ => None,
-            };
-            let mut found = vec![(name, forms(left))];
-            found.extend(tags(left));
-            found.extend(tags(right));
-            Some(found)
-        }
-        _ => None,
+    let look = |expr: &Expr| {
+        let Expr::BinaryOp { op: BinaryOp::GetTag | BinaryOp::HasTag, left, right } = expr else { return None };
+        let name = if let Expr::Literal(Literal::String(name)) = &**right { Some(name.as_str().into()) } else { None };
+        let mut found = vec![(name, forms(left))];
+        found.extend(tags(left));
+        found.extend(tags(right));
+        Some(found)
     };
     expr.reduce(
         &look,
@@ -123,15 +135,18 @@ fn tags(expr: &Expr) -> Vec<Tag> {
 
 /// The forms that tags of `base` have: none for a claim of the principal, all where it cannot be told.
 fn forms(base: &Expr) -> Forms {
-    match base {
-        Expr::Var(Var::Principal) => Forms::NONE,
-        Expr::GetAttr { expr, attr } if matches!(&**expr, Expr::Var(Var::Context)) => match attr.as_str() {
-            "text" => Forms { text: true, ..Forms::NONE },
-            "number" => Forms { number: true, ..Forms::NONE },
-            "decimal" => Forms { decimal: true, ..Forms::NONE },
-            "flag" => Forms { flag: true, ..Forms::NONE },
-            _ => Forms::ALL,
-        },
+    if matches!(base, Expr::Var(Var::Principal)) {
+        return Forms::NONE;
+    }
+    let Expr::GetAttr { expr, attr } = base else { return Forms::ALL };
+    if !matches!(&**expr, Expr::Var(Var::Context)) {
+        return Forms::ALL;
+    }
+    match attr.as_str() {
+        "text" => Forms { text: true, ..Forms::NONE },
+        "number" => Forms { number: true, ..Forms::NONE },
+        "decimal" => Forms { decimal: true, ..Forms::NONE },
+        "flag" => Forms { flag: true, ..Forms::NONE },
         _ => Forms::ALL,
     }
 }
@@ -139,33 +154,48 @@ fn forms(base: &Expr) -> Forms {
 /// Whether a residual condition could still come out true (or false): sound, and exact enough that what is
 /// settled by the known part is settled. An error counts as neither, since a call that meets one is refused.
 pub(crate) fn may_be(outcome: bool, policy: &cedar_policy::Policy) -> bool {
-    let Ok(tree) = policy.to_pst() else { return true };
-    let could = |outcome, clause: &Clause| match clause {
-        Clause::When(expr) => expr_may_be(outcome, expr),
-        Clause::Unless(expr) => expr_may_be(!outcome, expr),
+    // The public tree takes no unknowns; the JSON form does (Cedar, "JSON policy format").
+    let Ok(policy) = policy.to_json() else { return true };
+    let Some(clauses) = policy.get("conditions").and_then(Value::as_array) else { return true };
+    let could = |outcome: bool, clause: &Value| match (clause.get("kind").and_then(Value::as_str), clause.get("body")) {
+        (Some("when"), Some(body)) => body_may_be(outcome, body),
+        (Some("unless"), Some(body)) => body_may_be(!outcome, body),
+        (Some(_) | None, _) => true,
     };
-    let mut clauses = tree.body().clauses().iter();
-    if outcome { clauses.all(|clause| could(true, clause)) } else { clauses.any(|clause| could(false, clause)) }
+    if outcome {
+        clauses.iter().all(|clause| could(true, clause))
+    } else {
+        clauses.iter().any(|clause| could(false, clause))
+    }
 }
 
-fn expr_may_be(outcome: bool, expr: &pst::Expr) -> bool {
-    match expr {
-        Expr::Literal(Literal::Bool(value)) => *value == outcome,
-        Expr::UnaryOp { op: pst::UnaryOp::Not, expr } => expr_may_be(!outcome, expr),
-        Expr::BinaryOp { op: BinaryOp::And, left, right } if outcome => {
-            expr_may_be(true, left) && expr_may_be(true, right)
-        }
-        Expr::BinaryOp { op: BinaryOp::And, left, right } => expr_may_be(false, left) || expr_may_be(false, right),
-        Expr::BinaryOp { op: BinaryOp::Or, left, right } if outcome => {
-            expr_may_be(true, left) || expr_may_be(true, right)
-        }
-        Expr::BinaryOp { op: BinaryOp::Or, left, right } => expr_may_be(false, left) && expr_may_be(false, right),
-        Expr::IfThenElse { cond, then_expr, else_expr } => {
-            (expr_may_be(true, cond) && expr_may_be(outcome, then_expr))
-                || (expr_may_be(false, cond) && expr_may_be(outcome, else_expr))
-        }
-        _ => true,
+/// Depth is bounded: Cedar's own parser bounds that of policies.
+fn body_may_be(outcome: bool, body: &Value) -> bool {
+    let operands = |operator: &str| {
+        let of = body.get(operator)?;
+        Some((of.get("left")?, of.get("right")?))
+    };
+    if let Some(value) = body.get("Value").and_then(Value::as_bool) {
+        return value == outcome;
     }
+    if let Some(negated) = body.get("!").and_then(|of| of.get("arg")) {
+        return body_may_be(!outcome, negated);
+    }
+    if let Some((left, right)) = operands("&&") {
+        let (left, right) = (body_may_be(outcome, left), body_may_be(outcome, right));
+        return if outcome { left && right } else { left || right };
+    }
+    if let Some((left, right)) = operands("||") {
+        let (left, right) = (body_may_be(outcome, left), body_may_be(outcome, right));
+        return if outcome { left || right } else { left && right };
+    }
+    if let Some(choice) = body.get("if-then-else")
+        && let (Some(test), Some(then), Some(other)) = (choice.get("if"), choice.get("then"), choice.get("else"))
+    {
+        return (body_may_be(true, test) && body_may_be(outcome, then))
+            || (body_may_be(false, test) && body_may_be(outcome, other));
+    }
+    true
 }
 
 #[cfg(test)]
@@ -196,6 +226,28 @@ mod tests {
         for (argument, missed) in [("1.5", false), ("1.23456", true), (r#""x""#, false), ("true", true)] {
             assert_eq!(both.misses("a", &json(argument)), missed, "{argument}");
         }
+    }
+
+    #[test]
+    fn a_condition_is_settled_by_its_literal_parts() {
+        let may = |outcome, condition: &str| {
+            let text = format!("permit(principal, action, resource) when {{ {condition} }};");
+            may_be(outcome, &cedar_policy::Policy::parse(None, text).unwrap())
+        };
+        let open = r#"context.text.hasTag("a")"#;
+        for (condition, could_be_true, could_be_false) in [
+            (open.to_owned(), true, true),
+            (format!("{open} && false"), false, true),
+            (format!("{open} && true"), true, true),
+            (format!("{open} || true"), true, false),
+            (format!("!({open} || true)"), false, true),
+            (format!("if {open} then false else false"), false, true),
+            (format!("if {open} && false then false else true"), true, false),
+        ] {
+            assert_eq!((may(true, &condition), may(false, &condition)), (could_be_true, could_be_false), "{condition}");
+        }
+        let unless = "permit(principal, action, resource) unless { context.a || true };";
+        assert!(!may_be(true, &cedar_policy::Policy::parse(None, unless).unwrap()));
     }
 
     #[test]

@@ -52,6 +52,10 @@ impl Policy {
                 fits(findings)?;
                 (FromServer::End(Answer::Result(result)), Vec::new())
             }
+            // EL-10: a client opens the URLs in it, so it is a question in the clothes of an error.
+            FromServer::End(Answer::Error(error)) if error.code == URL_ELICITATION_REQUIRED => {
+                return Err(ForbidReason::NotOffered);
+            }
             // Permitted with the exchange that it belongs to.
             FromServer::Notice(notice) => (FromServer::Notice(notice), Vec::new()),
             FromServer::End(Answer::Error(error)) => (FromServer::End(Answer::Error(error)), Vec::new()),
@@ -137,3 +141,6 @@ fn fits(findings: Vec<Finding>) -> Result<(), ForbidReason> {
     let wrong: Vec<Finding> = findings.into_iter().filter(|finding| finding.rule == Rule::OutputSchema).collect();
     if wrong.is_empty() { Ok(()) } else { Err(ForbidReason::Answer(wrong)) }
 }
+
+/// `URLElicitationRequiredError` (MCP 2025-11-25, Elicitation, "URL Elicitation Required Error").
+const URL_ELICITATION_REQUIRED: i64 = -32042;

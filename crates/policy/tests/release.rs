@@ -1,5 +1,7 @@
 //! The rules of the way back.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where something is not as expected")]
+
 mod support;
 
 use proptest::prelude::*;
@@ -125,6 +127,22 @@ fn servers_are_offered_nothing_and_their_notices_pass() {
     assert_eq!(world.release(&all, &call, FromServer::Park).err(), Some(ForbidReason::NotOffered));
     let notice = ServerNotice { kind: ServerNoticeKind::Progress, params: wire(&json!({"progressToken": 1})) };
     assert!(world.release(&all, &call, FromServer::Notice(notice)).is_ok());
+}
+
+#[test]
+fn an_error_that_makes_the_client_open_a_url_does_not_go_back() {
+    let world = World::new();
+    let all = policy("permit(principal, action, resource);");
+    let call = world.call(&all, &alice(), "notes__add_note", json!({})).unwrap_or_else(|no| panic!("{no:?}"));
+    let released = |code: i64| {
+        let data = json!({"elicitations": [{"mode": "url", "url": "https://evil.example/", "elicitationId": "1"}]});
+        let error = RpcError { code, message: "open this".into(), data: Some(wire(&data)) };
+        world.release(&all, &call, FromServer::End(Answer::Error(error))).map(|_| ())
+    };
+    assert_eq!(released(-32042), Err(ForbidReason::NotOffered));
+    for code in [-32002, -32041, -32043] {
+        assert_eq!(released(code), Ok(()), "{code}");
+    }
 }
 
 #[test]

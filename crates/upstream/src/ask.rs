@@ -21,7 +21,7 @@ pub(crate) struct Ask<'a> {
 
 /// What is asked.
 pub(crate) enum AskKind<'a> {
-    /// The opening of a legacy conversation. Must not be cancelled (2025-11-25, Cancellation).
+    /// The opening of a legacy conversation.
     Initialize(Version),
     /// A call of the corridor or of a probe.
     Call { call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version },
@@ -89,9 +89,9 @@ impl<'a> Ask<'a> {
         }
     }
 
-    /// Whether it may be cancelled.
-    pub(crate) fn cancellable(&self) -> bool {
-        matches!(self.kind, AskKind::Call { .. })
+    /// Whether it opens a conversation. Such a request must not be cancelled (2025-11-25, Cancellation).
+    pub(crate) fn opens(&self) -> bool {
+        matches!(self.kind, AskKind::Initialize(_))
     }
 }
 

@@ -16,6 +16,10 @@ pub struct Config {
     /// second.
     #[serde(default = "restart_backoff_max_seconds")]
     pub restart_backoff_max_seconds: u64,
+    /// How long a server may take for its part of a list of many servers, in seconds: 1 to 60, and never longer than its own
+    /// `timeout_seconds`. Who is late is missing from the list.
+    #[serde(default = "list_timeout_seconds")]
+    pub list_timeout_seconds: u64,
     /// Longest message of a server, in bytes: 1 KiB to 256 MiB.
     #[serde(default = "answer_bytes_max")]
     pub answer_bytes_max: usize,
@@ -49,6 +53,7 @@ impl Default for Config {
         Config {
             probe_timeout_seconds: probe_timeout_seconds(),
             restart_backoff_max_seconds: restart_backoff_max_seconds(),
+            list_timeout_seconds: list_timeout_seconds(),
             answer_bytes_max: answer_bytes_max(),
             answer_depth_max: answer_depth_max(),
             answer_nodes_max: answer_nodes_max(),
@@ -86,6 +91,7 @@ impl Config {
         let numbers = [
             ("probe_timeout_seconds", self.probe_timeout_seconds, 1, 300),
             ("restart_backoff_max_seconds", self.restart_backoff_max_seconds, 1, 3600),
+            ("list_timeout_seconds", self.list_timeout_seconds, 1, 60),
             ("answer_bytes_max", size(self.answer_bytes_max), 1024, 256 * 1024 * 1024),
             ("answer_depth_max", size(self.answer_depth_max), 8, 128),
             ("answer_nodes_max", size(self.answer_nodes_max), 100, 10_000_000),
@@ -109,6 +115,10 @@ impl Config {
         Duration::from_secs(self.restart_backoff_max_seconds)
     }
 
+    pub(crate) fn list_timeout(&self) -> Duration {
+        Duration::from_secs(self.list_timeout_seconds)
+    }
+
     pub(crate) fn answer_limits(&self) -> sekisho_wire::json::Limits {
         sekisho_wire::json::Limits {
             bytes_max: self.answer_bytes_max,
@@ -124,6 +134,10 @@ fn probe_timeout_seconds() -> u64 {
 
 fn restart_backoff_max_seconds() -> u64 {
     30
+}
+
+fn list_timeout_seconds() -> u64 {
+    10
 }
 
 fn answer_bytes_max() -> usize {
@@ -169,5 +183,8 @@ mod tests {
         let past = with(301).unwrap_err().to_string();
         assert_eq!(past, "`probe_timeout_seconds` is 301, but must be between 1 and 300");
         assert!(with(0).is_err());
+        let listing = |list_timeout_seconds| Config { list_timeout_seconds, ..Config::default() }.check();
+        assert!(listing(1).is_ok() && listing(60).is_ok());
+        assert!(listing(0).is_err() && listing(61).is_err());
     }
 }

@@ -9,46 +9,50 @@ use sekisho_wire::{Sanitized, ServerId};
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SendError {
     /// There is no connection and none can be made.
-    #[error("`{}` cannot be reached: {}", .0.server, .0.why)]
+    #[error("{} cannot be reached: {}", .0.whom(), .0.why)]
     Unreachable(Trouble),
     /// The deadline of the exchange passed.
-    #[error("`{}` did not answer in time: {}", .0.server, .0.why)]
+    #[error("{} did not answer in time: {}", .0.whom(), .0.why)]
     TimedOut(Trouble),
     /// It answered in no form of the protocol, or beyond a bound.
-    #[error("`{}` answered what is not MCP: {}", .0.server, .0.why)]
+    #[error("{} answered what is not MCP: {}", .0.whom(), .0.why)]
     Garbled(Trouble),
     /// The caller's era is none of the server's. Nothing translates between eras.
-    #[error("`{}` does not speak the caller's era: {}", .0.server, .0.why)]
+    #[error("{} does not speak the caller's era: {}", .0.whom(), .0.why)]
     WrongEra(Trouble),
     /// The connection ended under the exchange; whether the server acted is not known.
-    #[error("`{}` ended before it answered: {}", .0.server, .0.why)]
+    #[error("{} ended before it answered: {}", .0.whom(), .0.why)]
     Ended(Trouble),
     /// The server's connections, or the principal's share of them, are used up.
-    #[error("too many connections to `{}`: {}", .0.server, .0.why)]
+    #[error("too many connections to {}: {}", .0.whom(), .0.why)]
     Busy(Trouble),
     /// It refused the gateway's own credential. Never passed on as the gateway's own 401.
-    #[error("`{}` refused the gateway's credential: {}", .0.server, .0.why)]
+    #[error("{} refused the gateway's credential: {}", .0.whom(), .0.why)]
     Denied(Trouble),
 }
 
 /// What went wrong with which server, in words for the operator.
 #[derive(Debug, Clone)]
 pub struct Trouble {
-    server: ServerId,
+    server: Option<ServerId>,
     why: Box<str>,
 }
 
 impl Trouble {
-    /// The server.
+    /// The server; none where the message addresses none.
     #[must_use]
-    pub fn server(&self) -> &ServerId {
-        &self.server
+    pub fn server(&self) -> Option<&ServerId> {
+        self.server.as_ref()
     }
 
     /// What went wrong. Visible characters only, bounded; never for the client.
     #[must_use]
     pub fn why(&self) -> &str {
         &self.why
+    }
+
+    fn whom(&self) -> String {
+        self.server.as_ref().map_or_else(|| "no server".to_owned(), |server| format!("`{server}`"))
     }
 }
 
@@ -84,7 +88,12 @@ pub(crate) enum Fault {
 
 impl Fault {
     pub(crate) fn of(self, server: &ServerId) -> SendError {
-        let trouble = |why: &str| Trouble { server: server.clone(), why: words(why) };
+        self.about(Some(server))
+    }
+
+    /// The same where it may be that no server is addressed.
+    pub(crate) fn about(self, server: Option<&ServerId>) -> SendError {
+        let trouble = |why: &str| Trouble { server: server.cloned(), why: words(why) };
         match self {
             Fault::Unreachable(why) => SendError::Unreachable(trouble(&why)),
             Fault::TimedOut(why) => SendError::TimedOut(trouble(&why)),

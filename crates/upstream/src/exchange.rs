@@ -1,6 +1,7 @@
 //! One exchange: what the server says until it ends, and the lists of many servers as one.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use sekisho_audit::Recorded;
@@ -12,8 +13,9 @@ use tokio::task::JoinSet;
 use crate::ask::Heard;
 use crate::caller::Caller;
 use crate::error::{Fault, SendError, chain, words};
+use crate::lessons::empty;
 use crate::link::Flight;
-use crate::peer::{Hold, Peer, empty};
+use crate::peer::{Hold, Peer};
 use crate::stdio::METHOD_NOT_FOUND;
 
 /// One request under way. Dropping it before its end cancels it upstream. It holds the request's proofs, hence its permits.
@@ -131,9 +133,15 @@ impl Running {
             (FromServer::End(Answer::Result(result)), Some(page)) => {
                 back::items(page.kind, &page.server, &result).map(FromServer::Page).map_err(garbled)
             }
+            (FromServer::End(Answer::Error(error)), _) => Ok(FromServer::End(Answer::Error(of_theirs(error)))),
             (said, _) => Ok(said),
         }
     }
+}
+
+/// A server's error, unless its code is one of the gateway's own: nobody shall take a server's words for the gateway's (BP-09).
+fn of_theirs(error: RpcError) -> RpcError {
+    if OWN_CODES.contains(&error.code) { RpcError { code: INTERNAL_ERROR, data: None, ..error } } else { error }
 }
 
 /// Asks all servers of a list at once. A slow or dead one is missing from the page and hides no other.
@@ -146,11 +154,16 @@ pub(crate) async fn gather(caller: Caller, kind: ListKind, wanted: Vec<Wanted>) 
     for Wanted { server, peer, cursor } in wanted {
         let caller = caller.clone();
         asked.spawn(async move {
+            let why = |error: SendError| error.trouble().why().into();
             let page = match peer {
-                Ok(peer) => peer.page(&caller, kind, cursor).await,
-                Err(error) => Err(error),
+                // Known already, so that no call fails over it and no probe follows.
+                Ok(peer) => match peer.lacks(caller.era()) {
+                    Some(lacking) => Err(lacking.into()),
+                    None => peer.page(&caller, kind, cursor).await.map_err(why),
+                },
+                Err(error) => Err(why(error)),
             };
-            (server, page.map_err(|error| error.trouble().why().into()))
+            (server, page)
         });
     }
     while let Some(answered) = asked.join_next().await {
@@ -176,4 +189,30 @@ fn join(kind: ListKind, pages: BTreeMap<ServerId, Result<Items, Box<str>>>, alon
         }
     }
     all
+}
+
+/// The codes of the gateway's own refusals.
+const OWN_CODES: RangeInclusive<i64> = -31099..=-31001;
+/// JSON-RPC "internal error".
+const INTERNAL_ERROR: i64 = -32603;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::support::json;
+
+    #[test]
+    fn a_servers_error_keeps_its_code_unless_that_is_one_of_the_gateways_own() {
+        let coded = |code| {
+            let error = of_theirs(RpcError { code, message: "no".into(), data: Some(json("{}")) });
+            assert_eq!(&*error.message, "no");
+            (error.code, error.data.is_some())
+        };
+        for own in [-31001, -31009, -31099] {
+            assert_eq!(coded(own), (INTERNAL_ERROR, false));
+        }
+        for theirs in [-31000, -31100, -32000, -32603, 1] {
+            assert_eq!(coded(theirs), (theirs, true));
+        }
+    }
 }

@@ -3,19 +3,22 @@
 //!
 //! The room never sees the client's credential: it is given none. It copies no header of the client, shares no connection
 //! between principals, and lets nothing of one exchange into another: ids and progress tokens are its own, and an answer that nobody
-//! asked for is recorded and dropped.
+//! asked for is recorded and dropped. A server whose list the policy withholds is not asked for it, and what was decided for a server
+//! as it was configured before goes nowhere.
 //!
 //! *Depth still missing*: server requests (answered "not offered", `ping` apart), `input_required`, subscriptions and the
-//! legacy GET stream, resumption, bridging of eras, credentials per principal, the sandbox (a descendant of a stdio server that makes a
+//! legacy GET stream, resumption, bridging of eras, credentials per principal, a wait for the place of a process that is ending (the caller is told that it is busy), the sandbox (a descendant of a stdio server that makes a
 //! session of its own outlives it), the HTTP+SSE transport of 2024-11-05.
 #![forbid(unsafe_code)]
 
+mod allowance;
 mod ask;
 mod backoff;
 mod caller;
 mod config;
 mod error;
 mod exchange;
+mod lessons;
 mod link;
 mod notes;
 mod offer;
@@ -26,6 +29,7 @@ mod process;
 mod setup;
 mod stdio;
 mod streamable;
+mod streamed;
 mod tasks;
 mod upstream;
 

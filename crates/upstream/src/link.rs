@@ -11,9 +11,11 @@ use crate::ask::{Ask, Heard};
 use crate::config::Config;
 use crate::error::{Fault, chain, words};
 use crate::notes::Notes;
+use crate::pool::Slot;
 use crate::process::{Process, Program};
 use crate::stdio::StdioFlight;
-use crate::streamable::{HttpFlight, HttpTalk, Site};
+use crate::streamable::{HttpTalk, Site};
+use crate::streamed::HttpFlight;
 use crate::tasks::Tasks;
 
 /// How a server is reached.
@@ -48,21 +50,26 @@ pub(crate) enum Flight {
 }
 
 impl Link {
-    /// A connection for modern requests: nothing is negotiated.
+    /// A connection for modern requests: nothing is negotiated. A process keeps `slot` until it is reaped; a probe has none.
     ///
     /// # Errors
     /// A process cannot be started.
-    pub(crate) fn modern(way: &Way, version: Version) -> Result<Link, Fault> {
-        Ok(Link { version, talk: Talk::start(way, version)? })
+    pub(crate) fn modern(way: &Way, version: Version, slot: Option<Arc<Slot>>) -> Result<Link, Fault> {
+        Ok(Link { version, talk: Talk::start(way, version, slot)? })
     }
 
     /// A connection for one legacy session: `initialize` with the version that is asked for, then `notifications/initialized` (BP-25).
-    /// Returns what the server said of itself, too.
+    /// Returns what the server said of itself, too. For `slot` see [`Link::modern`].
     ///
     /// # Errors
     /// The server cannot be reached, refuses, or answers with a version that is not spoken here (BP-27).
-    pub(crate) async fn legacy(way: &Way, asked: Version, deadline: Instant) -> Result<(Link, Initialized), Fault> {
-        let talk = Talk::start(way, asked)?;
+    pub(crate) async fn legacy(
+        way: &Way,
+        asked: Version,
+        slot: Option<Arc<Slot>>,
+        deadline: Instant,
+    ) -> Result<(Link, Initialized), Fault> {
+        let talk = Talk::start(way, asked, slot)?;
         let (answer, session) = talk.answer(&Ask::initialize(asked), deadline).await?;
         let result = match answer {
             Answer::Result(result) => result,
@@ -122,13 +129,10 @@ impl Link {
 }
 
 impl Talk {
-    fn start(way: &Way, version: Version) -> Result<Talk, Fault> {
+    fn start(way: &Way, version: Version, slot: Option<Arc<Slot>>) -> Result<Talk, Fault> {
         match way {
             Way::Http(site) => Ok(Talk::Http(HttpTalk::new(site.clone(), version))),
-            Way::Stdio(stdio) => {
-                let Stdio { program, config, notes, tasks } = stdio;
-                Process::start(program, version.era(), config, notes, tasks).map(Talk::Process)
-            }
+            Way::Stdio(stdio) => Process::start(stdio, version.era(), slot).map(Talk::Process),
         }
     }
 

@@ -1,28 +1,29 @@
 //! One server: what it offers, the connections to it, and the questions that go over them.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sekisho_audit::Outcome;
 use sekisho_catalog::Server;
-use sekisho_wire::{Call, Era, Items, Json, ListKind, ServerId};
-use tokio::sync::{Notify, OnceCell, watch};
-use tokio::time::{Instant, interval, sleep, timeout_at};
+use sekisho_wire::{Call, Era, Items, Json, ListKind, ServerId, Version};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, interval, timeout_at};
 
 use crate::ask::Ask;
-use crate::backoff::{Backoff, PAUSE_FIRST, chance};
+use crate::backoff::chance;
 use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Page, Running};
+use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
 use crate::link::{Link, Way};
 use crate::notes::Notes;
-use crate::offer::{Offer, Spoken, Status};
-use crate::pool::{Pool, Slot, Visit};
-use crate::probe::probe;
+use crate::offer::{Offer, Status};
+use crate::pool::{Pool, Slot, Use, Visit};
 use crate::setup::Setup;
+
+mod probing;
 
 /// One server and everything that is open to it.
 pub(crate) struct Peer {
@@ -33,9 +34,11 @@ pub(crate) struct Peer {
     pool: Pool,
     seen: watch::Sender<Seen>,
     recheck: Notify,
+    /// When the last probe began.
+    probed: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
     restarts: AtomicU64,
-    learning: Mutex<HashMap<(Owner, ListKind), Arc<Lesson>>>,
+    lessons: Lessons<(Owner, ListKind)>,
 }
 
 /// What the last probe found.
@@ -52,12 +55,6 @@ pub(crate) enum Hold {
     Slot { _counted: Slot },
 }
 
-/// A listing of the gateway's own, shared by all who ask for it meanwhile and shortly after.
-struct Lesson {
-    asked: Instant,
-    items: OnceCell<Result<Items, SendError>>,
-}
-
 impl Peer {
     /// Takes a server up; probing begins in the background.
     pub(crate) fn start(server: Arc<Server>, setup: Setup, config: Arc<Config>, notes: Arc<Notes>) -> Arc<Peer> {
@@ -72,7 +69,8 @@ impl Peer {
             recheck: Notify::new(),
             closing: watch::Sender::new(false),
             restarts: AtomicU64::new(0),
-            learning: Mutex::default(),
+            probed: Mutex::default(),
+            lessons: Lessons::new(),
         });
         peer.setup.tasks.spawn(peer.clone().keep_probing());
         peer.setup.tasks.spawn(peer.clone().keep_sweeping());
@@ -81,6 +79,11 @@ impl Peer {
 
     pub(crate) fn id(&self) -> &ServerId {
         self.server.id()
+    }
+
+    /// The server as it was when this was set up.
+    pub(crate) fn server(&self) -> &Server {
+        &self.server
     }
 
     pub(crate) fn setup(&self) -> &Setup {
@@ -130,12 +133,29 @@ impl Peer {
         self.pool.clear();
     }
 
+    /// Why the server has nothing for an era, if its probe has shown so.
+    pub(crate) fn lacks(&self, era: Era) -> Option<String> {
+        match &*self.seen.borrow() {
+            Seen::Up(offer) if offer.of(era).is_none() => Some(speaks_only(offer)),
+            Seen::Up(_) | Seen::NotYet | Seen::Down(_) => None,
+        }
+    }
+
     /// Sends a call on the caller's connection.
     ///
     /// # Errors
     /// No connection, none permitted, or the call could not be sent.
     pub(crate) async fn ask(&self, caller: &Caller, call: &Call, schema: Option<&Json>) -> Result<Running, SendError> {
-        let deadline = Instant::now() + self.setup.bounds.timeout;
+        self.ask_by(caller, call, schema, Instant::now() + self.setup.bounds.timeout).await
+    }
+
+    async fn ask_by(
+        &self,
+        caller: &Caller,
+        call: &Call,
+        schema: Option<&Json>,
+        deadline: Instant,
+    ) -> Result<Running, SendError> {
         let sent = self.send(caller, call, schema, deadline).await;
         let (flight, hold) = sent.map_err(|fault| self.failed(fault))?;
         let page = match call {
@@ -152,49 +172,51 @@ impl Peer {
         Ok(Running::new(self.id().clone(), caller.era(), page, flight, hold))
     }
 
-    /// All pages of a list, for the gateway's own use. Who asks for the same again within [`LESSON_KEPT`] gets the same.
+    /// All pages of a list, for the gateway's own use, within the time that one call may take. Who asks for the same again within
+    /// 2 seconds gets the same.
     ///
     /// # Errors
     /// As for [`Peer::ask`], or the server refused the list.
     pub(crate) async fn learn(&self, caller: &Caller, kind: ListKind) -> Result<Items, SendError> {
-        let lesson = self.lesson((caller.owner, kind));
+        let lesson = self.lessons.about((caller.owner, kind), Instant::now());
         let items = lesson.items.get_or_init(|| Box::pin(self.all_pages(caller, kind))).await;
         items.as_ref().map(copy).map_err(Clone::clone)
     }
 
-    fn lesson(&self, about: (Owner, ListKind)) -> Arc<Lesson> {
-        let mut learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        learning.retain(|_, lesson| !lesson.items.initialized() || now.duration_since(lesson.asked) < LESSON_KEPT);
-        let new = || Arc::new(Lesson { asked: now, items: OnceCell::new() });
-        learning.entry(about).or_insert_with(new).clone()
-    }
-
     async fn all_pages(&self, caller: &Caller, kind: ListKind) -> Result<Items, SendError> {
-        let mut all = empty(kind);
+        let deadline = Instant::now() + self.setup.bounds.timeout;
+        let mut collected = Collected::new(kind, self.config.list_items_max, LIST_BYTES_MAX);
         let mut cursor = None;
         for _ in 0..self.config.list_pages_max {
-            let page = self.page(caller, kind, cursor).await?;
-            all.entries.extend(page.entries);
-            all.missing.extend(page.missing);
-            cursor = page.next.into_iter().next().map(|(_, cursor)| cursor);
-            if cursor.is_none() || all.entries.len() >= self.config.list_items_max {
+            cursor = collected.add(self.page_by(caller, kind, cursor, deadline).await?);
+            if cursor.is_none() {
                 break;
             }
         }
-        all.entries.truncate(self.config.list_items_max);
-        Ok(all)
+        Ok(collected.into_items())
     }
 
-    /// One page of a list. A server without such a list has an empty one; what it refuses otherwise is missing.
+    /// One server's page of a list of many, within the time that it has for it. A server without such a list has an empty one; what
+    /// it refuses otherwise is missing.
     pub(crate) async fn page(
         &self,
         caller: &Caller,
         kind: ListKind,
         cursor: Option<Box<str>>,
     ) -> Result<Items, SendError> {
+        let at_most = self.config.list_timeout().min(self.setup.bounds.timeout);
+        self.page_by(caller, kind, cursor, Instant::now() + at_most).await
+    }
+
+    async fn page_by(
+        &self,
+        caller: &Caller,
+        kind: ListKind,
+        cursor: Option<Box<str>>,
+        deadline: Instant,
+    ) -> Result<Items, SendError> {
         let call = Call::List { kind, cursor };
-        let mut course = Course::from(self.ask(caller, &call, None).await?);
+        let mut course = Course::from(self.ask_by(caller, &call, None, deadline).await?);
         course.page(kind, self.id()).await
     }
 
@@ -205,10 +227,10 @@ impl Peer {
         schema: Option<&Json>,
         deadline: Instant,
     ) -> Result<(crate::link::Flight, Hold), Fault> {
-        let spoken = self.spoken(caller.era(), deadline).await?;
+        let version = self.spoken(caller.era(), deadline).await?;
         let mut tries = 0_u32;
         loop {
-            let (link, hold) = self.link(caller, &spoken, deadline).await?;
+            let (link, hold) = self.link(caller, version, deadline).await?;
             let ask = Ask::call(call, &caller.meta, schema, link.version());
             match link.ask(&ask, deadline).await {
                 // The server has forgotten the session, so it did nothing: once more in a new one (HT-17).
@@ -221,8 +243,8 @@ impl Peer {
         }
     }
 
-    /// What the server says of itself in an era; waits for the first probe.
-    async fn spoken(&self, era: Era, deadline: Instant) -> Result<Spoken, Fault> {
+    /// The version that the server speaks in an era; waits for the first probe.
+    async fn spoken(&self, era: Era, deadline: Instant) -> Result<Version, Fault> {
         if timeout_at(deadline, self.settled()).await.is_err() {
             return Err(Fault::TimedOut("it has not been probed yet".into()));
         }
@@ -230,26 +252,26 @@ impl Peer {
         match seen {
             Seen::NotYet => Err(Fault::Unreachable("it has not been probed yet".into())),
             Seen::Down(why) => Err(Fault::Unreachable(String::from(why).into())),
-            Seen::Up(offer) => offer.of(era).cloned().ok_or_else(|| {
-                let other = offer.eras().into_iter().next().map_or("nothing", Era::as_str);
-                Fault::WrongEra(format!("it speaks {other} only").into())
-            }),
+            Seen::Up(offer) => {
+                let spoken = offer.of(era).map(|spoken| spoken.version);
+                spoken.ok_or_else(|| Fault::WrongEra(speaks_only(&offer).into()))
+            }
         }
     }
 
     /// The caller's own connection: opened at first use, opened anew where it has ended.
-    async fn link(&self, caller: &Caller, spoken: &Spoken, deadline: Instant) -> Result<(Arc<Link>, Hold), Fault> {
+    async fn link(&self, caller: &Caller, version: Version, deadline: Instant) -> Result<(Arc<Link>, Hold), Fault> {
         if let (Era::Modern, Way::Http(_)) = (caller.era(), &self.setup.way) {
             // Stateless: the request is the connection (2026-07-28), so only how many there are is bounded.
-            let slot = self.pool.slot(caller.principal)?;
-            return Ok((Arc::new(Link::modern(&self.setup.way, spoken.version)?), Hold::Slot { _counted: slot }));
+            let slot = self.pool.slot(caller.principal, Use::Request)?;
+            return Ok((Arc::new(Link::modern(&self.setup.way, version, None)?), Hold::Slot { _counted: slot }));
         }
         let visit = self.pool.visit(caller.owner, caller.principal)?;
         let berth = visit.berth(self.config.backoff_max(), chance());
         if berth.restarted {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
-        let open = berth.link.get_or_try_init(|| Box::pin(self.open(&visit, caller, spoken, deadline)));
+        let open = berth.link.get_or_try_init(|| Box::pin(self.open(&visit, caller, version, deadline)));
         let late = |_| Err(Fault::TimedOut("its connection was not opened in time".into()));
         let link = timeout_at(deadline, open).await.unwrap_or_else(late)?.clone();
         // A shutdown or reload in between has not seen this connection.
@@ -265,92 +287,21 @@ impl Peer {
         &self,
         visit: &Visit,
         caller: &Caller,
-        spoken: &Spoken,
+        version: Version,
         deadline: Instant,
     ) -> Result<Arc<Link>, Fault> {
         visit.ready()?;
+        let slot = Some(visit.slot()?);
         let opened = match caller.era() {
-            Era::Modern => Link::modern(&self.setup.way, spoken.version),
+            Era::Modern => Link::modern(&self.setup.way, version, slot),
             Era::Legacy => {
-                let opening = timeout_at(deadline, Link::legacy(&self.setup.way, caller.version, deadline)).await;
+                let opening = Link::legacy(&self.setup.way, caller.version, slot, deadline);
+                let opening = timeout_at(deadline, opening).await;
                 let late = |_| Err(Fault::TimedOut("it did not answer initialize".into()));
                 opening.unwrap_or_else(late).map(|(link, _)| link)
             }
         };
         opened.map(Arc::new).inspect_err(|_| visit.failed(self.config.backoff_max(), chance()))
-    }
-
-    /// Names the server in a fault. One that cannot be reached is probed again (BP-22).
-    fn failed(&self, fault: Fault) -> SendError {
-        match fault {
-            Fault::Unreachable(_) | Fault::WrongEra(_) => self.recheck.notify_one(),
-            Fault::TimedOut(_)
-            | Fault::Garbled(_)
-            | Fault::Ended(_)
-            | Fault::Busy(_)
-            | Fault::Denied(_)
-            | Fault::SessionLost => {}
-        }
-        tracing::debug!(target: "upstream", server = %self.id(), %fault, "call not sent");
-        fault.of(self.id())
-    }
-
-    async fn keep_probing(self: Arc<Self>) {
-        let mut closing = self.closing.subscribe();
-        let closed = closing.wait_for(|closing| *closing);
-        tokio::select! {
-            _ = closed => {}
-            () = self.probe_for_ever() => {}
-        }
-    }
-
-    async fn probe_for_ever(&self) {
-        let mut backoff = Backoff::default();
-        loop {
-            let found = probe(&self.setup.way, self.setup.eras, self.config.probe_timeout()).await;
-            let up = found.is_ok();
-            self.publish(found);
-            if up {
-                backoff.reset();
-                self.recheck.notified().await;
-                // However often calls fail, probes keep a distance.
-                sleep(PROBE_DISTANCE).await;
-            } else {
-                let pause = backoff.failed(Instant::now(), self.config.backoff_max(), chance());
-                sleep(pause.max(PAUSE_FIRST)).await;
-            }
-        }
-    }
-
-    fn publish(&self, found: Result<Offer, Box<str>>) {
-        let before = self.seen.borrow().clone();
-        match found {
-            Ok(offer) => {
-                if !matches!(before, Seen::Up(_)) {
-                    let eras: Vec<&str> = offer.eras().into_iter().map(Era::as_str).collect();
-                    self.notes.turn(Outcome::Completed, "the server is up", &eras.join(", "));
-                }
-                self.see(Seen::Up(Arc::new(offer)));
-            }
-            Err(why) => {
-                let said = matches!(&before, Seen::Down(earlier) if *earlier == why);
-                if !said {
-                    self.notes.turn(Outcome::Failed, "the server is down", &why);
-                }
-                self.see(Seen::Down(why));
-            }
-        }
-    }
-
-    /// Shows what was found, unless the peer was closed meanwhile.
-    fn see(&self, found: Seen) {
-        self.seen.send_if_modified(|seen| {
-            let open = !*self.closing.borrow();
-            if open {
-                *seen = found;
-            }
-            open
-        });
     }
 
     async fn keep_sweeping(self: Arc<Self>) {
@@ -360,7 +311,10 @@ impl Peer {
         loop {
             tokio::select! {
                 _ = closing.wait_for(|closing| *closing) => return,
-                _ = tick.tick() => self.pool.sweep(idle),
+                _ = tick.tick() => {
+                    self.pool.sweep(idle);
+                    self.lessons.sweep(Instant::now());
+                }
             }
         }
     }
@@ -376,29 +330,10 @@ impl Hold {
     }
 }
 
-/// A list with nothing on it.
-pub(crate) fn empty(kind: ListKind) -> Items {
-    Items { kind, entries: Vec::new(), next: Vec::new(), missing: Vec::new(), ttl_ms: None, meta: None }
+/// In words for the operator.
+fn speaks_only(offer: &Offer) -> String {
+    format!("it speaks {} only", offer.eras().into_iter().next().map_or("nothing", Era::as_str))
 }
 
-/// The same list again; its texts are shared.
-fn copy(items: &Items) -> Items {
-    let copied = |item: &sekisho_wire::server::Item| sekisho_wire::server::Item {
-        server: item.server.clone(),
-        definition: item.definition.clone(),
-    };
-    Items {
-        kind: items.kind,
-        entries: items.entries.iter().map(copied).collect(),
-        next: items.next.clone(),
-        missing: items.missing.clone(),
-        ttl_ms: items.ttl_ms,
-        meta: items.meta.clone(),
-    }
-}
-
-/// How long a listing of the gateway's own is good for: misses may come in swarms.
-const LESSON_KEPT: Duration = Duration::from_secs(2);
-const PROBE_DISTANCE: Duration = Duration::from_secs(1);
 const SWEEP_MIN: Duration = Duration::from_millis(250);
 const SWEEP_MAX: Duration = Duration::from_secs(30);

@@ -22,11 +22,12 @@ pub(crate) struct Pool {
 
 /// Where an owner's connection is, or will be. It outlives a connection that broke, so that its pauses do, too.
 pub(crate) struct Place {
-    _slot: Slot,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Shared with the process that was started here last, until that is reaped.
+    slot: Arc<Slot>,
     link: Arc<OnceCell<Arc<Link>>>,
     backoff: Backoff,
     used: Instant,
@@ -37,11 +38,22 @@ struct State {
 pub(crate) struct Slot {
     counts: Arc<Mutex<Counts>>,
     principal: PrincipalKey,
+    of: Use,
+}
+
+/// What a slot is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// A session or a process.
+    Connection,
+    /// A request that is its own connection.
+    Request,
 }
 
 #[derive(Default)]
 struct Counts {
     total: usize,
+    requests: usize,
     by_principal: HashMap<PrincipalKey, usize>,
     total_max: usize,
     principal_max: usize,
@@ -67,19 +79,8 @@ impl Pool {
     ///
     /// # Errors
     /// [`Fault::Busy`] where there is none left, for all or for this principal.
-    pub(crate) fn slot(&self, principal: PrincipalKey) -> Result<Slot, Fault> {
-        let mut counts = lock(&self.counts);
-        if counts.total >= counts.total_max {
-            return Err(Fault::Busy(format!("all {} are in use", counts.total_max).into()));
-        }
-        let principal_max = counts.principal_max;
-        let own = counts.by_principal.entry(principal).or_insert(0);
-        if *own >= principal_max {
-            return Err(Fault::Busy(format!("the principal's share of {principal_max} is in use").into()));
-        }
-        *own = own.saturating_add(1);
-        counts.total = counts.total.saturating_add(1);
-        Ok(Slot { counts: self.counts.clone(), principal })
+    pub(crate) fn slot(&self, principal: PrincipalKey, of: Use) -> Result<Slot, Fault> {
+        Slot::take(&self.counts, principal, of)
     }
 
     /// Enters the owner's place, which is made where there is none.
@@ -93,7 +94,7 @@ impl Pool {
                 entry.get().clone()
             }
             Entry::Vacant(entry) => {
-                let place = entry.insert(Arc::new(Place::new(self.slot(principal)?)));
+                let place = entry.insert(Arc::new(Place::new(self.slot(principal, Use::Connection)?)));
                 place.enter();
                 place.clone()
             }
@@ -133,7 +134,13 @@ impl Pool {
         }
     }
 
-    /// How many connections are in use.
+    /// Whether anything is open to the server: a connection, or a request that is one.
+    pub(crate) fn is_alive(&self) -> bool {
+        let lives = |place: &Arc<Place>| place.link().is_some_and(|link| !link.is_over());
+        lock(&self.counts).requests > 0 || lock(&self.places).values().any(lives)
+    }
+
+    /// How many connections are in use, processes included that are still to be reaped.
     pub(crate) fn connections(&self) -> usize {
         lock(&self.counts).total
     }
@@ -141,8 +148,10 @@ impl Pool {
 
 impl Place {
     fn new(slot: Slot) -> Place {
-        let state = State { link: Arc::default(), backoff: Backoff::default(), used: Instant::now(), visitors: 0 };
-        Place { _slot: slot, state: Mutex::new(state) }
+        let (slot, used) = (Arc::new(slot), Instant::now());
+        Place {
+            state: Mutex::new(State { slot, link: Arc::default(), backoff: Backoff::default(), used, visitors: 0 }),
+        }
     }
 
     fn enter(&self) {
@@ -180,6 +189,18 @@ impl Visit {
         Berth { link: state.link.clone(), restarted }
     }
 
+    /// The place's slot, for a connection that is to be made. Where a process that is not reaped yet has it, another one is taken.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`].
+    pub(crate) fn slot(&self) -> Result<Arc<Slot>, Fault> {
+        let mut state = lock(&self.0.state);
+        if Arc::strong_count(&state.slot) > 1 {
+            state.slot = Arc::new(Slot::take(&state.slot.counts, state.slot.principal, Use::Connection)?);
+        }
+        Ok(state.slot.clone())
+    }
+
     /// Whether a connection may be made now.
     ///
     /// # Errors
@@ -206,10 +227,38 @@ impl Drop for Visit {
     }
 }
 
+impl Slot {
+    fn take(counts: &Arc<Mutex<Counts>>, principal: PrincipalKey, of: Use) -> Result<Slot, Fault> {
+        let mut locked = lock(counts);
+        if locked.total >= locked.total_max {
+            return Err(Fault::Busy(format!("all {} are in use", locked.total_max).into()));
+        }
+        let principal_max = locked.principal_max;
+        let own = locked.by_principal.entry(principal).or_insert(0);
+        if *own >= principal_max {
+            return Err(Fault::Busy(format!("the principal's share of {principal_max} is in use").into()));
+        }
+        *own = own.saturating_add(1);
+        locked.total = locked.total.saturating_add(1);
+        locked.requests = locked.requests.saturating_add(of.requests());
+        Ok(Slot { counts: counts.clone(), principal, of })
+    }
+}
+
+impl Use {
+    fn requests(self) -> usize {
+        match self {
+            Use::Connection => 0,
+            Use::Request => 1,
+        }
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut counts = lock(&self.counts);
         counts.total = counts.total.saturating_sub(1);
+        counts.requests = counts.requests.saturating_sub(self.of.requests());
         if let Some(own) = counts.by_principal.get_mut(&self.principal) {
             *own = own.saturating_sub(1);
             if *own == 0 {

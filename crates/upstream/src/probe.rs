@@ -66,7 +66,7 @@ async fn both(way: &Way, deadline: Instant) -> (Result<Spoken, Fault>, Result<Sp
 }
 
 async fn modern(way: &Way, deadline: Instant) -> Result<Spoken, Fault> {
-    let link = Link::modern(way, Version::LATEST_MODERN)?;
+    let link = Link::modern(way, Version::LATEST_MODERN, None)?;
     let meta = Meta::default();
     let ask = Ask::call(&Call::Discover, &meta, None, link.version());
     let mut flight = link.ask(&ask, deadline).await?;
@@ -105,7 +105,7 @@ fn refused(error: &RpcError) -> Fault {
 
 async fn legacy(way: &Way, deadline: Instant) -> Result<Spoken, Fault> {
     // The link is closed when it is dropped: the process stopped, the session ended by DELETE.
-    let (link, said) = Link::legacy(way, Version::LATEST_LEGACY, deadline).await?;
+    let (link, said) = Link::legacy(way, Version::LATEST_LEGACY, None, deadline).await?;
     Ok(Spoken {
         version: link.version(),
         capabilities: said.capabilities,

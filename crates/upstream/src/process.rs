@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::{self, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,11 +19,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::config::Config;
 use crate::error::{Fault, words};
+use crate::link::Stdio;
 use crate::notes::Notes;
+use crate::pool::Slot;
 use crate::stdio::{Line, Talk};
-use crate::tasks::Tasks;
 
 /// What is executed, without a shell, with nothing of the gateway's environment but [`INHERITED`].
 pub(crate) struct Program {
@@ -50,17 +50,13 @@ enum Course {
 }
 
 impl Process {
-    /// Starts a process for a conversation of one era.
+    /// Starts a process for a conversation of one era. It keeps its slot until it is reaped, not until it is let go: a process
+    /// that takes its time to end counts.
     ///
     /// # Errors
     /// [`Fault::Unreachable`] where it cannot be executed.
-    pub(crate) fn start(
-        program: &Program,
-        era: Era,
-        config: &Config,
-        notes: &Arc<Notes>,
-        tasks: &Tasks,
-    ) -> Result<Process, Fault> {
+    pub(crate) fn start(stdio: &Stdio, era: Era, slot: Option<Arc<Slot>>) -> Result<Process, Fault> {
+        let Stdio { program, config, notes, tasks } = stdio;
         let unreachable = |error: std::io::Error| Fault::Unreachable(format!("it cannot be started: {error}").into());
         let mut child = program.command().spawn().map_err(unreachable)?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
@@ -82,6 +78,7 @@ impl Process {
             stderr: tokio::spawn(read_stderr(stderr, config.stderr_line_bytes_max, notes.clone())),
             talk: talk.clone(),
             notes: notes.clone(),
+            slot,
         };
         tasks.spawn(life.live(course.subscribe()));
         Ok(Process { talk, course })
@@ -118,7 +115,8 @@ impl Program {
             command.current_dir(folder);
         }
         // A group of its own, so that whatever it starts ends with it, and a Ctrl-C at our terminal does not reach it.
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        let piped = process::Stdio::piped;
+        command.stdin(piped()).stdout(piped()).stderr(piped()).process_group(0).kill_on_drop(true);
         command
     }
 }
@@ -131,6 +129,7 @@ struct Life {
     stderr: JoinHandle<()>,
     talk: Arc<Talk>,
     notes: Arc<Notes>,
+    slot: Option<Arc<Slot>>,
 }
 
 impl Life {
@@ -159,6 +158,8 @@ impl Life {
         // a group without members is not given out again within moments. LIMIT: a descendant that made a session of its own is the
         // sandbox's to end.
         signal(group, Signal::SIGKILL);
+        // Before anybody is told, so that the next one can take its place.
+        self.slot = None;
         // What it wrote last may still be in the pipe; somebody else may hold the pipe open, so not for long.
         let _in_time = timeout(DRAIN, &mut self.reader).await;
         self.talk.end(exit_words(&ended));

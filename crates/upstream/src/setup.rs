@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -112,6 +113,7 @@ impl Setup {
                     config: common.config.clone(),
                     notes: notes.clone(),
                     tasks: common.tasks.clone(),
+                    ids: AtomicU64::new(1),
                 }))
             }
             Transport::Stdio { command } => Way::Stdio(Stdio {

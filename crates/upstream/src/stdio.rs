@@ -11,9 +11,10 @@ use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
 use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::{Answer, Era, Id, Json, RpcError, outgoing};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
+use crate::allowance::{Allowance, INTERIM_BYTES_MAX, detached};
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
@@ -38,11 +39,17 @@ struct Waiting {
 
 /// Somebody who waits for an answer.
 struct Party {
-    interim: mpsc::Sender<Heard>,
+    interim: mpsc::Sender<Queued>,
+    /// What may still be queued, in bytes.
+    room: Arc<Semaphore>,
     answer: oneshot::Sender<Answer>,
     token: Option<Id>,
     logs: Logs,
+    allowance: Allowance,
 }
+
+/// A message that waits for its reader, and the room that it takes meanwhile.
+type Queued = (Heard, OwnedSemaphorePermit);
 
 /// What a line turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +62,7 @@ pub(crate) enum Line {
 pub(crate) struct StdioFlight {
     talk: Arc<Talk>,
     id: u64,
-    interim: mpsc::Receiver<Heard>,
+    interim: mpsc::Receiver<Queued>,
     answer: oneshot::Receiver<Answer>,
     deadline: Instant,
     parting: Parting,
@@ -83,7 +90,9 @@ impl Talk {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
         let (interim, interim_heard) = mpsc::channel(INTERIM_MAX);
         let (answer, answer_heard) = oneshot::channel();
-        self.expect(id, Party { interim, answer, token: ask.token.clone(), logs: ask.logs })?;
+        let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
+        let (token, allowance) = (ask.token.clone(), Allowance::default());
+        self.expect(id, Party { interim, room, answer, token, logs: ask.logs, allowance })?;
         let mut flight = StdioFlight {
             talk: self.clone(),
             id,
@@ -93,8 +102,8 @@ impl Talk {
             parting: Parting::Silent,
         };
         match timeout_at(deadline, self.input.send(frame(&ask.write(id)))).await {
-            Ok(Ok(())) if ask.cancellable() => flight.parting = Parting::Cancel,
-            Ok(Ok(())) => {}
+            Ok(Ok(())) if ask.opens() => {}
+            Ok(Ok(())) => flight.parting = Parting::Cancel,
             Ok(Err(_)) => return Err(self.ended()),
             Err(_) => return Err(Fault::TimedOut("it does not read its input".into())),
         }
@@ -110,6 +119,7 @@ impl Talk {
 
     /// Takes one line of its output.
     pub(crate) fn hear(&self, line: Bytes) -> Line {
+        let bytes = line.len();
         let message = match back::decode(line, self.era, &self.limits) {
             Ok(message) => message,
             Err(error) => {
@@ -120,11 +130,11 @@ impl Talk {
         match message {
             Message::Answer { id, answer } => self.hear_answer(&id, answer),
             Message::Fault(error) => self.notes.suspicious("it sent an error that names no request", &error.message),
-            Message::Notice(notice) => self.hear_notice(notice),
+            Message::Notice(notice) => self.hear_notice(notice, bytes),
             Message::OtherNotice { method } => {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
             }
-            Message::Ask(request) => self.hear_ask(request),
+            Message::Ask(request) => self.hear_ask(request, bytes),
         }
         Line::Message
     }
@@ -178,40 +188,42 @@ impl Talk {
         }
     }
 
-    fn hear_notice(&self, notice: ServerNotice) {
-        let waiting = self.waiting();
+    fn hear_notice(&self, notice: ServerNotice, bytes: usize) {
+        let mut waiting = self.waiting();
         match notice.kind {
             ServerNoticeKind::Progress => {
                 let about = notice.params.get("progressToken").and_then(|token| Id::read(&token).ok());
-                let party = waiting.open.iter().find(|(id, _)| about.as_ref() == Some(&own_id(**id)));
+                let party = waiting.open.iter_mut().find(|(id, _)| about.as_ref() == Some(&own_id(**id)));
                 if let Some((id, party)) = party
                     && let Some(notice) = own_progress(notice, *id, party.token.as_ref())
                 {
-                    offer(party, Heard::Notice(notice));
+                    party.offer(Heard::Notice(notice), bytes, &self.notes);
                 }
             }
             ServerNoticeKind::Message => {
-                let mut wanting = waiting.open.values().filter(|party| party.logs == Logs::Wanted);
+                let mut wanting = waiting.open.values_mut().filter(|party| party.logs == Logs::Wanted);
                 // A legacy process serves one session, so its messages are that session's, whichever request hears them.
                 // A modern one serves several requests of a principal: with two that listen, whose it is cannot be told.
                 let party = match (self.era, wanting.next(), wanting.next()) {
                     (Era::Legacy, Some(party), _) | (Era::Modern, Some(party), None) => party,
                     (Era::Legacy | Era::Modern, _, _) => return,
                 };
-                offer(party, Heard::Notice(notice));
+                let notice = ServerNotice { params: detached(&notice.params), ..notice };
+                party.offer(Heard::Notice(notice), bytes, &self.notes);
             }
         }
     }
 
-    fn hear_ask(&self, request: ServerRequest) {
-        if let Some(answer) = answer_to(self.era, &request) {
+    fn hear_ask(&self, request: ServerRequest, bytes: usize) {
+        // The answer repeats the id, which the server chooses.
+        if let Some(answer) = answer_to(self.era, &request).filter(|_| bytes <= INTERIM_BYTES_MAX) {
             self.tell(&answer);
         }
         if request.method.as_ref() == PING {
             return;
         }
-        if let Some(party) = self.waiting().open.values().next() {
-            offer(party, Heard::Ask(request));
+        if let Some(party) = self.waiting().open.values_mut().next() {
+            party.offer(Heard::Ask(request), bytes, &self.notes);
         }
     }
 
@@ -230,7 +242,7 @@ impl StdioFlight {
         let listen = async {
             tokio::select! {
                 biased;
-                Some(heard) = self.interim.recv() => Some(heard),
+                Some((heard, _)) = self.interim.recv() => Some(heard),
                 answer = &mut self.answer => answer.ok().map(Heard::Answer),
             }
         };
@@ -281,10 +293,14 @@ pub(crate) fn answer_to(era: Era, request: &ServerRequest) -> Option<Bytes> {
     }
 }
 
-/// Notices are dropped where the reader is slow: an answer never is.
-fn offer(party: &Party, heard: Heard) {
-    if party.interim.try_send(heard).is_err() {
-        tracing::debug!(target: "upstream", "a notification was dropped, its exchange is slow");
+impl Party {
+    /// Queues a message of `bytes` bytes. It is dropped where the reader is slow: an answer never is.
+    fn offer(&mut self, heard: Heard, bytes: usize, notes: &Notes) {
+        let Some(heard) = self.allowance.pass(heard, bytes, notes) else { return };
+        let room = u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
+        if room.is_none_or(|room| self.interim.try_send((heard, room)).is_err()) {
+            tracing::debug!(target: "upstream", "a notification was dropped, its exchange is slow");
+        }
     }
 }
 
@@ -294,5 +310,7 @@ pub(crate) const PING: &str = "ping";
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
+/// Most bytes of one exchange that wait for their reader.
+const QUEUE_BYTES_MAX: usize = 256 * 1024;
 const OPEN_MAX: usize = 256;
 const GIVEN_UP_MAX: usize = 256;

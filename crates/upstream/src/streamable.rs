@@ -11,16 +11,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::Full;
 use sekisho_egress::{Body, BodyError, Client, Destination, SendError};
 use sekisho_wire::back::{self, Message};
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
-use sekisho_wire::sse::{Event, Events};
-use sekisho_wire::{Answer, Era, Version, headers, outgoing};
-use tokio::time::{Instant, timeout_at};
+use sekisho_wire::sse::Events;
+use sekisho_wire::{Answer, Era, Version, headers};
+use tokio::time::Instant;
 
-use crate::ask::{Ask, Heard, Logs, own_id, own_progress, version_header};
+use crate::ask::{Ask, own_id, version_header};
 use crate::config::Config;
 use crate::error::{Fault, chain};
 use crate::notes::Notes;
-use crate::stdio::{PING, answer_to};
+use crate::streamed::{HttpFlight, Parting, Reading};
 use crate::tasks::Tasks;
 
 /// A server that is reached over HTTP.
@@ -33,6 +32,9 @@ pub(crate) struct Site {
     pub(crate) config: Arc<Config>,
     pub(crate) notes: Arc<Notes>,
     pub(crate) tasks: Tasks,
+    /// Of requests, counted for the server as a whole: a modern request has no connection that could count, and ids and progress
+    /// tokens are unique among what is under way (2026-07-28, Progress).
+    pub(crate) ids: AtomicU64,
 }
 
 /// A conversation over HTTP: a legacy session, or any number of modern requests.
@@ -41,31 +43,7 @@ pub(crate) struct HttpTalk {
     version: Version,
     /// The server's own session id; never one of ours or of a client.
     session: Option<HeaderValue>,
-    ids: AtomicU64,
     over: AtomicBool,
-}
-
-/// One request under way. Dropped before its answer, it is cancelled: by a notification (legacy, HT-10) or by its stream being
-/// closed (modern, HT-11).
-pub(crate) struct HttpFlight {
-    parting: Parting,
-    asked: Asked,
-    session: Option<HeaderValue>,
-    reading: Reading,
-    deadline: Instant,
-}
-
-/// What is known of the request that an answer belongs to.
-struct Asked {
-    token: Option<sekisho_wire::Id>,
-    logs: Logs,
-    asks_left: u32,
-}
-
-enum Reading {
-    Whole(Option<Answer>),
-    Stream { body: Box<Body>, events: Events, queue: VecDeque<Event> },
-    Done,
 }
 
 impl Site {
@@ -100,18 +78,12 @@ impl Site {
 impl HttpTalk {
     /// A conversation that has not begun (legacy), or needs no beginning (modern).
     pub(crate) fn new(site: Arc<Site>, version: Version) -> Arc<HttpTalk> {
-        Arc::new(HttpTalk { site, version, session: None, ids: AtomicU64::new(1), over: AtomicBool::new(false) })
+        Arc::new(HttpTalk { site, version, session: None, over: AtomicBool::new(false) })
     }
 
     /// The same conversation, begun: with the version and the session that the server chose.
     pub(crate) fn opened(self: &Arc<Self>, version: Version, session: Option<HeaderValue>) -> Arc<HttpTalk> {
-        Arc::new(HttpTalk {
-            site: self.site.clone(),
-            version,
-            session,
-            ids: AtomicU64::new(self.ids.load(Ordering::Relaxed)),
-            over: AtomicBool::new(false),
-        })
+        Arc::new(HttpTalk { site: self.site.clone(), version, session, over: AtomicBool::new(false) })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -119,21 +91,18 @@ impl HttpTalk {
     /// # Errors
     /// See [`Fault`]; [`Fault::SessionLost`] where the server has forgotten the session.
     pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<HttpFlight, Fault> {
-        let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let id = self.site.ids.fetch_add(1, Ordering::Relaxed);
         let mut extra = ask.headers()?;
         extra.extend(self.session_header());
         // Made before anything is sent, so that a caller who goes away while the server thinks cancels, too.
-        let cancels = self.version.era() == Era::Legacy && ask.cancellable();
-        let mut parting = Parting { talk: self.clone(), id, cancels };
+        let mut parting = Parting::of(self, id, ask);
         let sent = self.site.post(ask.write(id), extra, deadline).await;
-        let answer = sent.inspect_err(|_| parting.cancels = false)?;
-        let session = self.new_session(&answer)?;
-        let asked = Asked { token: ask.token.clone(), logs: ask.logs, asks_left: ASKS_MAX };
-        let reading = self.reading(answer, id, deadline).await.inspect_err(|_| parting.cancels = false)?;
-        if let Reading::Whole(_) = reading {
-            parting.cancels = false;
-        }
-        Ok(HttpFlight { parting, asked, session, reading, deadline })
+        let answer = sent.inspect_err(|fault| parting.silence_after(fault))?;
+        // Only the opening brings a session; the modern era has none (HT-19).
+        let session = if ask.opens() { new_session(&answer)? } else { None };
+        let reading = self.reading(answer, id, deadline).await;
+        let reading = reading.inspect_err(|fault| parting.silence_after(fault))?;
+        Ok(HttpFlight::new(parting, ask, session, reading, deadline))
     }
 
     /// Sends a notification or an answer of ours. What the server says to it matters to nobody, but for a lost session.
@@ -147,6 +116,24 @@ impl HttpTalk {
             return Err(Fault::SessionLost);
         }
         if status.is_success() { Ok(()) } else { Err(status_fault(status)) }
+    }
+
+    /// The same in the background.
+    pub(crate) fn tell_later(self: &Arc<Self>, message: Bytes) {
+        let talk = self.clone();
+        self.site.tasks.spawn(async move {
+            if let Err(fault) = talk.tell(message).await {
+                tracing::debug!(target: "upstream", %fault, "a message was not delivered");
+            }
+        });
+    }
+
+    pub(crate) fn era(&self) -> Era {
+        self.version.era()
+    }
+
+    pub(crate) fn notes(&self) -> &Notes {
+        &self.site.notes
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -174,20 +161,6 @@ impl HttpTalk {
     fn session_header(&self) -> Option<(HeaderName, HeaderValue)> {
         let session = self.session.clone()?;
         Some((HeaderName::from_static(headers::SESSION_ID), session))
-    }
-
-    /// The session id that an answer brings, if it is one (HT-15).
-    fn new_session(&self, answer: &Response<Body>) -> Result<Option<HeaderValue>, Fault> {
-        let mut given = answer.headers().get_all(headers::SESSION_ID).iter();
-        let Some(session) = given.next() else { return Ok(None) };
-        let visible = session.as_bytes().iter().all(|byte| matches!(byte, 0x21..=0x7e));
-        let bounded = (1..=SESSION_BYTES_MAX).contains(&session.as_bytes().len());
-        if !visible || !bounded || given.next().is_some() {
-            return Err(Fault::Garbled("its session id is not visible ASCII of a bounded length, once".into()));
-        }
-        let mut session = session.clone();
-        session.set_sensitive(true);
-        Ok(Some(session))
     }
 
     async fn reading(&self, answer: Response<Body>, id: u64, deadline: Instant) -> Result<Reading, Fault> {
@@ -243,7 +216,8 @@ impl HttpTalk {
         Reading::Stream { body, events: Events::new(event_bytes_max), queue: VecDeque::new() }
     }
 
-    fn decode(&self, text: Bytes) -> Result<Message, Fault> {
+    /// One message of the server.
+    pub(crate) fn decode(&self, text: Bytes) -> Result<Message, Fault> {
         let limits = self.site.config.answer_limits();
         back::decode(text, self.version.era(), &limits).map_err(|error| Fault::Garbled(chain(&error).into()))
     }
@@ -255,123 +229,18 @@ impl Drop for HttpTalk {
     }
 }
 
-impl HttpFlight {
-    /// The session id that came with the answer.
-    pub(crate) fn session(&self) -> Option<&HeaderValue> {
-        self.session.as_ref()
+/// The session id that an answer brings, if it is one (HT-15).
+fn new_session(answer: &Response<Body>) -> Result<Option<HeaderValue>, Fault> {
+    let mut given = answer.headers().get_all(headers::SESSION_ID).iter();
+    let Some(session) = given.next() else { return Ok(None) };
+    let visible = session.as_bytes().iter().all(|byte| matches!(byte, 0x21..=0x7e));
+    let bounded = (1..=SESSION_BYTES_MAX).contains(&session.as_bytes().len());
+    if !visible || !bounded || given.next().is_some() {
+        return Err(Fault::Garbled("its session id is not visible ASCII of a bounded length, once".into()));
     }
-
-    /// What is heard next. Safe to drop and call again.
-    ///
-    /// # Errors
-    /// The stream ended, is not MCP, or the deadline passed.
-    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
-        loop {
-            let (body, events, queue) = match &mut self.reading {
-                Reading::Whole(answer) => return answer.take().map(Heard::Answer).ok_or_else(ended),
-                Reading::Done => return Err(ended()),
-                Reading::Stream { body, events, queue } => (body, events, queue),
-            };
-            if let Some(event) = queue.pop_front() {
-                if let Some(heard) = self.hear(event)? {
-                    return Ok(heard);
-                }
-                continue;
-            }
-            let chunk = timeout_at(self.deadline, body.chunk()).await;
-            let chunk = chunk.map_err(|_| Fault::TimedOut("no answer came".into()))?.ok_or_else(ended)?;
-            let chunk = chunk.map_err(|error| body_fault(&error))?;
-            let mut completed = Vec::new();
-            let fed = events.feed(&chunk, &mut completed);
-            queue.extend(completed);
-            fed.map_err(|error| Fault::Garbled(error.to_string().into()))?;
-        }
-    }
-
-    /// What an event says, if it matters here.
-    fn hear(&mut self, event: Event) -> Result<Option<Heard>, Fault> {
-        let named = event.name.as_deref().is_some_and(|name| name != "message");
-        if named || event.data.is_empty() {
-            return Ok(None);
-        }
-        match self.parting.talk.decode(event.data)? {
-            Message::Answer { id, answer } if id == own_id(self.parting.id) => {
-                self.finish();
-                Ok(Some(Heard::Answer(answer)))
-            }
-            Message::Answer { .. } => {
-                self.parting.talk.site.notes.suspicious("it sent an answer to no request", "");
-                Ok(None)
-            }
-            Message::Fault(error) => {
-                self.finish();
-                Ok(Some(Heard::Answer(Answer::Error(error))))
-            }
-            Message::Notice(notice) => Ok(self.hear_notice(notice)),
-            Message::OtherNotice { method } => {
-                tracing::debug!(target: "upstream", %method, "notification of no effect");
-                Ok(None)
-            }
-            Message::Ask(request) => Ok(self.hear_ask(request)),
-        }
-    }
-
-    fn hear_notice(&self, notice: ServerNotice) -> Option<Heard> {
-        match notice.kind {
-            ServerNoticeKind::Progress => {
-                own_progress(notice, self.parting.id, self.asked.token.as_ref()).map(Heard::Notice)
-            }
-            ServerNoticeKind::Message => (self.asked.logs == Logs::Wanted).then_some(Heard::Notice(notice)),
-        }
-    }
-
-    fn hear_ask(&mut self, request: ServerRequest) -> Option<Heard> {
-        let talk = self.parting.talk.clone();
-        if let Some(answer) = answer_to(talk.version.era(), &request)
-            && let Some(left) = self.asked.asks_left.checked_sub(1)
-        {
-            self.asked.asks_left = left;
-            talk.tell_later(answer);
-        }
-        (request.method.as_ref() != PING).then_some(Heard::Ask(request))
-    }
-
-    /// The answer is there; a second one that came with it belongs to nobody.
-    fn finish(&mut self) {
-        self.parting.cancels = false;
-        let Reading::Stream { queue, .. } = std::mem::replace(&mut self.reading, Reading::Done) else { return };
-        let talk = &self.parting.talk;
-        let answers = |event: Event| matches!(talk.decode(event.data), Ok(Message::Answer { .. }));
-        if queue.into_iter().any(answers) {
-            talk.site.notes.suspicious("it sent an answer to no request", "");
-        }
-    }
-}
-
-impl HttpTalk {
-    fn tell_later(self: &Arc<Self>, message: Bytes) {
-        let talk = self.clone();
-        self.site.tasks.spawn(async move {
-            if let Err(fault) = talk.tell(message).await {
-                tracing::debug!(target: "upstream", %fault, "a message was not delivered");
-            }
-        });
-    }
-}
-
-/// What is said when a request is dropped.
-struct Parting {
-    talk: Arc<HttpTalk>,
-    id: u64,
-    cancels: bool,
-}
-
-impl Drop for Parting {
-    fn drop(&mut self) {
-        if self.cancels && !self.talk.is_over() {
-            self.talk.tell_later(outgoing::cancelled(self.id, None));
-        }
-    }
+    let mut session = session.clone();
+    session.set_sensitive(true);
+    Ok(Some(session))
 }
 
 /// What an answer's `Content-Type` says.
@@ -417,17 +286,13 @@ fn send_fault(error: SendError) -> Fault {
     }
 }
 
-fn body_fault(error: &BodyError) -> Fault {
+pub(crate) fn body_fault(error: &BodyError) -> Fault {
     let words = chain(error).into();
     match error {
         BodyError::TooLong { .. } => Fault::Garbled(words),
         BodyError::Late => Fault::TimedOut(words),
         BodyError::Broken(_) => Fault::Ended(words),
     }
-}
-
-fn ended() -> Fault {
-    Fault::Ended("the stream ended before the answer".into())
 }
 
 fn until(deadline: Instant) -> Duration {
@@ -441,8 +306,6 @@ const AGENT: &str = concat!("sekisho/", env!("CARGO_PKG_VERSION"));
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest session id of a server.
 const SESSION_BYTES_MAX: usize = 1024;
-/// Most requests of a server within one exchange that are answered at all.
-const ASKS_MAX: u32 = 16;
 /// A stream may be this many times as long as its longest message.
 const STREAM_EVENTS: u64 = 4;
 /// Longer than any deadline can be (`timeout_seconds` is 3,600 at most).

@@ -6,4 +6,4 @@ mod peers;
 mod rooms;
 mod site;
 mod stdio;
-mod support;
+pub(crate) mod support;

@@ -9,9 +9,9 @@ use sekisho_audit::{Audit, Recorded};
 use sekisho_catalog::{Addressee, Route, Server, Target};
 use sekisho_egress::Client;
 use sekisho_guard::Cleared;
-use sekisho_identity::{Authenticated, SessionKey};
-use sekisho_policy::Authorized;
-use sekisho_wire::{Answer, Endpoint, FromServer, Inbound, Items, ListKind, RpcError, ServerId};
+use sekisho_identity::SessionKey;
+use sekisho_policy::{Authorized, Facts, Shown};
+use sekisho_wire::{Answer, Call, Endpoint, FromServer, Items, ListKind, RpcError, ServerId};
 use tokio::time::timeout;
 
 use crate::caller::{Caller, Owner};
@@ -34,6 +34,8 @@ pub struct Upstream {
     peers: ArcSwap<Peers>,
 }
 
+/// One server of a list, and the cursor that it gave.
+type Hop = (Arc<Server>, Option<Box<str>>);
 type Peers = BTreeMap<ServerId, Arc<Peer>>;
 
 impl Upstream {
@@ -98,38 +100,48 @@ impl Upstream {
 
     /// Sends what was recorded, cleared and authorized.
     ///
-    /// A list of many servers never fails: who does not answer is missing from it. A message that addresses no server ends at once
+    /// A list of many servers never fails: who does not answer is missing from it. Servers whose list is not permitted are neither
+    /// asked nor named. A message that addresses no server ends at once
     /// with the error "method not found"; the gateway answers such messages itself.
     ///
     /// # Errors
     /// The one server that is addressed cannot be asked; see [`SendError`].
     pub async fn open(&self, m: Recorded<Cleared<Authorized>>) -> Result<Exchange, SendError> {
-        let addressed = m.get().of().addressed();
+        let authorized = m.get().of();
+        let addressed = authorized.addressed();
         let caller = Caller::of(addressed.message());
         let course = match addressed.target() {
             Target::Gateway => not_for_servers(),
             Target::One(route) => self.ask(caller, route).await?,
             Target::Many { kind, routes } => {
+                // Who is withheld is not asked: that would be a call that the policy refused.
+                let facts = authorized.facts();
+                let shown: Vec<&Hop> = routes.iter().filter(|(server, _)| is_shown(&facts, server.id())).collect();
                 let whole = addressed.message().endpoint() == &Endpoint::All;
-                self.list_all(caller, *kind, routes, whole).await?
+                self.list_all(caller, *kind, &shown, whole).await?
             }
         };
         Ok(Exchange::new(course, m))
     }
 
-    /// The gateway's own listing on the caller's connection, all pages (bounded), so that a name called before it was listed can be
-    /// addressed. Asked for again within 2 seconds, it gives what it gave.
+    /// A listing that the gateway asks for on the caller's behalf and connection, so that a name called before it was listed can be
+    /// addressed: all pages (bounded) of one server. Asked for again within 2 seconds, it gives what it gave. The message's permits
+    /// are held until the end.
     ///
     /// # Errors
-    /// As for [`Upstream::open`], or the server refused the list.
-    pub async fn list(
-        &self,
-        server: &Arc<Server>,
-        kind: ListKind,
-        caller: &Authenticated<Inbound>,
-    ) -> Result<Items, SendError> {
-        let caller = Caller::of(caller).ok_or_else(|| no_session(server.id()))?;
-        self.peer(server.id())?.learn(&caller, kind).await
+    /// As for [`Upstream::open`], the server refused the list, or the message is anything but a permitted list of one server from its
+    /// beginning.
+    pub async fn list(&self, m: Recorded<Cleared<Authorized>>) -> Result<Items, SendError> {
+        let authorized = m.get().of();
+        let addressed = authorized.addressed();
+        let (kind, server) = listed(addressed.target())?;
+        if !is_shown(&authorized.facts(), server.id()) {
+            return Err(Fault::Unreachable("its list is not permitted".into()).of(server.id()));
+        }
+        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(server.id()))?;
+        let items = self.peer_of(server)?.learn(&caller, kind).await;
+        drop(m);
+        items
     }
 
     /// What the last probe found; none while the server is down.
@@ -180,7 +192,7 @@ impl Upstream {
             Addressee::Tool(tool) => tool.input_schema(),
             Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
         };
-        let running = self.peer(id)?.ask(&caller, route.call(), schema).await?;
+        let running = self.peer_of(route.server())?.ask(&caller, route.call(), schema).await?;
         Ok(running.into())
     }
 
@@ -188,7 +200,7 @@ impl Upstream {
         &self,
         caller: Option<Caller>,
         kind: ListKind,
-        routes: &[(Arc<Server>, Option<Box<str>>)],
+        routes: &[&Hop],
         whole: bool,
     ) -> Result<Course, SendError> {
         let Some(caller) = caller else {
@@ -196,16 +208,26 @@ impl Upstream {
         };
         // At the endpoint of one server its failure is the answer; at the endpoint of all, one failure hides nothing.
         if let ([(server, cursor)], false) = (routes, whole) {
-            let call = sekisho_wire::Call::List { kind, cursor: cursor.clone() };
-            return Ok(self.peer(server.id())?.ask(&caller, &call, None).await?.into());
+            let call = Call::List { kind, cursor: cursor.clone() };
+            return Ok(self.peer_of(server)?.ask(&caller, &call, None).await?.into());
         }
         let wanted = routes.iter().map(|(server, cursor)| Wanted {
             server: server.id().clone(),
-            peer: self.peer(server.id()),
+            peer: self.peer_of(server),
             cursor: cursor.clone(),
         });
         let page = gather(caller, kind, wanted.collect()).await;
         Ok(Course::Ready(FromServer::Page(page)))
+    }
+
+    /// Where calls to this server go. One that was decided for it as it was configured before goes nowhere.
+    fn peer_of(&self, server: &Server) -> Result<Arc<Peer>, SendError> {
+        let peer = self.peer(server.id())?;
+        if peer.server().config() == server.config() {
+            Ok(peer)
+        } else {
+            Err(Fault::Unreachable("its configuration has just changed".into()).of(server.id()))
+        }
     }
 
     pub(crate) fn peer(&self, server: &ServerId) -> Result<Arc<Peer>, SendError> {
@@ -228,6 +250,25 @@ impl Drop for Upstream {
 
 fn no_session(server: &ServerId) -> SendError {
     Fault::Ended("the message belongs to no session".into()).of(server)
+}
+
+/// What is listed, and the one server whose list it is.
+fn listed(target: &Target) -> Result<(ListKind, &Arc<Server>), SendError> {
+    let server = match target {
+        Target::Many { kind, routes } => match routes.as_slice() {
+            [(server, None)] => return Ok((*kind, server)),
+            routes => routes.first().map(|(server, _)| server),
+        },
+        Target::One(route) => Some(route.server()),
+        Target::Gateway => None,
+    };
+    let fault = Fault::Unreachable("the message is no list of one server from its beginning".into());
+    Err(fault.about(server.map(|server| server.id())))
+}
+
+/// Whether the policy permits that the caller has this server's list.
+fn is_shown(facts: &Facts, server: &ServerId) -> bool {
+    facts.listed.iter().any(|listed| listed.server.id == *server && listed.shown == Shown::Permitted)
 }
 
 fn not_for_servers() -> Course {

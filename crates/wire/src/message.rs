@@ -7,10 +7,7 @@ use crate::version::{Era, Version};
 
 /// One message from a client. Made by [`crate::front`] alone.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every message is a request; a box would cost each of them"
-)]
+#[expect(clippy::large_enum_variant, reason = "nearly every message is a request; a box would cost each of them")]
 pub enum Inbound {
     /// A request: it gets exactly one answer.
     Request(Request),
@@ -138,12 +135,7 @@ pub enum ListKind {
 
 impl ListKind {
     /// All four.
-    pub const ALL: [ListKind; 4] = [
-        ListKind::Tools,
-        ListKind::Prompts,
-        ListKind::Resources,
-        ListKind::Templates,
-    ];
+    pub const ALL: [ListKind; 4] = [ListKind::Tools, ListKind::Prompts, ListKind::Resources, ListKind::Templates];
 
     /// The method that lists it.
     #[must_use]
@@ -280,6 +272,20 @@ impl Inbound {
             Inbound::Notice(_) => None,
             Inbound::Reply(reply) => Some(&reply.id),
         }
+    }
+
+    /// A list that the gateway asks for on a caller's behalf, in the revision that this message speaks: from its start, and
+    /// with nothing of the client's `_meta`.
+    #[must_use]
+    pub fn listing(&self, kind: ListKind) -> Inbound {
+        Inbound::Request(Request {
+            // No answer to it reaches the client: the client's ids are not in its way.
+            id: Id::Integer(0),
+            spoken: self.spoken(),
+            call: Call::List { kind, cursor: None },
+            meta: Meta::default(),
+            mirrored: Vec::new(),
+        })
     }
 }
 

@@ -2,7 +2,10 @@
 //! the server behind it is judged by what the server kept.
 
 mod bodies;
+mod conversations;
+mod examples;
 mod policy;
+mod tls;
 mod tokens;
 mod transport;
 

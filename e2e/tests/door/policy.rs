@@ -171,3 +171,32 @@ fn until(what: &str, mut reached: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(100));
     }
 }
+
+/// A name that nobody has seen is looked for by a list, and that list is decided, recorded and limited like any other.
+#[test]
+fn a_server_whose_list_is_forbidden_is_not_asked_for_names() {
+    let recorder = Recorder::start().expect("a port");
+    let policy = r#"@id("open") permit(principal, action in [Sekisho::Action::"initialize", Sekisho::Action::"ping"], resource);
+        @id("call") permit(principal, action == Sekisho::Action::"tools/call", resource) when { principal.subject == "bob" };"#;
+    let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url())).with_policy(policy)).expect("a gateway");
+    let started = Instant::now();
+    let opened = loop {
+        let opened = post(&gateway, "/s/up/mcp", &[], INITIALIZE);
+        if opened.header("mcp-session-id").is_some() {
+            break opened;
+        }
+        assert!(started.elapsed() < LIMIT, "{}", opened.text());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let named = format!("Mcp-Session-Id: {}", opened.header("mcp-session-id").expect("a session"));
+    let before = recorder.arrived().len();
+    let body: &[u8] = br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo","arguments":{},"_meta":{"com.example/x":"smuggled"}}}"#;
+    let refused = post(&gateway, "/s/up/mcp", &[&named], body);
+    assert_eq!(code(&refused), "SK1502", "as for a name that is not there: {}", refused.text());
+    assert_eq!(recorder.arrived().len(), before, "the server heard nothing");
+    let listed = post(&gateway, "/mcp", &[], INITIALIZE);
+    let named = format!("Mcp-Session-Id: {}", listed.header("mcp-session-id").expect("a session"));
+    let token = post(&gateway, "/mcp", &[&named], br#"{"jsonrpc":"2.0","id":5,"method":"tools/list"}"#);
+    assert_eq!(code(&token), "SK1701");
+    assert_eq!(recorder.arrived().len(), before, "nor by the door of all");
+}

@@ -144,7 +144,8 @@ fn the_clients_credentials_never_reach_an_upstream() {
     let answered = post(&gateway, "/s/up/mcp", &more, call);
     assert_eq!(answered.status, 200, "{}", answered.text());
     assert_eq!(recorder.calls().len(), 1);
-    let allowed = ["host", "content-type", "content-length", "accept", "user-agent", "mcp-protocol-version", "mcp-session-id"];
+    let allowed = ["host", "content-type", "content-length", "accept", "user-agent", "mcp-protocol-version", "mcp-method",
+        "mcp-session-id"];
     for request in recorder.arrived() {
         for (name, value) in &request.headers {
             assert!(allowed.contains(&name.as_str()), "{name}: {value}");

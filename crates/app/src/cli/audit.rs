@@ -26,7 +26,9 @@ enum What {
 
 /// Show the newest records; the gateway need not run
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  sekisho audit tail\n  sekisho audit tail -f\n  sekisho audit tail -n 1000 --json | jq .outcome")]
+#[command(
+    after_help = "Examples:\n  sekisho audit tail\n  sekisho audit tail -f\n  sekisho audit tail -n 1000 --json | jq .outcome"
+)]
 struct Tail {
     #[command(flatten)]
     config: ConfigFile,
@@ -92,7 +94,8 @@ impl Tail {
 
     /// Breaks once nobody reads: `| head` is no failure.
     fn print(&self, out: &mut impl Write, record: &Json) -> std::ops::ControlFlow<()> {
-        let written = if self.json { writeln!(out, "{}", record.as_str()) } else { writeln!(out, "{}", render(record)) };
+        let written =
+            if self.json { writeln!(out, "{}", record.as_str()) } else { writeln!(out, "{}", render(record)) };
         match written.and_then(|()| out.flush()) {
             Ok(()) => std::ops::ControlFlow::Continue(()),
             Err(_) => std::ops::ControlFlow::Break(()),

@@ -20,7 +20,9 @@ enum What {
     /// Check a configuration and all that it names: policies, key sets, certificates, secret references
     ///
     /// Everything that is wrong is told at once. Secrets are looked for and never printed; nothing is started or written.
-    #[command(after_help = "Examples:\n  sekisho config check\n  sekisho config check --config /etc/sekisho/sekisho.toml")]
+    #[command(
+        after_help = "Examples:\n  sekisho config check\n  sekisho config check --config /etc/sekisho/sekisho.toml"
+    )]
     Check(ConfigFile),
     /// Print the JSON Schema of the configuration file, for editors
     #[command(after_help = "Example:\n  sekisho config schema > sekisho.schema.json")]

@@ -85,10 +85,15 @@ fn move_port(path: &Path, port: Option<u16>) -> Result<(), Problem> {
         return Ok(());
     }
     let (from, to) = (address(old), address(port));
-    let written = [format!("listen = \"{from}\""), format!("public_url = \"http://{from}\""), format!("issuer = \"http://{from}/dev-issuer\"")];
+    let written = [
+        format!("listen = \"{from}\""),
+        format!("public_url = \"http://{from}\""),
+        format!("issuer = \"http://{from}/dev-issuer\""),
+    ];
     let text = loaded.document.text();
     if !written.iter().all(|line| text.lines().any(|other| other.trim() == line)) {
-        let words = format!("`{}` was changed since `sekisho up` wrote it, so the port is yours to change", path.display());
+        let words =
+            format!("`{}` was changed since `sekisho up` wrote it, so the port is yours to change", path.display());
         return Err(Problem::new(Code::BadValue, words)
             .help("set `listen`, `public_url` and `issuer` to the same port in the file, and leave `--port` out")
             .at(loaded.document.place_of(&["gateway", "listen"])));
@@ -112,7 +117,9 @@ fn check_free(port: u16) -> Result<(), Problem> {
             let words = format!("another program listens on {address} already");
             Err(Problem::new(Code::PortTaken, words).help(ELSEWHERE))
         }
-        Err(error) => Err(Problem::new(Code::AddressUnusable, format!("cannot listen on {address}: {error}")).help(ELSEWHERE)),
+        Err(error) => {
+            Err(Problem::new(Code::AddressUnusable, format!("cannot listen on {address}: {error}")).help(ELSEWHERE))
+        }
         Ok(_) => Ok(()),
     }
 }

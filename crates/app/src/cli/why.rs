@@ -28,7 +28,8 @@ impl Why {
             .map_err(|error| vec![Problem::of(Code::LogUnreadable, &error)])?;
         if records.is_empty() {
             let words = format!("the audit log `{}` has no request `{}`", folder.audit().display(), self.request);
-            let help = "the id stands in the refusal as `requestId`; another gateway's log is named with `--config FILE`";
+            let help =
+                "the id stands in the refusal as `requestId`; another gateway's log is named with `--config FILE`";
             return Err(vec![Problem::new(Code::RequestUnknown, words).help(help)]);
         }
         println!("request {}", visible(&self.request));
@@ -42,7 +43,8 @@ impl Why {
 /// One record, a line for each thing that it says.
 fn told(record: &Json) -> String {
     let word = |name: &str| record.get(name).map(|value| text(&value)).unwrap_or_default();
-    let of = |object: &str, name: &str| record.get(object).and_then(|o| o.get(name)).map(|v| text(&v)).unwrap_or_default();
+    let of =
+        |object: &str, name: &str| record.get(object).and_then(|o| o.get(name)).map(|v| text(&v)).unwrap_or_default();
     let mut lines = format!("\n{}  {}: {}  (record {})\n", word("time"), word("kind"), word("outcome"), word("seq"));
     let who = [of("principal", "subject"), of("principal", "issuer"), of("principal", "client")];
     let who = match &who {

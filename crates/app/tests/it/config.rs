@@ -36,7 +36,10 @@ fn unknown_key_is_refused_with_file_line_mark_and_the_nearest_known_key() {
 
 #[test]
 fn wrong_type_is_refused_with_its_place() {
-    refused(|_, text| text.replace("[policy]", "[limits]\nburst = \"many\"\n[policy]"), &["SK0104", "sekisho.toml:11:9"]);
+    refused(
+        |_, text| text.replace("[policy]", "[limits]\nburst = \"many\"\n[policy]"),
+        &["SK0104", "sekisho.toml:11:9"],
+    );
 }
 
 #[test]
@@ -48,14 +51,18 @@ fn everything_wrong_is_told_at_once() {
     let change = |home: &Home, text: String| {
         home.write("policy.cedar", "");
         home.write("jwks.json", "{}");
-        text.replace("public_url = \"http://127.0.0.1:", "public_url = \"http://127.0.0.1/x#").replace("absent", "Absent_")
+        text.replace("public_url = \"http://127.0.0.1:", "public_url = \"http://127.0.0.1/x#")
+            .replace("absent", "Absent_")
     };
     refused(change, &["SK0104", "SK0107", "SK0111", "SK0112"]);
 }
 
 #[test]
 fn missing_policy_is_refused() {
-    refused(|_, text| text.replace("[policy]\nfiles = [\"policy.cedar\"]\n", ""), &["SK0106", "no policy is configured"]);
+    refused(
+        |_, text| text.replace("[policy]\nfiles = [\"policy.cedar\"]\n", ""),
+        &["SK0106", "no policy is configured"],
+    );
     refused(|_, text| text.replace("policy.cedar", "none.cedar"), &["SK0106", "none.cedar", "sekisho.toml:11:1"]);
 }
 
@@ -104,7 +111,10 @@ fn secret_references_are_resolved_and_never_printed() {
 #[test]
 fn literal_secret_is_refused_and_not_repeated() {
     let home = Home::new();
-    let text = home.config().replace("command = [\"./there-is-no-such-program\"]", "url = \"https://a.example/mcp\"\nheaders = { authorization = \"Bearer hunter2\" }");
+    let text = home.config().replace(
+        "command = [\"./there-is-no-such-program\"]",
+        "url = \"https://a.example/mcp\"\nheaders = { authorization = \"Bearer hunter2\" }",
+    );
     home.write("sekisho.toml", &text);
     let said = home.run(&["config", "check"]);
     assert!(said.code == 1 && said.err.contains("SK0109"), "{said:?}");
@@ -114,7 +124,10 @@ fn literal_secret_is_refused_and_not_repeated() {
 #[test]
 fn certificates_that_cannot_be_read_are_refused() {
     refused(
-        |_, text| text.replace("[policy]", "[gateway.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n[policy]").replace("http://", "https://"),
+        |_, text| {
+            text.replace("[policy]", "[gateway.tls]\ncertificate_file = \"c.pem\"\nkey_file = \"k.pem\"\n[policy]")
+                .replace("http://", "https://")
+        },
         &["SK0110", "c.pem", "k.pem"],
     );
 }
@@ -135,7 +148,9 @@ fn schema_describes_every_section() {
     let said = Home::empty().run(&["config", "schema"]);
     assert_eq!(said.code, 0);
     let properties = json(&said.out).get("properties").unwrap();
-    for section in ["gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers", "data_dir"] {
+    for section in
+        ["gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers", "data_dir"]
+    {
         let described = properties.get(section).and_then(|section| section.get("description"));
         assert!(described.is_some(), "{section} has no description");
     }
@@ -144,7 +159,9 @@ fn schema_describes_every_section() {
 #[test]
 fn wrong_usage_has_its_own_exit_code() {
     let home = Home::empty();
-    for arguments in [&["serv"][..], &["serve", "--listen", "x"], &[], &["up", "--port", "0"], &["serve", "--log-level", "loud"]] {
+    for arguments in
+        [&["serv"][..], &["serve", "--listen", "x"], &[], &["up", "--port", "0"], &["serve", "--log-level", "loud"]]
+    {
         assert_eq!(home.run(arguments).code, 2, "{arguments:?}");
     }
     assert_eq!(home.run(&["--help"]).code, 0);

@@ -40,7 +40,11 @@ fn both_demo_servers_speak_both_eras() {
             ],
         );
         assert_eq!(said.len(), 4, "{said:#?}");
-        assert!(said[0].contains(r#""supportedVersions":["2026-07-28"]"#) && said[0].contains(r#""id":"d""#), "{}", said[0]);
+        assert!(
+            said[0].contains(r#""supportedVersions":["2026-07-28"]"#) && said[0].contains(r#""id":"d""#),
+            "{}",
+            said[0]
+        );
         assert_eq!(text_at(&json(&said[1]), &["result", "protocolVersion"]), "2025-06-18");
         assert!(said[2].contains("inputSchema"), "{}", said[2]);
         assert_eq!(json(&said[3]).get("result").unwrap().as_str(), "{}");

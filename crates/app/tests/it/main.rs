@@ -1,4 +1,10 @@
 //! The real binary, as its users meet it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests: loudly"
+)]
 
 mod config;
 mod demo;

@@ -11,7 +11,9 @@ fn gateway_starts_tells_its_status_and_stops_in_peace() {
     let home = Home::new();
     let mut gateway = home.serve();
     let status = home.run(&["status"]);
-    for part in ["process ", &format!("127.0.0.1:{}", home.port), "policy.cedar", "healthy", "dangerous   none", "absent"] {
+    for part in
+        ["process ", &format!("127.0.0.1:{}", home.port), "policy.cedar", "healthy", "dangerous   none", "absent"]
+    {
         assert!(status.out.contains(part), "{part} in {}", status.out);
     }
     let seen = json(&home.run(&["status", "--json"]).out);
@@ -43,7 +45,10 @@ fn taken_port_is_told_with_what_to_do() {
     let _taken = TcpListener::bind(("127.0.0.1", home.port)).unwrap();
     let said = home.run(&["serve"]);
     assert_eq!(said.code, 1);
-    assert!(said.err.contains("SK0201") && said.err.contains(&home.port.to_string()) && said.err.contains("`listen`"), "{said:?}");
+    assert!(
+        said.err.contains("SK0201") && said.err.contains(&home.port.to_string()) && said.err.contains("`listen`"),
+        "{said:?}"
+    );
 }
 
 #[test]
@@ -118,6 +123,33 @@ fn good_change_is_taken_over_and_a_wrong_one_is_not() {
 }
 
 #[test]
+fn wrong_configuration_is_told_by_a_status_that_still_works() {
+    let home = Home::new();
+    let gateway = home.serve();
+    for (wrong, code) in
+        [(home.config().replace("[policy]", "[polixy]"), "SK0103"), (home.config() + "[policy\n", "SK0102")]
+    {
+        home.write("sekisho.toml", &wrong);
+        gateway.wait_for("it is told", || home.run(&["status"]).out.contains(code));
+        assert_eq!(home.run(&["audit", "tail"]).code, 0);
+    }
+}
+
+#[test]
+fn second_signal_stops_at_once() {
+    let home = Home::new();
+    // It neither answers nor ends when it is told to, so that ending it takes seconds.
+    let stubborn = "command = [\"/bin/sh\", \"-c\", \"trap '' TERM; exec sleep 60\"]";
+    home.write("sekisho.toml", &home.config().replace("command = [\"./there-is-no-such-program\"]", stubborn));
+    let mut gateway = home.serve();
+    gateway.signal(Signal::SIGTERM);
+    gateway.wait_for("it is stopping", || gateway.log().contains("a second signal stops at once"));
+    gateway.signal(Signal::SIGTERM);
+    assert_eq!(gateway.end().code(), Some(1));
+    assert!(gateway.log().contains("stopped at once"), "{}", gateway.log());
+}
+
+#[test]
 fn change_that_needs_a_restart_is_told_and_not_used() {
     let home = Home::new();
     let gateway = home.serve();
@@ -156,7 +188,10 @@ fn audit_tail_follows_until_nobody_reads() {
     let _gateway = home.serve();
     let follower = home.start(&["audit", "tail", "-f", "-n", "0"]);
     follower.wait_for("it follows", || {
-        home.write("policy.cedar", &format!("permit (principal, action, resource);\n// {:?}\n", std::time::Instant::now()));
+        home.write(
+            "policy.cedar",
+            &format!("permit (principal, action, resource);\n// {:?}\n", std::time::Instant::now()),
+        );
         follower.out().contains(" config ")
     });
 }

@@ -24,7 +24,13 @@ fn first_run_writes_everything_and_tells_what_to_paste() {
         assert!(exists(&home.path(file)), "{file}");
     }
     let told = gateway.out();
-    for part in ["claude mcp add --transport http sekisho", "mcp.json", ".vscode/mcp.json", &token, &format!("http://127.0.0.1:{}/mcp", home.port)] {
+    for part in [
+        "claude mcp add --transport http sekisho",
+        "mcp.json",
+        ".vscode/mcp.json",
+        &token,
+        &format!("http://127.0.0.1:{}/mcp", home.port),
+    ] {
         assert!(told.contains(part), "{part} in {told}");
     }
     assert!(!gateway.log().contains(&token), "the log has the token");
@@ -37,7 +43,11 @@ fn permitted_call_passes_and_its_refused_neighbour_is_explained() {
     let (gateway, token) = up(&home);
     let (status, listed) = modern(home.port, &token, "tools/list", None, "");
     assert_eq!(status, 200, "{}\n{}", listed.as_str(), gateway.log());
-    assert!(listed.as_str().contains("notes__add_note") && listed.as_str().contains("files__read_file"), "{}", listed.as_str());
+    assert!(
+        listed.as_str().contains("notes__add_note") && listed.as_str().contains("files__read_file"),
+        "{}",
+        listed.as_str()
+    );
     let read = r#""name":"files__read_file","arguments":{"path":"welcome.txt"}"#;
     let (status, answer) = modern(home.port, &token, "tools/call", Some("files__read_file"), read);
     assert_eq!(status, 200);

@@ -17,6 +17,16 @@ fn tool(name: &str, title: &str) -> Json {
     json(&format!(r#"{{"name":"{name}","title":"{title}","inputSchema":{{"type":"object"}}}}"#))
 }
 
+fn resource(uri: &str) -> Json {
+    json(&format!(r#"{{"uri":"{uri}"}}"#))
+}
+
+/// How many entries and exposed names there are.
+fn held(offers: &Offers) -> (usize, usize) {
+    let table = offers.legacy.tools.read().expect("not poisoned");
+    (table.entries.len(), table.exposed.len())
+}
+
 fn learn(offers: &Offers, page: &[Json]) -> Vec<String> {
     learn_in(offers, Era::Legacy, ListKind::Tools, page)
 }
@@ -117,13 +127,86 @@ fn what_is_withheld_in_one_era_is_shown_in_none() {
 }
 
 #[test]
-fn a_tool_that_was_never_learned_is_not_shown_and_a_resource_is() {
+fn what_was_never_learned_is_not_shown_and_what_was_is() {
     let offers = Offers::default();
     assert!(!shown_at_one(&offers, "a"));
-    assert!(offers.shows(&Endpoint::One(id()), &id(), ListKind::Resources, "file:///a"));
-    let twice = [json(r#"{"uri":"file:///a"}"#), json(r#"{"uri":"file:///a"}"#)];
-    learn_in(&offers, Era::Legacy, ListKind::Resources, &twice);
-    assert!(!offers.shows(&Endpoint::All, &id(), ListKind::Resources, "file:///a"));
+    let shown =
+        |uri: &str| [Endpoint::All, Endpoint::One(id())].map(|at| offers.shows(&at, &id(), ListKind::Resources, uri));
+    assert_eq!(shown("file:///a"), [false, false]);
+    learn_in(&offers, Era::Legacy, ListKind::Resources, &[resource("file:///a")]);
+    assert_eq!(shown("file:///a"), [true, true]);
+    assert_eq!(shown("file:///b"), [false, false]);
+    learn_in(&offers, Era::Legacy, ListKind::Resources, &[resource("file:///a"), resource("file:///a")]);
+    assert_eq!(shown("file:///a"), [false, false], "which of the two?");
+}
+
+#[test]
+fn a_name_too_long_to_be_remembered_is_withheld_and_reported_once_and_cut() {
+    let offers = Offers::default();
+    let (longest, too_long) = ("メ".repeat(341) + "x", "メ".repeat(342));
+    assert_eq!((longest.len(), too_long.len()), (1024, 1026));
+    learn(&offers, &[tool(&longest, "")]);
+    assert!(offered(&offers, &longest) && shown_at_all(&offers, &longest));
+    let before = held(&offers);
+    let told = learn(&offers, &[tool(&too_long, ""), tool("b", "")]);
+    let cut = format!("{}…: tool withheld: it is too long or nests too deep", "メ".repeat(64));
+    assert!(told.contains(&cut), "{told:?}");
+    assert!(offered(&offers, "b") && !shown_at_one(&offers, &too_long));
+    assert!(matches!(offers.named(Era::Legacy, ListKind::Tools, &too_long), Known::Unseen));
+    assert_eq!(held(&offers), (before.0 + 1, before.1 + 1), "`b` alone was remembered");
+    let more = [tool(&too_long, "other"), tool(&"y".repeat(1025), ""), tool(&"y".repeat(1025), "")];
+    assert!(learn(&offers, &more).is_empty(), "reported once");
+}
+
+#[test]
+fn names_count_even_where_their_definitions_are_withheld() {
+    let offers = Offers::default();
+    let uri = |number: usize| format!("x:{number:08190}");
+    let page: Vec<Json> = (0..5000).flat_map(|number| [resource(&uri(number)), resource(&uri(number))]).collect();
+    let changes = learn_in(&offers, Era::Legacy, ListKind::Resources, &page);
+    let table = offers.legacy.resources.read().expect("not poisoned");
+    assert_eq!(table.entries.len(), BYTES_MAX / 8192);
+    assert_eq!(table.bytes, BYTES_MAX);
+    assert_eq!(changes.len(), BYTES_MAX / 8192 + 1, "the rest is reported once");
+}
+
+#[test]
+fn bytes_are_remembered_at_the_bound_and_not_past_it() {
+    let entry = || Entry::Withheld { flaw: Flaw::Malformed, digest: DefinitionDigest::of(&json("{}")) };
+    // Its key, its exposed name `notes__a` and what that leads to.
+    let needed = "a".len() + "notes__a".len() + "a".len();
+    assert_eq!(held_bytes(&id(), ListKind::Tools, "a", &entry()), needed);
+    for (bytes, room) in [(BYTES_MAX - needed, true), (BYTES_MAX - needed + 1, false)] {
+        let mut table = Table { bytes, ..Table::default() };
+        let told = table.put(&id(), ListKind::Tools, "a", entry());
+        let flaw = if room { Flaw::Malformed } else { Flaw::NoRoom };
+        assert_eq!(told, [What::Withheld { flaw }]);
+        assert_eq!((table.entries.len(), table.exposed.len()), if room { (1, 1) } else { (0, 0) });
+    }
+}
+
+#[test]
+fn an_exposed_name_goes_with_its_entry_and_frees_the_one_that_shared_it() {
+    let offers = Offers::default();
+    let bent = exposed_name(&id(), "a b");
+    let twin = bent.strip_prefix("notes__").expect("the server's prefix");
+    learn(&offers, &[tool("a b", ""), tool(twin, "")]);
+    assert!(!shown_at_all(&offers, "a b") && !shown_at_all(&offers, twin));
+    offers.legacy.tools.write().expect("not poisoned").bytes = BYTES_MAX;
+    let told = learn(&offers, &[tool(twin, &"x".repeat(1000))]);
+    assert!(matches!(told.as_slice(), [words] if words.ends_with("offers more than is remembered")), "{told:?}");
+    assert!(shown_at_all(&offers, "a b") && !shown_at_all(&offers, twin), "who is gone collides no more");
+    assert_eq!(held(&offers), (1, 1));
+}
+
+#[test]
+fn a_name_that_stood_twice_may_be_looked_up_again_and_one_with_another_flaw_may_not() {
+    let offers = Offers::default();
+    learn(&offers, &[tool("twice", ""), tool("twice", ""), json(r#"{"name":"flawed"}"#)]);
+    let known = |name: &str| offers.named(Era::Legacy, ListKind::Tools, name);
+    assert!(matches!(known("twice"), Known::Ambiguous));
+    assert!(matches!(known("flawed"), Known::Withheld));
+    assert!(matches!(offers.exposed(Era::Legacy, ListKind::Tools, "notes__twice"), Known::Ambiguous));
 }
 
 #[test]

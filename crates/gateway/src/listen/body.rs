@@ -9,24 +9,39 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 
+use super::pulse::Beat;
 use crate::refusal::{Code, Refusal};
 
-/// Reads a body, at most `bytes_max` long, within `limit`.
-pub(super) async fn read(mut body: Incoming, bytes_max: usize, limit: Duration) -> Result<Bytes, Refusal> {
+/// Reads a body, at most `bytes_max` long, within `limit`. Bodies that are read at the same time share `room` (in KiB).
+pub(super) async fn read(
+    mut body: Incoming,
+    bytes_max: usize,
+    limit: Duration,
+    room: &Semaphore,
+) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(Code::BodyTooLarge, format!("the body is longer than {bytes_max} bytes"));
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > bytes_max {
         return Err(too_large());
     }
     let whole = async {
-        let mut read = BytesMut::with_capacity(announced);
+        // Room is taken for what came, not for what was announced: whoever is slow holds little.
+        let mut held: Option<SemaphorePermit<'_>> = None;
+        let mut read = BytesMut::new();
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::new(Code::NotRequest, "the body broke off"))?;
             let Ok(part) = frame.into_data() else { continue };
             if read.len().saturating_add(part.len()) > bytes_max {
                 return Err(too_large());
+            }
+            let kib = u32::try_from(part.len() / 1024 + 1).unwrap_or(u32::MAX);
+            let taken = room.acquire_many(kib).await;
+            let taken = taken.map_err(|_| Refusal::new(Code::ShuttingDown, "no more bodies are read"))?;
+            match &mut held {
+                Some(held) => held.merge(taken),
+                None => held = Some(taken),
             }
             read.extend_from_slice(&part);
         }
@@ -37,7 +52,13 @@ pub(super) async fn read(mut body: Incoming, bytes_max: usize, limit: Duration) 
 }
 
 /// A body of a response.
-pub(super) enum Body {
+pub(super) struct Body {
+    content: Content,
+    // Held, not read: the request is under way until its last byte is taken.
+    _beat: Option<Beat>,
+}
+
+enum Content {
     /// All of it.
     Whole(Option<Bytes>),
     /// Event by event, until the sender ends.
@@ -46,7 +67,15 @@ pub(super) enum Body {
 
 impl Body {
     pub(super) fn whole(bytes: Bytes) -> Body {
-        Body::Whole(Some(bytes).filter(|bytes| !bytes.is_empty()))
+        Body { content: Content::Whole(Some(bytes).filter(|bytes| !bytes.is_empty())), _beat: None }
+    }
+
+    pub(super) fn events(events: mpsc::Receiver<Bytes>) -> Body {
+        Body { content: Content::Events(events), _beat: None }
+    }
+
+    pub(super) fn keep(&mut self, beat: Beat) {
+        self._beat = Some(beat);
     }
 }
 
@@ -58,21 +87,21 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let next = match self.get_mut() {
-            Body::Whole(bytes) => Poll::Ready(bytes.take()),
-            Body::Events(events) => events.poll_recv(context),
+        let next = match &mut self.get_mut().content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take()),
+            Content::Events(events) => events.poll_recv(context),
         };
         next.map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self, Body::Whole(None))
+        matches!(self.content, Content::Whole(None))
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len()).try_into().unwrap_or(u64::MAX)),
-            Body::Events(_) => SizeHint::default(),
+        match &self.content {
+            Content::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len()).try_into().unwrap_or(u64::MAX)),
+            Content::Events(_) => SizeHint::default(),
         }
     }
 }

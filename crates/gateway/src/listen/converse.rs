@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use sekisho_identity::{Authenticated, SessionToken};
 use sekisho_wire::{Era, FromServer, Id, Inbound};
 use tokio::sync::mpsc;
 
 use super::Door;
-use crate::pipeline::{Conversation, release, walk};
+use crate::pipeline::{Conversation, Opened, release, walk};
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::render::{self, Rendered};
@@ -16,14 +17,14 @@ use crate::snapshot::Rooms;
 
 /// What a conversation says to its listener, in order.
 pub(super) enum Said {
-    /// A session was opened; its id goes into the response's header.
+    /// A session was opened; its id goes into the header of the response that the next message makes.
     Session(SessionToken),
     /// A message for the client.
     Message(Rendered),
     /// A notification was taken in. The end.
     Absorbed,
-    /// Refused before anything was said. The end.
-    Refused(Box<Refusal>),
+    /// Refused before anything was said. The end. `message`: the refusal as a message, if it answers a request.
+    Refused { refusal: Box<Refusal>, message: Option<Bytes> },
 }
 
 /// Starts a conversation of its own: in the legacy era it goes on when the client's connection breaks (HT-10).
@@ -48,6 +49,37 @@ pub(super) fn converse(
     said
 }
 
+/// How far a conversation has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing was sent to anybody.
+    Before,
+    /// It was sent on: it may have an effect.
+    Begun,
+    /// The client has heard something.
+    Spoken,
+}
+
+/// A session whose id the client does not have yet. It ends with the conversation that opened it, unless the id is taken.
+struct Unused<'a> {
+    rooms: &'a Rooms,
+    opened: Option<Opened>,
+}
+
+impl Unused<'_> {
+    fn token(&mut self) -> Option<SessionToken> {
+        self.opened.take().map(|opened| opened.token)
+    }
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            self.rooms.identity.sessions().close(opened.key);
+        }
+    }
+}
+
 struct Talk {
     door: Arc<Door>,
     rooms: Arc<Rooms>,
@@ -63,26 +95,25 @@ impl Talk {
         let session = message.session().map(|session| session.key());
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
         let entry = self.id.as_ref().map(|id| self.door.inflight.enter(session, id));
-        let mut spoken = false;
+        let mut stage = Stage::Before;
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
-            ended = self.exchange(message, &mut spoken) => ended,
+            ended = self.exchange(message, &mut stage) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = tokio::time::sleep(lease) => Err(Refusal::new(Code::CredentialEnded, "the token expired meanwhile")),
             () = tokio::time::sleep(limit) => Err(Refusal::new(Code::UpstreamTimeout, "the request's time was used up")),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
         if let Err(refusal) = ended {
-            self.refuse(refusal, spoken).await;
+            self.refuse(refusal, stage).await;
         }
     }
 
-    async fn exchange(&self, message: Authenticated<Inbound>, spoken: &mut bool) -> Result<(), Refusal> {
+    async fn exchange(&self, message: Authenticated<Inbound>, stage: &mut Stage) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         let (way, mut conversation) = walk(rooms, &self.door.inflight, &self.seen, message, SystemTime::now()).await?;
-        if let Some(session) = conversation.session() {
-            self.say(Said::Session(session)).await;
-        }
+        let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
+        *stage = Stage::Begun;
         while let Some(message) = conversation.next().await {
             let message = message?;
             let asked = matches!(message, FromServer::Ask(_));
@@ -98,8 +129,11 @@ impl Talk {
             let Some(id) = &self.id else { continue };
             let rendered = render::released(&rooms.catalog, &way, id, &released);
             let last = rendered.last;
+            if let Some(session) = opened.as_mut().and_then(Unused::token) {
+                self.say(Said::Session(session)).await;
+            }
             self.say(Said::Message(rendered)).await;
-            *spoken = true;
+            *stage = Stage::Spoken;
             if last {
                 return Ok(());
             }
@@ -117,18 +151,27 @@ impl Talk {
     }
 
     /// Records how it ended and says so: as the whole response, or as the last event of one that has begun.
-    async fn refuse(&self, refusal: Refusal, spoken: bool) {
-        let refusal = match self.rooms.audit.note(record::refused(&self.seen, &refusal)).await {
-            Ok(()) => refusal,
-            Err(down) => down.into(),
+    async fn refuse(&self, refusal: Refusal, stage: Stage) {
+        let refusal = match stage {
+            Stage::Before => refusal,
+            Stage::Begun | Stage::Spoken => refusal.after_the_effect(),
         };
-        let said = match &self.id {
-            Some(id) if spoken => {
-                Said::Message(render::refused(&refusal, self.era, id, self.tool_call, &self.seen.request))
+        let refusal = match (self.rooms.audit.note(record::refused(&self.seen, &refusal)).await, stage) {
+            (Ok(()), _) => refusal,
+            (Err(down), Stage::Before) => down.into(),
+            (Err(down), Stage::Begun | Stage::Spoken) => Refusal::from(down).after_the_effect(),
+        };
+        let rendered = |id| render::refused(&refusal, self.era, id, self.tool_call, &self.seen.request);
+        let message = self.id.as_ref().map(rendered);
+        let said = match (message, stage) {
+            (Some(message), Stage::Spoken) => Said::Message(message),
+            (message, Stage::Before | Stage::Begun | Stage::Spoken) => {
+                let message = message.map(|message| message.bytes);
+                Said::Refused { refusal: Box::new(refusal), message }
             }
-            Some(_) | None => Said::Refused(Box::new(refusal)),
         };
-        self.say(said).await;
+        // A client that does not read must not keep this conversation for ever.
+        let _ = tokio::time::timeout(LAST_WORD, self.say(said)).await;
     }
 
     /// Who left hears nothing; in the legacy era the exchange goes on all the same.
@@ -153,3 +196,4 @@ async fn cancelled(entry: Option<&crate::inflight::Entry>) {
 }
 
 const SAID_AHEAD: usize = 16;
+const LAST_WORD: Duration = Duration::from_secs(30);

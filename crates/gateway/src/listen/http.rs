@@ -7,7 +7,6 @@ use std::time::SystemTime;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use sekisho_identity::{Presented, TokenError};
-use sekisho_limits::Bounds;
 use sekisho_wire::Endpoint;
 
 use super::body::Body;
@@ -20,15 +19,14 @@ use crate::snapshot::Rooms;
 /// Answers one request. Never fails: what goes wrong is an answer, too.
 pub(super) async fn answer(
     door: &Arc<Door>,
-    bounds: &Bounds,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
     let seen = Seen::arrived(respond::request_id());
     let id = seen.request.clone();
-    let response = match route(door, &rooms, bounds, request, seen).await {
+    let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,
-        Err(failed) => respond::refuse(&rooms, *failed).await,
+        Err(failed) => respond::refuse(door, &rooms, *failed).await,
     };
     Ok(respond::hardened(response, &id, door.secure))
 }
@@ -36,7 +34,6 @@ pub(super) async fn answer(
 async fn route(
     door: &Arc<Door>,
     rooms: &Arc<Rooms>,
-    bounds: &Bounds,
     request: Request<Incoming>,
     seen: Seen,
 ) -> Result<Response<Body>, Box<respond::Failed>> {
@@ -71,8 +68,8 @@ async fn route(
         return Err(seen.fails(Refusal::new(Code::NoSuchPath, "the path is no endpoint")));
     };
     match head.method {
-        Method::POST => mcp::post(door, rooms, bounds, mcp::Knock { endpoint, caller, head, body, seen }).await,
-        Method::DELETE => mcp::delete(rooms, &caller, &head.headers, seen).await,
+        Method::POST => mcp::post(door, rooms, mcp::Knock { endpoint, caller, head, body, seen }).await,
+        Method::DELETE => mcp::delete(rooms, caller, &head.headers, seen).await,
         _ => Err(seen.fails(Refusal::new(Code::VerbNotAllowed, "neither POST nor DELETE"))),
     }
 }

@@ -9,7 +9,6 @@ use http::request::Parts as Head;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use sekisho_identity::{SessionToken, Verified};
-use sekisho_limits::Bounds;
 use sekisho_wire::{Endpoint, Era, Inbound, front, sse};
 use tokio::sync::mpsc;
 
@@ -35,17 +34,17 @@ pub(super) struct Knock {
 pub(super) async fn post(
     door: &Arc<Door>,
     rooms: &Arc<Rooms>,
-    bounds: &Bounds,
     knock: Knock,
 ) -> Result<Response<Body>, Box<Failed>> {
     let Knock { endpoint, caller, head, body, seen } = knock;
+    let bounds = rooms.limits.bounds();
     if let Endpoint::One(server) = &endpoint
         && rooms.catalog.server(server).is_none()
     {
         return Err(seen.fails(Refusal::new(Code::UnknownServer, format!("`{server}` is not configured"))));
     }
     negotiable(&head.headers).map_err(|refusal| seen.clone().fails(refusal))?;
-    let body = body::read(body, bounds.body_bytes_max, bounds.body_read_timeout).await;
+    let body = body::read(body, bounds.body_bytes_max, bounds.body_read_timeout, &door.reading).await;
     let body = body.map_err(|refusal| seen.clone().fails(refusal))?;
     let inbound = front::decode(&head.headers, body, &bounds.json).map_err(|refused| undecodable(&seen, refused))?;
     let (id, era) = (inbound.id().cloned(), inbound.spoken().era());
@@ -55,49 +54,77 @@ pub(super) async fn post(
     let bound = rooms.identity.authenticate(caller, inbound, session, SystemTime::now());
     let message = bound.map_err(|error| failed(error.into(), seen.clone()))?;
     let seen = seen.of(&message);
+    let early = match (&id, message.session(), era) {
+        (Some(_), Some(_), _) | (Some(_), None, Era::Modern) => Early::Permitted,
+        (Some(_), None, Era::Legacy) | (None, _, _) => Early::Refused,
+    };
     let said = converse(door, rooms, bounds.request_timeout, seen.clone(), message);
-    first(said, |refusal| failed(refusal, seen)).await
+    first(said, early, |refusal| failed(refusal, seen)).await
 }
 
 /// Ends a legacy session (HT-18).
 pub(super) async fn delete(
     rooms: &Arc<Rooms>,
-    caller: &Verified,
+    caller: Verified,
     headers: &HeaderMap,
     seen: Seen,
 ) -> Result<Response<Body>, Box<Failed>> {
-    let ended = session_id(headers).and_then(|named| {
-        let named = named.ok_or_else(|| Refusal::new(Code::SessionMissing, "DELETE names no session"))?;
-        Ok(rooms.identity.end(caller, named, SystemTime::now())?)
+    let named = session_id(headers).and_then(|named| {
+        named.map(str::to_owned).ok_or_else(|| Refusal::new(Code::SessionMissing, "DELETE names no session"))
     });
-    let session = ended.map_err(|refusal| seen.clone().fails(refusal))?;
-    let noted = rooms.audit.note(record::session_ended(&seen, session)).await;
-    rooms.upstream.end_session(session).await;
-    noted.map_err(|down| seen.fails(down.into()))?;
+    let named = named.map_err(|refusal| seen.clone().fails(refusal))?;
+    let (ending, rooms) = (seen.clone(), Arc::clone(rooms));
+    // A task of its own: a client that hangs up meanwhile does not leave half of it undone.
+    let ended = tokio::spawn(async move {
+        rooms.audit.note(record::session_ends(&ending)).await?;
+        let session = rooms.identity.end(&caller, &named, SystemTime::now())?;
+        rooms.upstream.end_session(session).await;
+        Ok::<(), Refusal>(())
+    });
+    let ended = ended.await.unwrap_or_else(|_| Err(Refusal::new(Code::ShuttingDown, "the task was dropped")));
+    ended.map_err(|refusal| seen.fails(refusal))?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
+}
+
+/// Whether the head of a response may be sent before it is known what it will be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Early {
+    /// Yes: a slow call is an event stream with comments, so that nobody on the way takes it for dead (HT-34).
+    Permitted,
+    /// No: the head carries a session id, or its status tells all there is.
+    Refused,
 }
 
 /// The first thing said decides the form: one message is plain JSON, several are an event stream.
 async fn first(
     mut said: mpsc::Receiver<Said>,
+    early: Early,
     failed: impl FnOnce(Refusal) -> Failed,
 ) -> Result<Response<Body>, Box<Failed>> {
     let mut session = None;
-    let response = loop {
-        break match said.recv().await {
+    loop {
+        let next = match early {
+            Early::Permitted => match tokio::time::timeout(KEEP_ALIVE, said.recv()).await {
+                Ok(next) => next,
+                Err(_) => return Ok(events(None, said)),
+            },
+            Early::Refused => said.recv().await,
+        };
+        return match next {
             Some(Said::Session(token)) => {
                 session = Some(token);
                 continue;
             }
-            Some(Said::Absorbed) => respond::empty(StatusCode::ACCEPTED),
-            Some(Said::Message(message)) if message.last => respond::json(StatusCode::OK, message.bytes),
-            Some(Said::Message(message)) => events(message.bytes, said),
+            Some(Said::Absorbed) => Ok(respond::empty(StatusCode::ACCEPTED)),
+            Some(Said::Message(message)) if message.last => {
+                Ok(with_session(respond::json(message.status, message.bytes), session))
+            }
+            Some(Said::Message(message)) => Ok(with_session(events(Some(message.bytes), said), session)),
             // Recorded where it happened.
-            Some(Said::Refused(refusal)) => respond::render(failed(*refusal)),
-            None => return Err(Box::new(failed(Refusal::new(Code::ShuttingDown, "the conversation was dropped")))),
+            Some(Said::Refused { refusal, .. }) => Ok(respond::render(failed(*refusal))),
+            None => Err(Box::new(failed(Refusal::new(Code::ShuttingDown, "the conversation was dropped")))),
         };
-    };
-    Ok(with_session(response, session))
+    }
 }
 
 fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> Response<Body> {
@@ -108,10 +135,11 @@ fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> 
 }
 
 /// An event stream (HT-08, HT-34).
-fn events(first: Bytes, mut said: mpsc::Receiver<Said>) -> Response<Body> {
+fn events(first: Option<Bytes>, mut said: mpsc::Receiver<Said>) -> Response<Body> {
     let (send, receive) = mpsc::channel(EVENTS_AHEAD);
     tokio::spawn(async move {
-        if send.send(sse::event(&first, None)).await.is_err() {
+        let opening = first.map_or(Bytes::from_static(sse::KEEP_ALIVE), |first| sse::event(&first, None));
+        if send.send(opening).await.is_err() {
             return;
         }
         loop {
@@ -119,7 +147,8 @@ fn events(first: Bytes, mut said: mpsc::Receiver<Said>) -> Response<Body> {
                 next = said.recv() => match next {
                     Some(Said::Message(message)) => sse::event(&message.bytes, None),
                     Some(Said::Session(_) | Said::Absorbed) => continue,
-                    Some(Said::Refused(_)) | None => return,
+                    Some(Said::Refused { message: Some(message), .. }) => sse::event(&message, None),
+                    Some(Said::Refused { message: None, .. }) | None => return,
                 },
                 () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(sse::KEEP_ALIVE),
                 () = send.closed() => return,
@@ -129,7 +158,7 @@ fn events(first: Bytes, mut said: mpsc::Receiver<Said>) -> Response<Body> {
             }
         }
     });
-    let mut response = Response::new(Body::Events(receive));
+    let mut response = Response::new(Body::events(receive));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

@@ -6,6 +6,7 @@ mod http;
 mod mcp;
 mod preface;
 mod public;
+mod pulse;
 mod respond;
 
 use std::sync::Arc;
@@ -24,13 +25,19 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::inflight::InFlight;
 use crate::snapshot::Rooms;
+use crate::strangers::Strangers;
 use preface::{Protocol, preface};
+use pulse::{Pulse, Watched};
 
 /// What every connection shares.
 pub(crate) struct Door {
     pub(crate) rooms: ArcSwap<Rooms>,
     pub(crate) tls: ArcSwap<Option<Arc<ServerConfig>>>,
     pub(crate) inflight: Arc<InFlight>,
+    /// How many bodies may be read at once, in KiB.
+    pub(crate) reading: Semaphore,
+    /// Refusals of callers that nobody knows.
+    pub(crate) strangers: Strangers,
     /// Clients reach it by https, so browsers may be told to stay there.
     pub(crate) secure: bool,
     pub(crate) stopping: watch::Receiver<bool>,
@@ -47,7 +54,11 @@ pub(crate) async fn listen(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(bounds.connections_max));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { break };
+        // A full house must hear of a shutdown, too.
+        let place = tokio::select! {
+            Ok(place) = Arc::clone(&places).acquire_owned() => place,
+            _ = stopped.changed() => break,
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopped.changed() => break,
@@ -110,15 +121,24 @@ impl Connection {
     {
         let builder = server(&self.bounds, protocol);
         let door = Arc::clone(&self.door);
-        let bounds = self.bounds.clone();
+        let pulse = Pulse::new();
+        let beating = Arc::clone(&pulse);
         let service = hyper::service::service_fn(move |request| {
             let door = Arc::clone(&door);
-            let bounds = bounds.clone();
-            async move { http::answer(&door, &bounds, request).await }
+            let beat = beating.beat();
+            async move {
+                let mut response = http::answer(&door, request).await?;
+                response.body_mut().keep(beat);
+                Ok::<_, std::convert::Infallible>(response)
+            }
         });
+        let stream = Watched::new(stream, Arc::clone(&pulse));
         let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
+        tokio::select! {
+            ended = watcher.watch(connection) => if let Err(error) = ended {
+                tracing::debug!(%error, "a connection ended early");
+            },
+            () = pulse.ended(self.bounds.header_read_timeout) => tracing::debug!("a connection was of no use any more"),
         }
         drop(self.place);
     }

@@ -7,6 +7,7 @@ use http::{Response, StatusCode};
 use sekisho_identity::TokenError;
 use sekisho_wire::{Endpoint, Era, Id, RpcError, outgoing};
 
+use super::Door;
 use super::body::Body;
 use super::public::METADATA;
 use crate::record::{self, Seen};
@@ -33,8 +34,14 @@ impl Seen {
 }
 
 /// Records a refusal and renders it. If it cannot be recorded, that is the refusal.
-pub(super) async fn refuse(rooms: &Rooms, mut failed: Failed) -> Response<Body> {
-    if let Err(down) = rooms.audit.note(record::refused(&failed.seen, &failed.refusal)).await {
+pub(super) async fn refuse(door: &Door, rooms: &Rooms, mut failed: Failed) -> Response<Body> {
+    let event = record::refused(&failed.seen, &failed.refusal);
+    // Whoever is not known may not fill the log: past a share of it, only the number is written down.
+    let noted = match failed.seen.is_anonymous() {
+        true => door.strangers.note(&rooms.audit, event).await,
+        false => rooms.audit.note(event).await,
+    };
+    if let Err(down) = noted {
         failed.refusal = down.into();
     }
     render(failed)
@@ -56,7 +63,9 @@ pub(super) fn render(failed: Failed) -> Response<Body> {
     };
     let mut response = json(status(&refusal, era, id.is_some()), bytes);
     let headers = response.headers_mut();
-    if let Some(challenge) = challenge {
+    // A challenge beside any other status would call a good token bad.
+    let asks = matches!(refusal.code, Code::Unauthenticated | Code::TokenMalformed);
+    if let Some(challenge) = challenge.filter(|_| asks) {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if let Some(seconds) = refusal.retry_after_s {

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue};
 use sekisho_identity::{Authenticated, SessionError, SessionToken, Verified};
-use sekisho_wire::{Endpoint, Inbound, Json, ServerId, Version, front, json::Limits};
+use sekisho_wire::{Endpoint, Inbound, Json, ListKind, ServerId, Version, front, json::Limits};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -155,6 +155,24 @@ async fn a_session_is_of_use_to_its_principal_at_its_endpoint_only() {
     let stolen_end = room.identity.end(&mallory.verified().await, session.expose(), now());
     assert_eq!(stolen_end, Err(SessionError::Unknown));
     assert_eq!(alice.uses(&session, NOW).await, Ok(()));
+}
+
+#[tokio::test]
+async fn a_list_on_a_callers_behalf_is_the_callers_with_the_same_lease_door_and_session() {
+    let room = Room::new();
+    let alice = Caller::named(&room, "alice");
+    let session = alice.open(0).await.unwrap();
+    for (message, session) in [(initialized(), Some(session.expose())), (modern_list(), None)] {
+        let sent = alice.send(message, session, 0).await.unwrap();
+        let list = sent.to_list(ListKind::Prompts);
+        assert_eq!(list.message().method(), "prompts/list");
+        assert_eq!(list.message().spoken(), sent.message().spoken());
+        assert_eq!(list.principal().key(), sent.principal().key());
+        assert_eq!(list.lease().ends_at(), sent.lease().ends_at());
+        assert_eq!(list.endpoint(), sent.endpoint());
+        assert_eq!(list.session().map(|session| session.key()), sent.session().map(|session| session.key()));
+        assert_eq!(list.session().is_some(), session.is_some());
+    }
 }
 
 #[tokio::test]

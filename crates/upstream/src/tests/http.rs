@@ -7,13 +7,14 @@ use tokio::time::{Instant, timeout};
 
 use super::site::{Listening, Reply, Seen};
 use super::support::*;
+use crate::allowance::{ASKS_MAX, INTERIM_BYTES_MAX, NOTICES_MAX};
 use crate::ask::Ask;
 use crate::error::Fault;
 use crate::link::{Link, Way};
 use crate::probe::{Eras, probe};
 
 fn modern(way: &Way) -> Link {
-    Link::modern(way, Version::V2026_07_28).unwrap()
+    Link::modern(way, Version::V2026_07_28, None).unwrap()
 }
 
 async fn ask(link: &Link, deadline: Duration) -> Result<Answer, Fault> {
@@ -87,7 +88,7 @@ async fn a_session_id_that_is_not_visible_ascii_is_refused_and_none_is_fine() {
     {
         let session = session.to_owned();
         let site = Listening::start(move |seen| seen.handshake(&session).unwrap()).await;
-        assert_eq!(Link::legacy(&site.way(&ground), Version::V2025_11_25, soon()).await.is_ok(), good);
+        assert_eq!(Link::legacy(&site.way(&ground), Version::V2025_11_25, None, soon()).await.is_ok(), good);
     }
 }
 
@@ -226,6 +227,27 @@ async fn a_caller_who_leaves_while_the_server_thinks_cancels_too() {
 }
 
 #[tokio::test]
+async fn a_legacy_request_that_times_out_is_cancelled_and_one_that_was_refused_is_not() {
+    let ground = Ground::new();
+    let site = Listening::start(|seen| seen.handshake("s").unwrap_or_else(|| Reply::events(&[]).hold())).await;
+    let link = legacy(&site.way(&ground)).await;
+    assert!(matches!(ask(&link, Duration::from_millis(100)).await, Err(Fault::TimedOut(_))));
+    until(|| site.methods().iter().any(|method| method == "POST notifications/cancelled")).await;
+
+    let site = Listening::start(|seen| seen.handshake("s").unwrap_or_else(|| Reply::status(401))).await;
+    let link = legacy(&site.way(&ground)).await;
+    assert!(matches!(ask(&link, Duration::from_secs(5)).await, Err(Fault::Denied(_))));
+    drop(link);
+    ground.tasks.finish(Duration::from_secs(5)).await;
+    assert!(!site.methods().iter().any(|method| method == "POST notifications/cancelled"));
+}
+
+#[tokio::test]
+async fn a_session_id_in_another_answer_than_the_opening_has_no_meaning() {
+    assert!(asked(|seen| Reply::json(200, &seen.text("hi")).with("mcp-session-id", "a b")).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_lost_session_is_told_apart_and_the_connection_is_over() {
     let ground = Ground::new();
     let calls = AtomicUsize::new(0);
@@ -306,4 +328,59 @@ async fn nobody_listening_is_unreachable() {
     site.url.set_port(Some(1)).unwrap();
     let fault = ask(&modern(&site.way(&ground)), Duration::from_secs(5)).await.unwrap_err();
     assert!(matches!(fault, Fault::Unreachable(_)), "{fault:?}");
+}
+
+#[tokio::test]
+async fn ids_and_progress_tokens_of_modern_requests_are_used_once() {
+    let ground = Ground::new();
+    let site = Listening::start(|seen| Reply::json(200, &seen.text("hi"))).await;
+    let way = site.way(&ground);
+    for _ in 0..3 {
+        let mut flight = start(&modern(&way), "echo", &with_token("theirs")).await;
+        flight.answer().await.unwrap();
+    }
+    let token = |seen: &Seen| {
+        let meta = seen.body.as_ref().and_then(|body| body.get("params")?.get("_meta")).unwrap();
+        meta.get("progressToken").unwrap().as_str().to_owned()
+    };
+    assert_eq!(site.seen().iter().map(Seen::id).collect::<Vec<_>>(), ["1", "2", "3"]);
+    assert_eq!(site.seen().iter().map(token).collect::<Vec<_>>(), ["1", "2", "3"]);
+}
+
+#[tokio::test]
+async fn notices_and_requests_before_an_answer_are_passed_on_up_to_their_bounds_and_the_first_beyond_is_noted() {
+    let ground = Ground::new();
+    let site = Listening::start(|seen| {
+        seen.handshake("s").unwrap_or_else(|| match seen.method().as_str() {
+            "tools/call" => {
+                let log = |data: &str| {
+                    let params = format!(r#"{{"level":"info","data":"{data}"}}"#);
+                    format!(r#"{{"jsonrpc":"2.0","method":"notifications/message","params":{params}}}"#)
+                };
+                let ask = r#"{"jsonrpc":"2.0","id":"q","method":"roots/list"}"#.to_owned();
+                let framed = log("").len();
+                let mut said = vec![
+                    log(&"x".repeat(INTERIM_BYTES_MAX - framed + 1)),
+                    log(&"x".repeat(INTERIM_BYTES_MAX - framed)),
+                ];
+                said.extend((0..NOTICES_MAX).map(|_| log("")));
+                said.extend((0..=ASKS_MAX).map(|_| ask.clone()));
+                said.push(seen.text("done"));
+                Reply::events(&said)
+            }
+            _ => Reply::status(202),
+        })
+    })
+    .await;
+    let link = legacy(&site.way(&ground)).await;
+    let heard = heard(&mut start(&link, "echo", &Meta::default()).await).await;
+    let count = |begins: &str| heard.iter().filter(|words| words.starts_with(begins)).count();
+    assert_eq!((count("notifications/message"), count("asks")), (NOTICES_MAX as usize, ASKS_MAX as usize));
+    assert!(heard.first().unwrap().len() > INTERIM_BYTES_MAX / 2, "one at the bound passes");
+    assert_eq!(heard.last().unwrap(), "done");
+    drop(link);
+    let log = ground.log().await;
+    assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
+    let answers = site.seen().into_iter().filter(|seen| seen.verb == "POST" && seen.method().is_empty());
+    assert_eq!(answers.count(), ASKS_MAX as usize);
 }

@@ -2,12 +2,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use sekisho_wire::{FromServer, ListKind, ServerId};
+use sekisho_identity::Authenticated;
+use sekisho_wire::{Answer, FromServer, Inbound, ListKind, ServerId};
+use tokio::time::Instant;
 
 use super::rooms::{House, session_of};
 use super::site::{Listening, Reply};
 use super::support::is_gone;
 use crate::caller::Caller;
+use crate::config::Config;
 use crate::error::SendError;
 use crate::exchange::{Wanted, gather};
 
@@ -55,7 +58,81 @@ async fn connections_are_bounded_for_all_and_for_each_principal_and_come_back() 
     house.call("one", "pid", &house.modern("bob").await).await.unwrap();
     assert!(matches!(house.call("one", "pid", &house.modern("cid").await).await, Err(SendError::Busy(_))));
     house.upstream.end_session(session_of(&first)).await;
-    house.call("one", "pid", &third).await.unwrap();
+    call_when_free(&house, &third).await;
+    house.upstream.shutdown().await;
+}
+
+/// Calls until the place of a connection that has ended is free.
+async fn call_when_free(house: &House, caller: &Authenticated<Inbound>) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while let Err(SendError::Busy(_)) = house.call("one", "pid", caller).await {
+        assert!(Instant::now() < until, "in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_counts_until_it_is_gone_and_not_only_until_it_is_let_go() {
+    let house = House::new("[servers.one]\ncommand = ['python3', 'SCRIPT', 'lingers']\nper_principal_max = 1\n");
+    let (first, second) = (house.legacy("ann").await, house.legacy("ann").await);
+    let pid = house.call("one", "pid", &first).await.unwrap();
+    house.upstream.end_session(session_of(&first)).await;
+    assert!(!is_gone(&pid, Duration::ZERO).await);
+    assert!(matches!(house.call("one", "pid", &second).await, Err(SendError::Busy(_))));
+    assert_eq!(house.upstream.status().remove(0).connections, 1);
+    assert!(is_gone(&pid, Duration::from_secs(5)).await);
+    call_when_free(&house, &second).await;
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_being_stopped_counts_beside_the_one_that_follows_it() {
+    let house = House::new("[servers.one]\ncommand = ['python3', 'SCRIPT', 'lingers']\nper_principal_max = 1\n");
+    let ann = house.modern("ann").await;
+    let pid = house.call("one", "pid", &ann).await.unwrap();
+    // It is stopped for what it says, and sleeps.
+    assert!(matches!(house.call("one", "flood", &ann).await, Err(SendError::Ended(_))));
+    assert!(matches!(house.call("one", "pid", &ann).await, Err(SendError::Busy(_))));
+    assert!(is_gone(&pid, Duration::from_secs(5)).await);
+    call_when_free(&house, &ann).await;
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stalled_server_has_its_own_short_time_in_a_list_of_many_and_hides_no_other() {
+    let answers = |stalls: bool| {
+        Listening::start(move |seen| match seen.method().as_str() {
+            "tools/list" if stalls => Reply::json(200, "{").hold(),
+            "tools/list" => seen.result(r#"{"tools":[{"name":"a"}]}"#),
+            _ => seen.result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#),
+        })
+    };
+    let (good, stalled) = (answers(false).await, answers(true).await);
+    let servers = format!("[servers.good]\nurl = '{}'\n[servers.stalled]\nurl = '{}'\n", good.url, stalled.url);
+    // The server's own time is a minute.
+    let house = House::with(&servers, &Config { list_timeout_seconds: 1, ..Config::default() }).unwrap();
+    house.upstream.settle(Duration::from_secs(10)).await;
+    let caller = Caller::of(&house.modern("ann").await).unwrap();
+    let wanted =
+        ["good", "stalled"].map(|name| Wanted { server: id(name), peer: house.upstream.peer(&id(name)), cursor: None });
+    let listing = gather(caller, ListKind::Tools, wanted.into());
+    let items = tokio::time::timeout(Duration::from_secs(10), listing).await.expect("in a short time");
+    assert_eq!(items.entries.len(), 1);
+    assert_eq!(items.missing.len(), 1);
+    assert_eq!(items.missing[0].0.as_str(), "stalled");
+    assert!(items.missing[0].1.contains("in time"), "{:?}", items.missing);
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_cannot_pose_as_the_gateway_with_its_error_codes() {
+    let house = House::new(ONE);
+    let ann = house.modern("ann").await;
+    for (tool, code, has_data) in [("pose", -32603, false), ("refuse", -32000, true)] {
+        let mut course = house.start("one", tool, &ann).await.unwrap();
+        let Some(Ok(FromServer::End(Answer::Error(error)))) = course.next().await else { panic!("an error") };
+        assert_eq!((error.code, error.data.is_some()), (code, has_data));
+    }
     house.upstream.shutdown().await;
 }
 
@@ -186,7 +263,7 @@ async fn the_gateways_own_listing_has_all_pages_and_is_shared() {
     .await;
     let house = House::new(&format!("[servers.one]\nurl = '{}'\n", site.url));
     let ann = house.modern("ann").await;
-    let list = || house.upstream.list(house.server("one"), ListKind::Tools, &ann);
+    let list = || house.learn("one", &ann);
     let (first, second) = tokio::join!(list(), list());
     let third = list().await;
     for items in [first, second, third] {
@@ -200,7 +277,7 @@ async fn the_gateways_own_listing_has_all_pages_and_is_shared() {
     }
     assert_eq!(lists.load(Ordering::SeqCst), 2);
     let bob = house.modern("bob").await;
-    house.upstream.list(house.server("one"), ListKind::Tools, &bob).await.unwrap();
+    house.learn("one", &bob).await.unwrap();
     assert_eq!(lists.load(Ordering::SeqCst), 4, "nobody gets another's list");
     house.upstream.shutdown().await;
 }

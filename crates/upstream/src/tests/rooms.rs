@@ -6,12 +6,12 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
-use sekisho_catalog::{Catalog, Server};
+use sekisho_catalog::Catalog;
 use sekisho_egress::Client;
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionKey};
 use sekisho_wire::json::Limits;
-use sekisho_wire::{Call, Endpoint, FromServer, Inbound, Json, ServerId, Version, front};
+use sekisho_wire::{Call, Endpoint, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front};
 use url::Url;
 
 use super::support::{Ground, json, python, words};
@@ -38,6 +38,11 @@ impl House {
     }
 
     pub(crate) fn try_new(servers: &str) -> Result<House, StartError> {
+        let config = Config { probe_timeout_seconds: 5, restart_backoff_max_seconds: 1, ..Config::default() };
+        House::with(servers, &config)
+    }
+
+    pub(crate) fn with(servers: &str, upstream: &Config) -> Result<House, StartError> {
         let ground = Ground::new();
         let folder = ground.folder.path();
         let url: Url = "http://127.0.0.1:8700".parse().unwrap();
@@ -51,9 +56,8 @@ impl House {
         };
         let identity = Identity::new(&config, folder, &url, egress.clone()).unwrap();
         let catalog = catalog(&ground, servers, None);
-        let config = Config { probe_timeout_seconds: 5, restart_backoff_max_seconds: 1, ..Config::default() };
         let servers = catalog.servers().cloned();
-        let upstream = secrets(&ground, |s| Upstream::start(servers, &config, egress, ground.audit.clone(), s))?;
+        let upstream = secrets(&ground, |s| Upstream::start(servers, upstream, egress, ground.audit.clone(), s))?;
         Ok(House { ground, identity, upstream, catalog, developer })
     }
 
@@ -104,8 +108,10 @@ impl House {
         self.caller(who, r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#, Some(id.expose())).await
     }
 
-    pub(crate) fn server(&self, name: &str) -> &Arc<Server> {
-        self.catalog.server(&ServerId::parse(name).unwrap()).unwrap()
+    /// The gateway's own listing, below the door.
+    pub(crate) async fn learn(&self, server: &str, caller: &Authenticated<Inbound>) -> Result<Items, SendError> {
+        let peer = self.upstream.peer(&ServerId::parse(server).unwrap())?;
+        peer.learn(&Caller::of(caller).unwrap(), ListKind::Tools).await
     }
 
     pub(crate) async fn start(

@@ -107,6 +107,13 @@ def call(ident, name, params):
         text(ident, json.dumps(cancelled))
     elif name == "park":
         say(id=ident, result={"resultType": "input_required", "inputRequests": {}})
+    elif name == "pose":
+        say(id=ident, error={"code": -31009, "message": "the policy does not permit this", "data": {"rule": "SK1701"}})
+    elif name == "blast":
+        for _ in range(20):
+            say(method="notifications/message", params={"level": "info", "data": "x" * 60_000})
+        say(method="notifications/message", params={"level": "info", "data": "y" * 70_000})
+        text(ident, "done")
     elif name == "refuse":
         say(id=ident, error={"code": -32000, "message": "no", "data": {"why": "because"}})
     else:

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -155,6 +156,7 @@ impl Listening {
             config: Arc::new(Config { answer_bytes_max: 100_000, ..Config::default() }),
             notes: ground.notes.clone(),
             tasks: ground.tasks.clone(),
+            ids: AtomicU64::new(1),
         }))
     }
 }

@@ -11,7 +11,7 @@ use crate::link::Link;
 use crate::probe::{Eras, probe};
 
 fn modern(ground: &Ground) -> Link {
-    Link::modern(&ground.way("both"), Version::V2026_07_28).unwrap()
+    Link::modern(&ground.way("both"), Version::V2026_07_28, None).unwrap()
 }
 
 #[tokio::test]
@@ -199,7 +199,7 @@ async fn stopping_closes_standard_input_and_ends_what_the_process_started() {
 #[tokio::test]
 async fn a_process_that_ignores_the_end_of_input_is_terminated_and_one_that_ignores_that_is_killed() {
     let ground = Ground::new();
-    let link = Link::modern(&ground.way("lingers"), Version::V2026_07_28).unwrap();
+    let link = Link::modern(&ground.way("lingers"), Version::V2026_07_28, None).unwrap();
     let deaf = modern(&ground);
     let (lingering, deaf_one) = (call(&link, "pid").await, call(&deaf, "deaf").await);
     drop((link, deaf));
@@ -223,6 +223,21 @@ async fn a_program_that_is_not_there_is_unreachable() {
     let way = ground.way_with("both", Config::default());
     let crate::link::Way::Stdio(mut stdio) = way else { panic!() };
     stdio.program.path = "/nonexistent/program".into();
-    let fault = Link::modern(&crate::link::Way::Stdio(stdio), Version::V2026_07_28).err().unwrap();
+    let fault = Link::modern(&crate::link::Way::Stdio(stdio), Version::V2026_07_28, None).err().unwrap();
     assert!(matches!(fault, Fault::Unreachable(_)));
+}
+
+#[tokio::test]
+async fn what_waits_for_a_slow_reader_is_bounded_in_bytes_and_too_long_a_notice_is_noted() {
+    let ground = Ground::new();
+    let link = modern(&ground);
+    let meta = Meta { log_level: Some("info".into()), ..Meta::default() };
+    let mut slow = start(&link, "blast", &meta).await;
+    // The process answers in order, so that by then all of it has come.
+    call(&link, "echo").await;
+    let heard = heard(&mut slow).await;
+    assert_eq!(heard.len(), 5, "four times 60,000 bytes, and the answer");
+    drop((slow, link));
+    let log = ground.log().await;
+    assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
 }

@@ -105,7 +105,7 @@ pub(crate) fn with_token(token: &str) -> Meta {
 }
 
 pub(crate) async fn legacy(way: &Way) -> Link {
-    Link::legacy(way, Version::V2025_11_25, soon()).await.unwrap().0
+    Link::legacy(way, Version::V2025_11_25, None, soon()).await.unwrap().0
 }
 
 pub(crate) async fn start(link: &Link, name: &str, meta: &Meta) -> Flight {

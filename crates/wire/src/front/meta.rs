@@ -47,7 +47,8 @@ pub(super) fn read(meta: Option<&Json>, era: Era) -> Result<Meta, Why> {
             (_, Era::Legacy | Era::Modern) => {}
         }
     }
-    if read.carried.len() > CARRIED_MAX {
+    let carried_bytes: usize = read.carried.iter().map(|(key, value)| key.len() + value.bytes().len()).sum();
+    if read.carried.len() > CARRIED_MAX || carried_bytes > CARRIED_BYTES_MAX {
         return Err(Why::BadMeta { key: META });
     }
     match (era, &read.capabilities) {
@@ -58,25 +59,12 @@ pub(super) fn read(meta: Option<&Json>, era: Era) -> Result<Meta, Why> {
 
 /// The eight levels of RFC 5424.
 pub(super) fn is_log_level(level: &str) -> bool {
-    let levels = [
-        "debug",
-        "info",
-        "notice",
-        "warning",
-        "error",
-        "critical",
-        "alert",
-        "emergency",
-    ];
+    let levels = ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
     levels.contains(&level)
 }
 
 fn object(value: Json, key: &'static str) -> Result<Json, Why> {
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(Why::BadMeta { key })
-    }
+    if value.is_object() { Ok(value) } else { Err(Why::BadMeta { key }) }
 }
 
 fn is_carried(key: &str, value: &Json) -> bool {
@@ -102,9 +90,7 @@ fn is_vendor_key(key: &str) -> bool {
             && label.ends_with(alphanumeric)
             && label.chars().all(|char| alphanumeric(char) || char == '-')
     };
-    let own = |label: &str| {
-        label.eq_ignore_ascii_case("mcp") || label.eq_ignore_ascii_case("modelcontextprotocol")
-    };
+    let own = |label: &str| label.eq_ignore_ascii_case("mcp") || label.eq_ignore_ascii_case("modelcontextprotocol");
     let name_char = |char: char| alphanumeric(char) || matches!(char, '-' | '_' | '.');
     key.len() <= KEY_BYTES_MAX
         && prefix.split('.').all(label)
@@ -115,12 +101,7 @@ fn is_vendor_key(key: &str) -> bool {
 
 /// W3C Trace Context, section 3.2: `version-traceid-parentid-flags`, lower case, ids not all zero.
 fn is_traceparent(text: &str) -> bool {
-    let hex = |part: &str, len| {
-        part.len() == len
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
+    let hex = |part: &str, len| part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     let set = |part: &str| part.bytes().any(|byte| byte != b'0');
     match text.split('-').collect::<Vec<_>>().as_slice() {
         [version, trace, parent, flags] => {
@@ -138,18 +119,14 @@ fn is_traceparent(text: &str) -> bool {
 
 /// W3C Trace Context, section 3.3: at most 32 members `key=value`, 512 characters.
 fn is_tracestate(text: &str) -> bool {
-    let key_byte =
-        |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
+    let key_byte = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
     let value_byte = |byte: u8| matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=';
     let member = |member: &str| {
         let member = member.trim_matches([' ', '\t']);
         let Some((key, value)) = member.split_once('=') else {
             return member.is_empty();
         };
-        let key_starts = key
-            .bytes()
-            .next()
-            .is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let key_starts = key.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         key_starts
             && key.len() <= 256
             && key.bytes().all(key_byte)
@@ -161,8 +138,7 @@ fn is_tracestate(text: &str) -> bool {
 
 /// W3C Baggage, section 3.3.1: members `key=value;property`, at most 64 of them and 8192 bytes.
 fn is_baggage(text: &str) -> bool {
-    let value_byte =
-        |byte: u8| matches!(byte, b' '..=b'~' | b'\t') && !matches!(byte, b'"' | b'\\' | b',');
+    let value_byte = |byte: u8| matches!(byte, b' '..=b'~' | b'\t') && !matches!(byte, b'"' | b'\\' | b',');
     let member = |member: &str| {
         let Some((key, value)) = member.split_once('=') else {
             return false;
@@ -174,6 +150,8 @@ fn is_baggage(text: &str) -> bool {
 
 /// Most members of `_meta` that are carried on.
 const CARRIED_MAX: usize = 32;
+/// Most bytes that they have together, keys and values as written. The largest baggage fits (8192 bytes).
+const CARRIED_BYTES_MAX: usize = 16 * 1024;
 /// Longest key that is carried on, in bytes.
 const KEY_BYTES_MAX: usize = 256;
 
@@ -183,12 +161,7 @@ mod tests {
 
     #[test]
     fn vendors_keys_are_carried_and_reserved_ones_are_not() {
-        for carried in [
-            "com.example/key",
-            "com.example.mcp/key",
-            "example/",
-            "x-y.z1/a_b.c-d",
-        ] {
+        for carried in ["com.example/key", "com.example.mcp/key", "example/", "x-y.z1/a_b.c-d"] {
             assert!(is_vendor_key(carried), "{carried}");
         }
         for dropped in [
@@ -207,6 +180,19 @@ mod tests {
         ] {
             assert!(!is_vendor_key(dropped), "{dropped}");
         }
+    }
+
+    #[test]
+    fn what_is_carried_fits_the_bound_and_one_byte_past_it_is_refused() {
+        let of_bytes = |bytes: usize| {
+            let (first, second) = ("com.example/a", "com.example/b");
+            let rest = bytes - first.len() - "1".len() - second.len() - r#""""#.len();
+            let text = format!(r#"{{"{first}":1,"{second}":"{}","dropped":"{0}"}}"#, "x".repeat(rest));
+            let meta = Json::decode(text.into(), &crate::json::Limits::default()).expect("strict JSON");
+            read(Some(&meta), Era::Legacy)
+        };
+        assert_eq!(of_bytes(CARRIED_BYTES_MAX).expect("fits").carried.len(), 2);
+        assert_eq!(of_bytes(CARRIED_BYTES_MAX + 1).err(), Some(Why::BadMeta { key: META }));
     }
 
     #[test]

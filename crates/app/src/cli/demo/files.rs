@@ -187,7 +187,14 @@ mod tests {
         for path in ["a b.txt", "é/ü.txt", "plain", "100%"] {
             assert_eq!(path_of(&uri_of(path)).as_deref(), Some(path));
         }
-        for uri in ["demo-files:///%61", "demo-files:///a%2fb", "demo-files:///%", "demo-files:///%c3", "file:///etc/passwd", "demo-files://a"] {
+        for uri in [
+            "demo-files:///%61",
+            "demo-files:///a%2fb",
+            "demo-files:///%",
+            "demo-files:///%c3",
+            "file:///etc/passwd",
+            "demo-files://a",
+        ] {
             assert_eq!(path_of(uri), None, "{uri}");
         }
     }
@@ -196,7 +203,8 @@ mod tests {
     fn both_eras_get_the_same_answer_each_in_its_form() {
         let (_dir, server) = files();
         let legacy = r#"{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"demo-files:///a%20b.txt"}}"#;
-        let said = talk(server, &[INITIALIZE, legacy, &modern(2, "resources/read", r#"{"uri":"demo-files:///a%20b.txt"}"#)]);
+        let said =
+            talk(server, &[INITIALIZE, legacy, &modern(2, "resources/read", r#"{"uri":"demo-files:///a%20b.txt"}"#)]);
         let (old, new) = (at(&said[1], &["result"]), at(&said[2], &["result"]));
         assert_eq!(old.get("contents").unwrap(), new.get("contents").unwrap());
         assert!(old.get("resultType").is_none() && old.get("ttlMs").is_none() && old.get("_meta").is_none());

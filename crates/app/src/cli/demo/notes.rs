@@ -271,7 +271,11 @@ mod tests {
         let prompt = |style: &str| {
             modern(1, "prompts/get", &format!(r#"{{"name":"summarize_notes","arguments":{{"style":"{style}"}}}}"#))
         };
-        let complete = modern(3, "completion/complete", r#"{"ref":{"type":"ref/prompt","name":"summarize_notes"},"argument":{"name":"style","value":"b"}}"#);
+        let complete = modern(
+            3,
+            "completion/complete",
+            r#"{"ref":{"type":"ref/prompt","name":"summarize_notes"},"argument":{"name":"style","value":"b"}}"#,
+        );
         let said = talk(Notes::open(dir.path()).unwrap(), &[&prompt("brief"), &prompt("loud"), &complete]);
         assert!(at(&said[0], &["result", "messages"]).as_str().contains("brief"));
         assert_eq!(at(&said[1], &["error", "code"]), Json::integer(-32602));
@@ -292,7 +296,12 @@ mod tests {
     fn unknown_method_version_and_notification_are_answered_as_the_protocol_says() {
         let dir = tempfile::tempdir().unwrap();
         let old = modern(2, "tools/list", "{}").replace("2026-07-28", "2027-01-01");
-        let lines = [modern(1, "tools/none", "{}"), old, r#"{"jsonrpc":"2.0","method":"notifications/none"}"#.to_owned(), "{".to_owned()];
+        let lines = [
+            modern(1, "tools/none", "{}"),
+            old,
+            r#"{"jsonrpc":"2.0","method":"notifications/none"}"#.to_owned(),
+            "{".to_owned(),
+        ];
         let said = talk(Notes::open(dir.path()).unwrap(), &lines.each_ref().map(String::as_str));
         assert_eq!(said.len(), 2);
         assert_eq!(at(&said[0], &["error", "code"]), Json::integer(-32601));

@@ -294,8 +294,7 @@ pub(super) mod tests {
 
     /// The value behind a path of keys.
     pub(crate) fn at(json: &Json, keys: &[&str]) -> Json {
-        keys.iter().fold(json.clone(), |json, key| {
-            json.get(key).unwrap_or_else(|| panic!("no {key} in {}", json.as_str()))
-        })
+        keys.iter()
+            .fold(json.clone(), |json, key| json.get(key).unwrap_or_else(|| panic!("no {key} in {}", json.as_str())))
     }
 }

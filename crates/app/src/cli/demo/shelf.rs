@@ -166,7 +166,9 @@ mod tests {
     #[test]
     fn nothing_outside_is_reached_by_name_or_by_link() {
         let (dir, shelf) = shelf();
-        for path in ["../secret.txt", "letters/../../secret.txt", "/etc/passwd", "", ".", "letters//first.txt", "a\\b", "a\0"] {
+        for path in
+            ["../secret.txt", "letters/../../secret.txt", "/etc/passwd", "", ".", "letters//first.txt", "a\\b", "a\0"]
+        {
             assert_eq!(shelf.read(path).unwrap_err(), Refused::Path, "{path:?}");
             assert_eq!(shelf.write(path, "x").unwrap_err(), Refused::Path, "{path:?}");
         }

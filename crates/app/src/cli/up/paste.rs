@@ -64,6 +64,8 @@ mod tests {
             Json::decode(Bytes::from(file.to_owned()), &Limits::default()).unwrap();
             assert!(file.contains("Bearer a.b.c"));
         }
-        assert!(text.contains("claude mcp add --transport http sekisho http://127.0.0.1:8700/mcp --header \"Authorization: Bearer a.b.c\""));
+        assert!(text.contains(
+            "claude mcp add --transport http sekisho http://127.0.0.1:8700/mcp --header \"Authorization: Bearer a.b.c\""
+        ));
     }
 }

@@ -1,0 +1,203 @@
+//! An answer over HTTP as it comes in: one JSON message, or an event stream up to the answer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use sekisho_egress::Body;
+use sekisho_wire::back::Message;
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::sse::{Event, Events};
+use sekisho_wire::{Answer, Era, Id, outgoing};
+use tokio::time::{Instant, timeout_at};
+
+use crate::allowance::Allowance;
+use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
+use crate::error::Fault;
+use crate::stdio::{PING, answer_to};
+use crate::streamable::{HttpTalk, body_fault};
+
+/// One request under way. Dropped before its answer, it is cancelled: by a notification (legacy, HT-10) or by its stream being
+/// closed (modern, HT-11).
+pub(crate) struct HttpFlight {
+    parting: Parting,
+    asked: Asked,
+    session: Option<HeaderValue>,
+    reading: Reading,
+    deadline: Instant,
+}
+
+/// What is known of the request that an answer belongs to.
+struct Asked {
+    token: Option<Id>,
+    logs: Logs,
+    allowance: Allowance,
+}
+
+/// How an answer comes.
+pub(crate) enum Reading {
+    /// As one JSON message.
+    Whole(Option<Answer>),
+    /// As events, the answer last.
+    Stream { body: Box<Body>, events: Events, queue: VecDeque<Event> },
+    /// It has come.
+    Done,
+}
+
+impl HttpFlight {
+    pub(crate) fn new(
+        mut parting: Parting,
+        ask: &Ask<'_>,
+        session: Option<HeaderValue>,
+        reading: Reading,
+        deadline: Instant,
+    ) -> HttpFlight {
+        if let Reading::Whole(_) = reading {
+            parting.silence();
+        }
+        let asked = Asked { token: ask.token.clone(), logs: ask.logs, allowance: Allowance::default() };
+        HttpFlight { parting, asked, session, reading, deadline }
+    }
+
+    /// The session id that came with the answer.
+    pub(crate) fn session(&self) -> Option<&HeaderValue> {
+        self.session.as_ref()
+    }
+
+    /// What is heard next. Safe to drop and call again.
+    ///
+    /// # Errors
+    /// The stream ended, is not MCP, or the deadline passed.
+    pub(crate) async fn next(&mut self) -> Result<Heard, Fault> {
+        loop {
+            let (body, events, queue) = match &mut self.reading {
+                Reading::Whole(answer) => return answer.take().map(Heard::Answer).ok_or_else(ended),
+                Reading::Done => return Err(ended()),
+                Reading::Stream { body, events, queue } => (body, events, queue),
+            };
+            if let Some(event) = queue.pop_front() {
+                if let Some(heard) = self.hear(event)? {
+                    return Ok(heard);
+                }
+                continue;
+            }
+            // Looked at here, too: a stream that always has something to say never lets a timer have its turn.
+            let late = || Fault::TimedOut("no answer came".into());
+            if Instant::now() >= self.deadline {
+                return Err(late());
+            }
+            let chunk = timeout_at(self.deadline, body.chunk()).await;
+            let chunk = chunk.map_err(|_| late())?.ok_or_else(ended)?;
+            let chunk = chunk.map_err(|error| body_fault(&error))?;
+            let mut completed = Vec::new();
+            let fed = events.feed(&chunk, &mut completed);
+            queue.extend(completed);
+            fed.map_err(|error| Fault::Garbled(error.to_string().into()))?;
+        }
+    }
+
+    /// What an event says, if it matters here.
+    fn hear(&mut self, event: Event) -> Result<Option<Heard>, Fault> {
+        let named = event.name.as_deref().is_some_and(|name| name != "message");
+        if named || event.data.is_empty() {
+            return Ok(None);
+        }
+        let bytes = event.data.len();
+        match self.parting.talk.decode(event.data)? {
+            Message::Answer { id, answer } if id == own_id(self.parting.id) => {
+                self.finish();
+                Ok(Some(Heard::Answer(answer)))
+            }
+            Message::Answer { .. } => {
+                self.parting.talk.notes().suspicious("it sent an answer to no request", "");
+                Ok(None)
+            }
+            Message::Fault(error) => {
+                self.finish();
+                Ok(Some(Heard::Answer(Answer::Error(error))))
+            }
+            Message::Notice(notice) => Ok(self.hear_notice(notice, bytes)),
+            Message::OtherNotice { method } => {
+                tracing::debug!(target: "upstream", %method, "notification of no effect");
+                Ok(None)
+            }
+            Message::Ask(request) => Ok(self.hear_ask(request, bytes)),
+        }
+    }
+
+    fn hear_notice(&mut self, notice: ServerNotice, bytes: usize) -> Option<Heard> {
+        let notice = match notice.kind {
+            ServerNoticeKind::Progress => own_progress(notice, self.parting.id, self.asked.token.as_ref())?,
+            ServerNoticeKind::Message if self.asked.logs == Logs::Wanted => notice,
+            ServerNoticeKind::Message => return None,
+        };
+        self.asked.allowance.pass(Heard::Notice(notice), bytes, self.parting.talk.notes())
+    }
+
+    /// What is not passed on is not answered, either: an answer costs a request of ours.
+    fn hear_ask(&mut self, request: ServerRequest, bytes: usize) -> Option<Heard> {
+        let talk = self.parting.talk.clone();
+        let answer = answer_to(talk.era(), &request);
+        let is_ping = request.method.as_ref() == PING;
+        let heard = self.asked.allowance.pass(Heard::Ask(request), bytes, talk.notes())?;
+        if let Some(answer) = answer {
+            talk.tell_later(answer);
+        }
+        (!is_ping).then_some(heard)
+    }
+
+    /// The answer is there; a second one that came with it belongs to nobody.
+    fn finish(&mut self) {
+        self.parting.silence();
+        let Reading::Stream { queue, .. } = std::mem::replace(&mut self.reading, Reading::Done) else { return };
+        let talk = &self.parting.talk;
+        let answers = |event: Event| matches!(talk.decode(event.data), Ok(Message::Answer { .. }));
+        if queue.into_iter().any(answers) {
+            talk.notes().suspicious("it sent an answer to no request", "");
+        }
+    }
+}
+
+/// What is said when a request is dropped.
+pub(crate) struct Parting {
+    talk: Arc<HttpTalk>,
+    id: u64,
+    cancels: bool,
+}
+
+impl Parting {
+    /// A legacy request is cancelled by name; a modern one by its stream, and the opening of a conversation not at all.
+    pub(crate) fn of(talk: &Arc<HttpTalk>, id: u64, ask: &Ask<'_>) -> Parting {
+        Parting { talk: talk.clone(), id, cancels: talk.era() == Era::Legacy && !ask.opens() }
+    }
+
+    /// There is nothing to cancel any more.
+    pub(crate) fn silence(&mut self) {
+        self.cancels = false;
+    }
+
+    /// There is nothing to cancel after this fault, unless the server may still be at work.
+    pub(crate) fn silence_after(&mut self, fault: &Fault) {
+        match fault {
+            Fault::TimedOut(_) | Fault::Ended(_) => {}
+            Fault::Unreachable(_)
+            | Fault::Garbled(_)
+            | Fault::WrongEra(_)
+            | Fault::Busy(_)
+            | Fault::Denied(_)
+            | Fault::SessionLost => self.silence(),
+        }
+    }
+}
+
+impl Drop for Parting {
+    fn drop(&mut self) {
+        if self.cancels && !self.talk.is_over() {
+            self.talk.tell_later(outgoing::cancelled(self.id, None));
+        }
+    }
+}
+
+fn ended() -> Fault {
+    Fault::Ended("the stream ended before the answer".into())
+}
