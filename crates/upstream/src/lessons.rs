@@ -143,8 +143,7 @@ mod tests {
         collected.add(Items { entries: vec![Item { server: server_id(), definition }], ..empty(ListKind::Tools) });
         let taken = collected.into_items().entries.remove(0).definition;
         assert_eq!(taken.as_str(), "\"x\"");
-        let (from, to) = (text.as_str().as_ptr() as usize, text.as_str().as_ptr() as usize + text.as_str().len());
-        assert!(!(from..to).contains(&(taken.as_str().as_ptr() as usize)));
+        assert!(!text.bytes().as_ptr_range().contains(&taken.bytes().as_ptr()));
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! as it was configured before goes nowhere.
 //!
 //! *Depth still missing*: server requests (answered "not offered", `ping` apart), `input_required`, subscriptions and the
-//! legacy GET stream, resumption, bridging of eras, credentials per principal, a wait for the place of a process that is ending (the caller is told that it is busy), the sandbox (a descendant of a stdio server that makes a
-//! session of its own outlives it), the HTTP+SSE transport of 2024-11-05.
+//! legacy GET stream, resumption, bridging of eras, credentials per principal, a wait for the place of a process that is ending
+//! (the caller is told that all are in use), the sandbox (a descendant of a stdio server that makes a session of its own outlives
+//! it), the HTTP+SSE transport of 2024-11-05.
 #![forbid(unsafe_code)]
 
 mod allowance;

@@ -374,13 +374,13 @@ async fn notices_and_requests_before_an_answer_are_passed_on_up_to_their_bounds_
     .await;
     let link = legacy(&site.way(&ground)).await;
     let heard = heard(&mut start(&link, "echo", &Meta::default()).await).await;
-    let count = |begins: &str| heard.iter().filter(|words| words.starts_with(begins)).count();
-    assert_eq!((count("notifications/message"), count("asks")), (NOTICES_MAX as usize, ASKS_MAX as usize));
+    let count = |begins: &str| u32::try_from(heard.iter().filter(|words| words.starts_with(begins)).count()).unwrap();
+    assert_eq!((count("notifications/message"), count("asks")), (NOTICES_MAX, ASKS_MAX));
     assert!(heard.first().unwrap().len() > INTERIM_BYTES_MAX / 2, "one at the bound passes");
     assert_eq!(heard.last().unwrap(), "done");
     drop(link);
     let log = ground.log().await;
     assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
     let answers = site.seen().into_iter().filter(|seen| seen.verb == "POST" && seen.method().is_empty());
-    assert_eq!(answers.count(), ASKS_MAX as usize);
+    assert_eq!(u32::try_from(answers.count()).unwrap(), ASKS_MAX);
 }
