@@ -138,13 +138,18 @@ impl Recorder {
                 return response("200 OK", "", &error.to_string());
             }
         };
-        response("200 OK", "Mcp-Session-Id: recorder-session\r\n", &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#))
+        response(
+            "200 OK",
+            "Mcp-Session-Id: recorder-session\r\n",
+            &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
+        )
     }
 }
 
 fn response(status: &str, more: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}").into_bytes()
+    format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}Content-Length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }
 
 fn read(from: &mut BufReader<TcpStream>) -> anyhow::Result<Option<Arrived>> {

@@ -6,15 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sekisho_wire::json::{Json, Kind, Limits};
 use sekisho_wire::message::Spoken;
 use sekisho_wire::server::Answer;
-use sekisho_wire::{
-    Era, Inbound, ListKind, ServerId, Version, back, front, headers, lines, outgoing, sse, text,
-};
+use sekisho_wire::{Era, Inbound, ListKind, ServerId, Version, back, front, headers, lines, outgoing, sse, text};
 
-const LIMITS: Limits = Limits {
-    bytes_max: 1 << 20,
-    depth_max: 64,
-    nodes_max: 10_000,
-};
+const LIMITS: Limits = Limits { bytes_max: 1 << 20, depth_max: 64, nodes_max: 10_000 };
 
 /// Whatever is accepted can be walked, written back and read again, and means the same.
 pub fn json(data: &[u8]) {
@@ -22,16 +16,10 @@ pub fn json(data: &[u8]) {
         return;
     };
     assert_eq!(json.as_str().as_bytes(), &json.bytes()[..]);
-    assert_eq!(
-        Json::decode(json.bytes().clone(), &LIMITS).as_ref(),
-        Ok(&json)
-    );
+    assert_eq!(Json::decode(json.bytes().clone(), &LIMITS).as_ref(), Ok(&json));
     let mut due = vec![json.clone()];
     while let Some(value) = due.pop() {
-        assert_eq!(
-            Json::decode(value.bytes().clone(), &LIMITS).as_ref(),
-            Ok(&value)
-        );
+        assert_eq!(Json::decode(value.bytes().clone(), &LIMITS).as_ref(), Ok(&value));
         match value.kind() {
             Kind::String => {
                 let text = value.string().expect("a string");
@@ -155,9 +143,7 @@ pub fn sse(data: &[u8]) {
     let read = |size: usize| {
         let mut events = sse::Events::new(4096);
         let mut out = Vec::new();
-        let end = stream
-            .chunks(size)
-            .try_for_each(|chunk| events.feed(chunk, &mut out));
+        let end = stream.chunks(size).try_for_each(|chunk| events.feed(chunk, &mut out));
         (out, end)
     };
     let whole = read(stream.len().max(1));
@@ -178,9 +164,7 @@ pub fn lines(data: &[u8]) {
     let read = |size: usize| {
         let mut lines = lines::Lines::new(100);
         let mut out = Vec::new();
-        stream
-            .chunks(size)
-            .for_each(|chunk| lines.feed(chunk, &mut out));
+        stream.chunks(size).for_each(|chunk| lines.feed(chunk, &mut out));
         assert!(lines.pending() <= 101);
         out
     };
@@ -188,13 +172,7 @@ pub fn lines(data: &[u8]) {
     assert_eq!(read(usize::from(*size).max(1)), whole);
     for line in whole.into_iter().flatten() {
         assert!(!line.contains(&b'\n') && line.len() <= 100);
-        assert_eq!(
-            lines::frame(&line)
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count(),
-            1
-        );
+        assert_eq!(lines::frame(&line).iter().filter(|byte| **byte == b'\n').count(), 1);
     }
 }
 

@@ -32,11 +32,7 @@ pub enum Level {
 impl Default for Config {
     // Numeric bounds and the level that architecture section 5 names; nothing here permits anything.
     fn default() -> Config {
-        Config {
-            level: Level::default(),
-            segment_bytes_max: segment_bytes_max(),
-            queue_max: queue_max(),
-        }
+        Config { level: Level::default(), segment_bytes_max: segment_bytes_max(), queue_max: queue_max() }
     }
 }
 

@@ -13,10 +13,7 @@ impl Digest {
     #[must_use]
     pub fn of(bytes: &[u8]) -> Digest {
         let mut sum = [0; 32];
-        for (to, from) in sum
-            .iter_mut()
-            .zip(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref())
-        {
+        for (to, from) in sum.iter_mut().zip(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref()) {
             *to = *from;
         }
         Digest(sum)

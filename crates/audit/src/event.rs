@@ -85,39 +85,20 @@ impl Event {
     /// The record as a JSON object that still lacks its number.
     pub(crate) fn line(&self, at: SystemTime) -> Vec<u8> {
         let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
-        #[expect(
-            clippy::expect_used,
-            reason = "a Vec takes every write, and every map key here is a string"
-        )]
-        serde_json::to_writer(&mut line, &Line { event: self, at })
-            .expect("events are serializable");
+        #[expect(clippy::expect_used, reason = "a Vec takes every write, and every map key here is a string")]
+        serde_json::to_writer(&mut line, &Line { event: self, at }).expect("events are serializable");
         line
     }
 
     fn is_clipped(&self) -> bool {
         let long = |text: &Option<Box<str>>| text.as_deref().is_some_and(is_long);
         let pairs = |pairs: &[(Box<str>, Box<str>)]| {
-            pairs.len() > ENTRIES_MAX
-                || pairs
-                    .iter()
-                    .any(|(name, value)| is_long(name) || is_long(value))
+            pairs.len() > ENTRIES_MAX || pairs.iter().any(|(name, value)| is_long(name) || is_long(value))
         };
-        [
-            &self.request,
-            &self.endpoint,
-            &self.server,
-            &self.method,
-            &self.item,
-            &self.era,
-            &self.reason,
-            &self.needed,
-        ]
-        .into_iter()
-        .any(long)
-            || self
-                .principal
-                .as_ref()
-                .is_some_and(|p| is_long(&p.issuer) || is_long(&p.subject) || is_long(&p.client))
+        [&self.request, &self.endpoint, &self.server, &self.method, &self.item, &self.era, &self.reason, &self.needed]
+            .into_iter()
+            .any(long)
+            || self.principal.as_ref().is_some_and(|p| is_long(&p.issuer) || is_long(&p.subject) || is_long(&p.client))
             || self.policies.len() > ENTRIES_MAX
             || self.policies.iter().any(|policy| is_long(policy))
             || pairs(&self.labels)
@@ -218,27 +199,15 @@ impl Serialize for Line<'_> {
     }
 }
 
-fn text<M: SerializeMap>(
-    map: &mut M,
-    name: &'static str,
-    value: Option<&str>,
-) -> Result<(), M::Error> {
+fn text<M: SerializeMap>(map: &mut M, name: &'static str, value: Option<&str>) -> Result<(), M::Error> {
     some(map, name, value.map(clip).as_ref())
 }
 
-fn some<M: SerializeMap, T: Serialize>(
-    map: &mut M,
-    name: &'static str,
-    value: Option<&T>,
-) -> Result<(), M::Error> {
+fn some<M: SerializeMap, T: Serialize>(map: &mut M, name: &'static str, value: Option<&T>) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(name, value))
 }
 
-fn pairs<M: SerializeMap>(
-    map: &mut M,
-    name: &'static str,
-    pairs: &[(Box<str>, Box<str>)],
-) -> Result<(), M::Error> {
+fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[(Box<str>, Box<str>)]) -> Result<(), M::Error> {
     if pairs.is_empty() {
         return Ok(());
     }
@@ -261,10 +230,7 @@ impl Serialize for Clipped<'_, PrincipalRef> {
 impl Serialize for Clipped<'_, [Box<str>]> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut list = to.serialize_seq(None)?;
-        self.0
-            .iter()
-            .take(ENTRIES_MAX)
-            .try_for_each(|entry| list.serialize_element(clip(entry)))?;
+        self.0.iter().take(ENTRIES_MAX).try_for_each(|entry| list.serialize_element(clip(entry)))?;
         list.end()
     }
 }
@@ -273,21 +239,13 @@ impl Serialize for Clipped<'_, [(Box<str>, Box<str>)]> {
     /// An object; a name that comes more than once has all its values in one array, since a key that stands twice makes a
     /// JSON text unreadable (RFC 8259 section 4).
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let pairs = || {
-            self.0
-                .iter()
-                .take(ENTRIES_MAX)
-                .map(|(name, value)| (clip(name), clip(value)))
-        };
+        let pairs = || self.0.iter().take(ENTRIES_MAX).map(|(name, value)| (clip(name), clip(value)));
         let mut map = to.serialize_map(None)?;
         for (at, (name, value)) in pairs().enumerate() {
             if pairs().take(at).any(|(earlier, _)| earlier == name) {
                 continue;
             }
-            let values: Vec<&str> = pairs()
-                .filter(|(other, _)| *other == name)
-                .map(|(_, value)| value)
-                .collect();
+            let values: Vec<&str> = pairs().filter(|(other, _)| *other == name).map(|(_, value)| value).collect();
             if values.len() > 1 {
                 map.serialize_entry(name, &values)?;
             } else {
@@ -304,17 +262,14 @@ fn is_long(text: &str) -> bool {
 
 /// The text up to its bound, cut between characters.
 fn clip(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX))
-        .unwrap_or(text)
+    text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
 }
 
 /// RFC 3339 in UTC with microseconds.
 fn timestamp(at: SystemTime) -> String {
     // A clock past the year 9999 gets the last instant that can be written.
     let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
-    DateTimePrinter::new()
-        .precision(Some(6))
-        .timestamp_to_string(&at)
+    DateTimePrinter::new().precision(Some(6)).timestamp_to_string(&at)
 }
 
 const TEXT_BYTES_MAX: usize = 2048;
@@ -323,8 +278,7 @@ const LINE_BYTES_USUAL: usize = 512;
 
 /// Longest line there can be. An event has at most 12 single texts, 32 policies and 2 × 32 pairs of texts, and JSON makes at
 /// most 6 bytes of one.
-pub(crate) const LINE_BYTES_MAX: usize =
-    (12 + ENTRIES_MAX + 4 * ENTRIES_MAX) * (TEXT_BYTES_MAX + 1) * 6 + 4096;
+pub(crate) const LINE_BYTES_MAX: usize = (12 + ENTRIES_MAX + 4 * ENTRIES_MAX) * (TEXT_BYTES_MAX + 1) * 6 + 4096;
 
 #[cfg(test)]
 mod tests {
@@ -333,17 +287,13 @@ mod tests {
     use super::*;
 
     fn written(event: &Event) -> String {
-        String::from_utf8(event.line(SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001)))
-            .unwrap()
+        String::from_utf8(event.line(SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001))).unwrap()
     }
 
     #[test]
     fn time_is_rfc_3339_with_microseconds_in_utc() {
         let line = written(&Event::new(EventKind::Decision, Outcome::Permit));
-        assert_eq!(
-            line,
-            r#"{"time":"1970-01-01T00:00:01.000001Z","kind":"decision","outcome":"permit"}"#
-        );
+        assert_eq!(line, r#"{"time":"1970-01-01T00:00:01.000001Z","kind":"decision","outcome":"permit"}"#);
     }
 
     #[test]
@@ -352,20 +302,13 @@ mod tests {
         event.item = Some("x\",\"outcome\":\"permit\"}\n{\"seq\":1".into());
         let line = written(&event);
         assert!(!line.contains('\n'));
-        assert!(
-            line.ends_with(r#""item":"x\",\"outcome\":\"permit\"}\n{\"seq\":1"}"#),
-            "{line}"
-        );
+        assert!(line.ends_with(r#""item":"x\",\"outcome\":\"permit\"}\n{\"seq\":1"}"#), "{line}");
     }
 
     #[test]
     fn name_that_comes_twice_keeps_both_values() {
         let mut event = Event::new(EventKind::Decision, Outcome::Permit);
-        event.labels = vec![
-            ("from".into(), "a".into()),
-            ("to".into(), "b".into()),
-            ("from".into(), "c".into()),
-        ];
+        event.labels = vec![("from".into(), "a".into()), ("to".into(), "b".into()), ("from".into(), "c".into())];
         assert!(written(&event).ends_with(r#""labels":{"from":["a","c"],"to":"b"}}"#));
     }
 
@@ -375,18 +318,13 @@ mod tests {
         event.reason = Some("r".repeat(TEXT_BYTES_MAX).into());
         assert!(!written(&event).contains("clipped"));
         event.reason = Some("r".repeat(TEXT_BYTES_MAX + 1).into());
-        assert!(written(&event).ends_with(&format!(
-            "{}\",\"clipped\":true}}",
-            "r".repeat(TEXT_BYTES_MAX)
-        )));
+        assert!(written(&event).ends_with(&format!("{}\",\"clipped\":true}}", "r".repeat(TEXT_BYTES_MAX))));
     }
 
     #[test]
     fn longest_event_keeps_to_the_longest_line() {
         let text: Box<str> = "\u{1}".repeat(TEXT_BYTES_MAX + 1).into();
-        let pairs: Vec<_> = (0..100)
-            .map(|at| (format!("{at}{text}").into(), text.clone()))
-            .collect();
+        let pairs: Vec<_> = (0..100).map(|at| (format!("{at}{text}").into(), text.clone())).collect();
         let mut event = Event::new(EventKind::Decision, Outcome::Permit);
         for field in [
             &mut event.request,
@@ -400,11 +338,7 @@ mod tests {
         ] {
             *field = Some(text.clone());
         }
-        event.principal = Some(PrincipalRef {
-            issuer: text.clone(),
-            subject: text.clone(),
-            client: text.clone(),
-        });
+        event.principal = Some(PrincipalRef { issuer: text.clone(), subject: text.clone(), client: text.clone() });
         event.policies = vec![text; 100];
         event.labels = pairs.clone();
         event.detail = pairs;

@@ -37,12 +37,7 @@ struct Place {
 
 impl Place {
     fn start_of((first_seq, path): (u64, PathBuf)) -> Place {
-        Place {
-            first_seq,
-            path,
-            read_bytes: 0,
-            next_seq: first_seq,
-        }
+        Place { first_seq, path, read_bytes: 0, next_seq: first_seq }
     }
 
     /// Behind the last line feed of a segment.
@@ -62,9 +57,7 @@ impl Place {
     }
 
     fn pass(&mut self, bytes: usize) {
-        self.read_bytes = self
-            .read_bytes
-            .saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
+        self.read_bytes = self.read_bytes.saturating_add(u64::try_from(bytes).unwrap_or(u64::MAX));
         self.next_seq = self.next_seq.saturating_add(1);
     }
 }
@@ -80,10 +73,7 @@ impl Follow {
             Since::Start => all.into_iter().next().map(Place::start_of),
             Since::Now => all.into_iter().next_back().map(Place::end_of).transpose()?,
         };
-        Ok(Follow {
-            dir: dir.into(),
-            at,
-        })
+        Ok(Follow { dir: dir.into(), at })
     }
 
     /// The records that have come since the last call, 1,000 at most; it does not wait.
@@ -123,9 +113,7 @@ impl Follow {
     fn newer(&self) -> Result<Option<(u64, PathBuf)>, ReadError> {
         let current = self.at.as_ref().map(|place| place.first_seq);
         let all = segments(&self.dir).map_err(|source| failed(&self.dir, source))?;
-        Ok(all
-            .into_iter()
-            .find(|(first_seq, _)| current.is_none_or(|current| *first_seq > current)))
+        Ok(all.into_iter().find(|(first_seq, _)| current.is_none_or(|current| *first_seq > current)))
     }
 
     fn read_on(&mut self, records: &mut Vec<Json>) -> Result<Reached, ReadError> {
@@ -137,8 +125,7 @@ impl Follow {
         let mut file = File::open(&path).map_err(failed)?;
         // A write that failed is cut away again, perhaps after it was seen.
         place.read_bytes = file.metadata().map_err(failed)?.len().min(place.read_bytes);
-        file.seek(SeekFrom::Start(place.read_bytes))
-            .map_err(failed)?;
+        file.seek(SeekFrom::Start(place.read_bytes)).map_err(failed)?;
         let mut from = BufReader::new(file);
         while records.len() < POLL_MAX {
             let (line, bytes) = match next_line(&mut from).map_err(failed)? {
@@ -151,11 +138,7 @@ impl Follow {
             };
             let record = match seq_of(&line) {
                 Some(seq) => decode(path.clone(), seq, line),
-                None => Err(ReadError::Damaged {
-                    path: path.clone(),
-                    expected: place.next_seq,
-                    source: None,
-                }),
+                None => Err(ReadError::Damaged { path: path.clone(), expected: place.next_seq, source: None }),
             };
             match record {
                 Ok(record) => records.push(record),
@@ -182,10 +165,7 @@ enum Reached {
 }
 
 fn failed(path: &Path, source: io::Error) -> ReadError {
-    ReadError::Io {
-        path: path.into(),
-        source,
-    }
+    ReadError::Io { path: path.into(), source }
 }
 
 const POLL_MAX: usize = 1000;

@@ -82,8 +82,7 @@ impl Entry {
 
     /// What it takes in the file.
     fn bytes(&self) -> usize {
-        self.line()
-            .map_or(0, |line| line.len().saturating_add(LINE_BYTES_MORE))
+        self.line().map_or(0, |line| line.len().saturating_add(LINE_BYTES_MORE))
     }
 }
 
@@ -95,9 +94,7 @@ impl Group {
             healthy: AtomicBool::new(true),
             level: config.level,
             queue_max: config.queue_max,
-            batch_bytes_max: usize::try_from(config.segment_bytes_max)
-                .unwrap_or(BATCH_BYTES_MAX)
-                .min(BATCH_BYTES_MAX),
+            batch_bytes_max: usize::try_from(config.segment_bytes_max).unwrap_or(BATCH_BYTES_MAX).min(BATCH_BYTES_MAX),
             wait_max: WAIT_MAX,
         }
     }
@@ -137,19 +134,12 @@ impl Group {
         let ticket = queue.next_ticket;
         queue.next_ticket = ticket.wrapping_add(1);
         queue.bytes = bytes;
-        queue.waiting.push_back(Waiting {
-            ticket,
-            entry,
-            answer,
-        });
+        queue.waiting.push_back(Waiting { ticket, entry, answer });
         let led = std::mem::replace(&mut queue.led, true);
         drop(queue);
         if !led {
             // On a thread that may block, and not in the caller's future, which may be dropped at any time.
-            let lead = Lead {
-                group: Arc::clone(self),
-                done: false,
-            };
+            let lead = Lead { group: Arc::clone(self), done: false };
             drop(tokio::task::spawn_blocking(move || lead.run()));
         }
         Ok((ticket, answered))
@@ -158,9 +148,7 @@ impl Group {
     /// Takes an entry back that nobody has begun to write: its caller was told that it is not recorded.
     fn withdraw(&self, ticket: u64) {
         let mut queue = self.queue();
-        if let Ok(at) = queue
-            .waiting
-            .binary_search_by_key(&ticket, |waiting| waiting.ticket)
+        if let Ok(at) = queue.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket)
             && let Some(gone) = queue.waiting.remove(at)
         {
             queue.bytes = queue.bytes.saturating_sub(gone.entry.bytes());
@@ -186,10 +174,7 @@ impl Group {
     }
 
     fn write(&self, segment: &mut Segment, batch: Vec<Waiting>) -> Answers {
-        let written = segment.append(
-            batch.iter().filter_map(|waiting| waiting.entry.line()),
-            self.level,
-        );
+        let written = segment.append(batch.iter().filter_map(|waiting| waiting.entry.line()), self.level);
         let flush = batch.iter().any(|waiting| waiting.entry.line().is_none());
         let flushed = if flush { segment.sync() } else { Ok(()) };
         self.note_health(written.as_ref().err().or(flushed.as_ref().err()));
@@ -200,12 +185,8 @@ impl Group {
         };
         let answers = batch.into_iter().map(|Waiting { entry, answer, .. }| {
             let said = match entry {
-                Entry::Line(_) => written
-                    .clone()
-                    .and_then(|()| numbers.next().ok_or(LogDown::Abandoned)),
-                Entry::Flush | Entry::Close => {
-                    written.clone().and(flushed.clone()).map(|()| numbers.start)
-                }
+                Entry::Line(_) => written.clone().and_then(|()| numbers.next().ok_or(LogDown::Abandoned)),
+                Entry::Flush | Entry::Close => written.clone().and(flushed.clone()).map(|()| numbers.start),
             };
             (answer, said)
         });
@@ -300,10 +281,7 @@ mod tests {
 
     fn group(dir: &std::path::Path, config: &Config) -> Group {
         let (segment, _) = Segment::open(dir, config).unwrap();
-        Group {
-            wait_max: Duration::from_millis(50),
-            ..Group::new(segment, config)
-        }
+        Group { wait_max: Duration::from_millis(50), ..Group::new(segment, config) }
     }
 
     fn line(text: &str) -> Entry {
@@ -336,19 +314,13 @@ mod tests {
         hang.join().unwrap();
         assert_eq!(group.join(line("next")).await.unwrap(), 1);
         assert!(group.healthy());
-        assert_eq!(
-            log(&dir.path().join("log")),
-            "{\"seq\":1,\"text\":\"next\"}\n"
-        );
+        assert_eq!(log(&dir.path().join("log")), "{\"seq\":1,\"text\":\"next\"}\n");
     }
 
     #[tokio::test]
     async fn queue_takes_its_bound_and_refuses_one_more() {
         let dir = tempfile::tempdir().unwrap();
-        let config = Config {
-            queue_max: 2,
-            ..Config::default()
-        };
+        let config = Config { queue_max: 2, ..Config::default() };
         let group = Arc::new(group(&dir.path().join("log"), &config));
         let hanging = Arc::clone(&group);
         let segment = hanging.segment();
@@ -364,16 +336,8 @@ mod tests {
     fn lead_that_dies_with_its_runtime_leaves_the_log_usable() {
         let dir = tempfile::tempdir().unwrap();
         let group = Arc::new(group(&dir.path().join("log"), &Config::default()));
-        let runtime = || {
-            tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap()
-        };
-        drop(Lead {
-            group: Arc::clone(&group),
-            done: false,
-        });
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        drop(Lead { group: Arc::clone(&group), done: false });
         assert!(!group.healthy());
         assert_eq!(runtime().block_on(group.join(line("next"))).unwrap(), 1);
     }

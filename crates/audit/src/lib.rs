@@ -86,20 +86,12 @@ impl Audit {
     pub fn open(dir: &Path, config: &Config, now: SystemTime) -> Result<Audit, OpenError> {
         let (mut segment, torn) = Segment::open(dir, config)?;
         if let Some(torn) = torn {
-            let source = segment.append(
-                [torn_event(&torn).line(now).as_slice()].into_iter(),
-                config.level,
-            );
+            let source = segment.append([torn_event(&torn).line(now).as_slice()].into_iter(), config.level);
             if let Err(source) = source {
-                return Err(OpenError::Write {
-                    path: dir.into(),
-                    source,
-                });
+                return Err(OpenError::Write { path: dir.into(), source });
             }
         }
-        Ok(Audit {
-            group: Arc::new(Group::new(segment, config)),
-        })
+        Ok(Audit { group: Arc::new(Group::new(segment, config)) })
     }
 
     /// Writes the event down and stamps the value with the proof.
@@ -150,13 +142,9 @@ impl Audit {
 /// What a crash did to the log, as a record of its own.
 fn torn_event(torn: &Torn) -> Event {
     let mut event = Event::new(EventKind::Security, Outcome::Noted);
-    event.reason =
-        Some("the log ended in an unfinished record, which was moved to a file of its own".into());
+    event.reason = Some("the log ended in an unfinished record, which was moved to a file of its own".into());
     event.detail = vec![
-        (
-            "torn_file".into(),
-            torn.kept_in.display().to_string().into(),
-        ),
+        ("torn_file".into(), torn.kept_in.display().to_string().into()),
         ("torn_bytes".into(), torn.bytes.to_string().into()),
     ];
     event

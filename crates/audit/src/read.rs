@@ -53,17 +53,9 @@ pub enum ReadError {
 /// # Errors
 /// The folder cannot be listed.
 pub fn read(dir: &Path) -> Result<Records, ReadError> {
-    let mut ahead = segments(dir).map_err(|source| ReadError::Io {
-        path: dir.into(),
-        source,
-    })?;
+    let mut ahead = segments(dir).map_err(|source| ReadError::Io { path: dir.into(), source })?;
     ahead.reverse();
-    Ok(Records {
-        ahead,
-        current: None,
-        expected: None,
-        held: None,
-    })
+    Ok(Records { ahead, current: None, expected: None, held: None })
 }
 
 /// The records of request `request_id`, oldest first, 1,000 at most. Damaged lines elsewhere are passed over with a warning.
@@ -78,13 +70,7 @@ pub fn find(dir: &Path, request_id: &str) -> Result<Vec<Json>, ReadError> {
     while let Some(line) = records.next_where(&|line| line.contains(&sought)) {
         match line {
             Ok(record) => {
-                if record
-                    .get("request")
-                    .as_ref()
-                    .and_then(Json::string)
-                    .as_deref()
-                    == Some(request_id)
-                {
+                if record.get("request").as_ref().and_then(Json::string).as_deref() == Some(request_id) {
                     found.push(record);
                 }
             }
@@ -186,11 +172,7 @@ impl Records {
         if found != expected {
             self.expected = Some(found);
             self.held = Some((path.clone(), line));
-            return Err(ReadError::Gap {
-                path,
-                expected,
-                found,
-            });
+            return Err(ReadError::Gap { path, expected, found });
         }
         self.expected = Some(expected.saturating_add(1));
         if !std::str::from_utf8(&line).is_ok_and(passes) {
@@ -202,21 +184,13 @@ impl Records {
     fn damaged(&mut self, path: PathBuf, source: Option<DecodeError>) -> ReadError {
         let expected = self.expected.unwrap_or(1);
         self.expected = Some(expected.saturating_add(1));
-        ReadError::Damaged {
-            path,
-            expected,
-            source,
-        }
+        ReadError::Damaged { path, expected, source }
     }
 }
 
 /// The record on a line.
 pub(crate) fn decode(path: PathBuf, expected: u64, line: Vec<u8>) -> Result<Json, ReadError> {
-    let limits = Limits {
-        bytes_max: LINE_BYTES_MAX,
-        depth_max: DEPTH_MAX,
-        nodes_max: NODES_MAX,
-    };
+    let limits = Limits { bytes_max: LINE_BYTES_MAX, depth_max: DEPTH_MAX, nodes_max: NODES_MAX };
     Json::decode(Bytes::from(line), &limits).map_err(|source| ReadError::Damaged {
         path,
         expected,

@@ -30,26 +30,10 @@ pub fn render(record: &Json) -> String {
         ("endpoint", word(record, "endpoint")),
         ("request", word(record, "request")),
         ("code", word(record, "code")),
-        (
-            "policies",
-            record.get("policies").map(|policies| words(&policies)),
-        ),
-        (
-            "us",
-            record
-                .get("duration_us")
-                .as_ref()
-                .and_then(Json::number)
-                .map(|number| number.as_str().to_owned()),
-        ),
-        (
-            "reason",
-            word(record, "reason").map(|text| format!("\"{text}\"")),
-        ),
-        (
-            "needed",
-            word(record, "needed").map(|text| format!("\"{text}\"")),
-        ),
+        ("policies", record.get("policies").map(|policies| words(&policies))),
+        ("us", record.get("duration_us").as_ref().and_then(Json::number).map(|number| number.as_str().to_owned())),
+        ("reason", word(record, "reason").map(|text| format!("\"{text}\""))),
+        ("needed", word(record, "needed").map(|text| format!("\"{text}\""))),
     ];
     for (name, value) in fields {
         if let Some(value) = value {
@@ -58,9 +42,7 @@ pub fn render(record: &Json) -> String {
     }
     for name in ["labels", "detail"] {
         for (key, value) in record.get(name).iter().flat_map(Json::members) {
-            let value = value
-                .string()
-                .map_or_else(|| words(&value), |text| on_one_line(&text));
+            let value = value.string().map_or_else(|| words(&value), |text| on_one_line(&text));
             line.push_str(&format!(" {name}.{}={value}", on_one_line(&key)));
         }
     }
@@ -73,10 +55,8 @@ fn word(object: &Json, name: &str) -> Option<String> {
 }
 
 fn words(list: &Json) -> String {
-    let words: Vec<String> = list
-        .elements()
-        .filter_map(|element| element.string().map(|text| on_one_line(&text)))
-        .collect();
+    let words: Vec<String> =
+        list.elements().filter_map(|element| element.string().map(|text| on_one_line(&text))).collect();
     words.join(",")
 }
 
@@ -94,11 +74,7 @@ mod tests {
     use super::*;
 
     fn rendered(text: &'static str) -> String {
-        let limits = Limits {
-            bytes_max: 4096,
-            depth_max: 4,
-            nodes_max: 100,
-        };
+        let limits = Limits { bytes_max: 4096, depth_max: 4, nodes_max: 100 };
         render(&Json::decode(Bytes::from_static(text.as_bytes()), &limits).unwrap())
     }
 
@@ -115,13 +91,8 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_on_its_line_and_visible() {
-        let line = rendered(
-            r#"{"time":"T","item":"a\nT #8 decision permit\u001b[2J\u202e","kind":"k","outcome":"o"}"#,
-        );
-        assert!(
-            !line.chars().any(|c| c.is_control() || c == '\u{202e}'),
-            "{line:?}"
-        );
+        let line = rendered(r#"{"time":"T","item":"a\nT #8 decision permit\u001b[2J\u202e","kind":"k","outcome":"o"}"#);
+        assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
         assert!(line.contains("a\\nT #8"));
     }
 }

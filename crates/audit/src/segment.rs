@@ -87,39 +87,20 @@ pub(crate) struct Torn {
 
 impl Segment {
     pub(crate) fn open(dir: &Path, config: &Config) -> Result<(Segment, Option<Torn>), OpenError> {
-        let folder = |source| OpenError::Folder {
-            path: dir.into(),
-            source,
-        };
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(folder)?;
+        let folder = |source| OpenError::Folder { path: dir.into(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(folder)?;
         let mode = std::fs::metadata(dir).map_err(folder)?.permissions().mode() & 0o7777;
         if mode & 0o022 != 0 {
-            return Err(OpenError::Exposed {
-                path: dir.into(),
-                mode,
-            });
+            return Err(OpenError::Exposed { path: dir.into(), mode });
         }
         let lock = lock(dir)?;
         let newest = segments(dir).map_err(folder)?.pop();
         let (first_seq, path) = newest.unwrap_or_else(|| (1, path_of(dir, 1)));
-        let mut file = append_to(&path).map_err(|source| OpenError::Write {
-            path: path.clone(),
-            source,
-        })?;
+        let mut file = append_to(&path).map_err(|source| OpenError::Write { path: path.clone(), source })?;
         let end = scan(&mut file, &path, first_seq)?;
         let torn = if end.torn_bytes > 0 {
-            let kept = cut(&mut file, &path, &end).map_err(|source| OpenError::Write {
-                path: path.clone(),
-                source,
-            })?;
-            Some(Torn {
-                kept_in: kept,
-                bytes: end.torn_bytes,
-            })
+            let kept = cut(&mut file, &path, &end).map_err(|source| OpenError::Write { path: path.clone(), source })?;
+            Some(Torn { kept_in: kept, bytes: end.torn_bytes })
         } else {
             None
         };
@@ -138,11 +119,7 @@ impl Segment {
 
     /// Writes the lines with one call and numbers them; all of them or none. After an error the next call starts from
     /// the last good record again.
-    pub(crate) fn append<'a>(
-        &mut self,
-        lines: impl Iterator<Item = &'a [u8]>,
-        level: Level,
-    ) -> io::Result<Range<u64>> {
+    pub(crate) fn append<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>, level: Level) -> io::Result<Range<u64>> {
         let mut text = Vec::new();
         let mut seq = self.next_seq;
         for line in lines {
@@ -184,10 +161,7 @@ impl Segment {
     fn make_ready(&mut self, bytes: u64, level: Level) -> io::Result<()> {
         if self.file.metadata()?.nlink() == 0 {
             // What is written to a removed file is lost, so nothing counts as recorded until somebody has looked.
-            return Err(io::Error::new(
-                io::ErrorKind::NotFound,
-                "the audit segment was removed",
-            ));
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the audit segment was removed"));
         }
         if self.leftover {
             self.file.set_len(self.bytes)?;
@@ -210,10 +184,7 @@ pub(crate) fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();
-        let name = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .unwrap_or_default();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(digits) = name.strip_suffix(SUFFIX) else {
             continue;
         };
@@ -245,16 +216,8 @@ fn path_of(dir: &Path, first_seq: u64) -> PathBuf {
 
 fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join(LOCK_FILE);
-    let folder = |source| OpenError::Folder {
-        path: dir.into(),
-        source,
-    };
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(folder)?;
+    let folder = |source| OpenError::Folder { path: dir.into(), source };
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(folder)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse { path: dir.into() }),
@@ -263,12 +226,7 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .read(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
+    OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(path)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -285,15 +243,8 @@ struct End {
 /// Finds the end of the last record whose predecessors are all there. What follows is torn, unless a record is among it:
 /// then somebody else than a crash has been at work.
 fn scan(file: &mut File, path: &Path, first_seq: u64) -> Result<End, OpenError> {
-    let failed = |source| OpenError::Read {
-        path: path.into(),
-        source,
-    };
-    let mut end = End {
-        good_bytes: 0,
-        next_seq: first_seq,
-        torn_bytes: 0,
-    };
+    let failed = |source| OpenError::Read { path: path.into(), source };
+    let mut end = End { good_bytes: 0, next_seq: first_seq, torn_bytes: 0 };
     file.seek(SeekFrom::Start(0)).map_err(failed)?;
     let mut from = BufReader::new(file);
     loop {
@@ -306,18 +257,13 @@ fn scan(file: &mut File, path: &Path, first_seq: u64) -> Result<End, OpenError> 
             Line::Unfinished(line) => (None, line.len()),
             Line::End => return Ok(end),
         };
-        let bytes = u64::try_from(bytes)
-            .map_err(io::Error::other)
-            .map_err(failed)?;
+        let bytes = u64::try_from(bytes).map_err(io::Error::other).map_err(failed)?;
         let seq = line.as_deref().and_then(seq_of);
         if seq == Some(end.next_seq) && end.torn_bytes == 0 {
             end.good_bytes = end.good_bytes.saturating_add(bytes);
             end.next_seq = end.next_seq.saturating_add(1);
         } else if seq.is_some() {
-            return Err(OpenError::Damaged {
-                path: path.into(),
-                offset: end.good_bytes,
-            });
+            return Err(OpenError::Damaged { path: path.into(), offset: end.good_bytes });
         } else {
             end.torn_bytes = end.torn_bytes.saturating_add(bytes);
         }
@@ -345,20 +291,13 @@ fn torn_file(path: &Path) -> io::Result<(PathBuf, File)> {
     for number in 1..=TORN_FILES_MAX {
         let mut name = path.as_os_str().to_owned();
         name.push(format!(".torn-{number}"));
-        match OpenOptions::new()
-            .create_new(true)
-            .write(true)
-            .mode(0o600)
-            .open(&name)
-        {
+        match OpenOptions::new().create_new(true).write(true).mode(0o600).open(&name) {
             Ok(file) => return Ok((name.into(), file)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
             Err(error) => return Err(error),
         }
     }
-    Err(io::Error::other(
-        "too many torn files; look at them and move them away",
-    ))
+    Err(io::Error::other("too many torn files; look at them and move them away"))
 }
 
 const SEQ_OPENING: &str = "{\"seq\":";

@@ -15,21 +15,14 @@ fn full_disk_refuses_and_recording_resumes_with_room() {
     for level in ["written", "durable"] {
         // The limit holds for a whole process and signals it unless SIGXFSZ is ignored, so the test runs in a child.
         let child = Command::new("sh")
-            .args([
-                "-c",
-                "trap '' XFSZ; exec \"$0\" --exact --ignored in_a_child_of_its_own --nocapture",
-            ])
+            .args(["-c", "trap '' XFSZ; exec \"$0\" --exact --ignored in_a_child_of_its_own --nocapture"])
             .arg(std::env::current_exe().unwrap())
             .env(DIR, home.path().join(level))
             .env(LEVEL, level)
             .output()
             .unwrap();
-        let said = String::from_utf8_lossy(&child.stdout).into_owned()
-            + &String::from_utf8_lossy(&child.stderr);
-        assert!(
-            child.status.success() && said.contains("1 passed"),
-            "{said}"
-        );
+        let said = String::from_utf8_lossy(&child.stdout).into_owned() + &String::from_utf8_lossy(&child.stderr);
+        assert!(child.status.success() && said.contains("1 passed"), "{said}");
     }
 }
 
@@ -37,15 +30,8 @@ fn full_disk_refuses_and_recording_resumes_with_room() {
 #[ignore = "limits its whole process; run by full_disk_refuses_and_recording_resumes_with_room"]
 async fn in_a_child_of_its_own() {
     let dir = PathBuf::from(std::env::var_os(DIR).unwrap());
-    let level = if std::env::var(LEVEL).unwrap() == "durable" {
-        Level::Durable
-    } else {
-        Level::Written
-    };
-    let config = Config {
-        level,
-        ..Config::default()
-    };
+    let level = if std::env::var(LEVEL).unwrap() == "durable" { Level::Durable } else { Level::Written };
+    let config = Config { level, ..Config::default() };
     let audit = Audit::open(&dir, &config, SystemTime::now()).unwrap();
     let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
     setrlimit(Resource::RLIMIT_FSIZE, 4100, hard).unwrap();
@@ -70,18 +56,11 @@ async fn in_a_child_of_its_own() {
     assert_eq!(audit.record(event(), ()).await.unwrap().seq(), recorded + 1);
     assert!(audit.healthy());
     let records: Result<Vec<_>, _> = read(&dir).unwrap().collect();
-    assert_eq!(
-        u64::try_from(records.unwrap().len()).unwrap(),
-        recorded + 1,
-        "no partial line, no gap"
-    );
+    assert_eq!(u64::try_from(records.unwrap().len()).unwrap(), recorded + 1, "no partial line, no gap");
 }
 
 fn event() -> Event {
-    Event {
-        reason: Some("x".repeat(100).into()),
-        ..Event::new(EventKind::Decision, Outcome::Permit)
-    }
+    Event { reason: Some("x".repeat(100).into()), ..Event::new(EventKind::Decision, Outcome::Permit) }
 }
 
 const DIR: &str = "SEKISHO_TEST_DIR";

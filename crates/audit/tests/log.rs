@@ -1,10 +1,5 @@
 //! The log as its users see it: order, crashes, neighbours, cancelled callers.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::fs;
 use std::io::Write;
@@ -13,9 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use sekisho_audit::{
-    Audit, Config, Event, EventKind, Follow, Level, LogDown, OpenError, Outcome, ReadError, Since,
-};
+use sekisho_audit::{Audit, Config, Event, EventKind, Follow, Level, LogDown, OpenError, Outcome, ReadError, Since};
 use sekisho_audit::{find, read, render};
 use sekisho_wire::Json;
 
@@ -24,34 +17,15 @@ fn open(dir: &Path, config: &Config) -> Result<Audit, OpenError> {
 }
 
 fn event(request: &str) -> Event {
-    Event {
-        request: Some(request.into()),
-        ..Event::new(EventKind::Decision, Outcome::Permit)
-    }
+    Event { request: Some(request.into()), ..Event::new(EventKind::Decision, Outcome::Permit) }
 }
 
 fn seq(record: &Json) -> i64 {
-    record
-        .get("seq")
-        .unwrap()
-        .number()
-        .unwrap()
-        .integer()
-        .unwrap()
+    record.get("seq").unwrap().number().unwrap().integer().unwrap()
 }
 
 fn requests(records: &[Json]) -> Vec<String> {
-    records
-        .iter()
-        .map(|record| {
-            record
-                .get("request")
-                .unwrap()
-                .string()
-                .unwrap()
-                .into_owned()
-        })
-        .collect()
+    records.iter().map(|record| record.get("request").unwrap().string().unwrap().into_owned()).collect()
 }
 
 fn all(dir: &Path) -> Vec<Json> {
@@ -79,24 +53,14 @@ async fn fill(dir: &Path, config: &Config, requests: &[&str]) {
 async fn thousand_tasks_lose_nothing_and_every_proof_names_its_own_record() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("log");
-    let config = Config {
-        segment_bytes_max: 16 * 1024,
-        ..Config::default()
-    };
+    let config = Config { segment_bytes_max: 16 * 1024, ..Config::default() };
     let audit = Arc::new(open(&dir, &config).unwrap());
     let tasks: Vec<_> = (0..1000)
         .map(|number| {
             let audit = Arc::clone(&audit);
             tokio::spawn(async move {
-                let first = audit
-                    .record(event(&format!("{number}-a")), number)
-                    .await
-                    .unwrap()
-                    .seq();
-                let second = audit
-                    .record(event(&format!("{number}-b")), number)
-                    .await
-                    .unwrap();
+                let first = audit.record(event(&format!("{number}-a")), number).await.unwrap().seq();
+                let second = audit.record(event(&format!("{number}-b")), number).await.unwrap();
                 assert!(second.seq() > first, "a task's records are in its order");
                 assert_eq!(*second.get(), number);
                 (first, second.seq(), second.into_inner())
@@ -111,11 +75,8 @@ async fn thousand_tasks_lose_nothing_and_every_proof_names_its_own_record() {
     }
     claimed.sort();
     let records = all(&dir);
-    let logged: Vec<_> = records
-        .iter()
-        .map(|record| u64::try_from(seq(record)).unwrap())
-        .zip(requests(&records))
-        .collect();
+    let logged: Vec<_> =
+        records.iter().map(|record| u64::try_from(seq(record)).unwrap()).zip(requests(&records)).collect();
     assert_eq!(claimed, logged);
     assert_eq!(logged.first().unwrap().0, 1);
     assert_eq!(logged.last().unwrap().0, 2000);
@@ -125,19 +86,13 @@ async fn thousand_tasks_lose_nothing_and_every_proof_names_its_own_record() {
 async fn segments_roll_at_their_bound_and_are_named_by_their_first_record() {
     let home = tempfile::tempdir().unwrap();
     let dir = home.path().join("log");
-    let config = Config {
-        segment_bytes_max: 300,
-        ..Config::default()
-    };
+    let config = Config { segment_bytes_max: 300, ..Config::default() };
     fill(&dir, &config, &["a", "b", "c", "d", "e", "f", "g"]).await;
     let segments = files(&dir, ".jsonl");
     assert!(segments.len() > 1);
     let mut next = 1;
     for segment in &segments {
-        assert_eq!(
-            segment.file_name().unwrap().to_str().unwrap(),
-            format!("{next:020}.jsonl")
-        );
+        assert_eq!(segment.file_name().unwrap().to_str().unwrap(), format!("{next:020}.jsonl"));
         let text = fs::read_to_string(segment).unwrap();
         assert!(text.len() <= 300);
         next += text.lines().count();
@@ -160,22 +115,12 @@ async fn files_are_for_the_owner_alone() {
 #[test]
 fn folder_that_others_can_write_to_is_refused_and_a_readable_one_is_not() {
     let home = tempfile::tempdir().unwrap();
-    for (mode, refused) in [
-        (0o775, true),
-        (0o757, true),
-        (0o1777, true),
-        (0o755, false),
-        (0o700, false),
-    ] {
+    for (mode, refused) in [(0o775, true), (0o757, true), (0o1777, true), (0o755, false), (0o700, false)] {
         let dir = home.path().join(format!("{mode:o}"));
         fs::create_dir(&dir).unwrap();
         fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
         let opened = open(&dir, &Config::default());
-        assert_eq!(
-            matches!(opened, Err(OpenError::Exposed { .. })),
-            refused,
-            "{mode:o}: {opened:?}"
-        );
+        assert_eq!(matches!(opened, Err(OpenError::Exposed { .. })), refused, "{mode:o}: {opened:?}");
     }
 }
 
@@ -183,31 +128,18 @@ fn folder_that_others_can_write_to_is_refused_and_a_readable_one_is_not() {
 async fn folder_in_use_is_refused_until_it_is_given_back() {
     let home = tempfile::tempdir().unwrap();
     let first = open(home.path(), &Config::default()).unwrap();
-    assert!(matches!(
-        open(home.path(), &Config::default()),
-        Err(OpenError::InUse { .. })
-    ));
+    assert!(matches!(open(home.path(), &Config::default()), Err(OpenError::InUse { .. })));
     drop(first);
     open(home.path(), &Config::default()).unwrap();
 }
 
 #[tokio::test]
 async fn torn_tail_is_kept_beside_the_log_and_recorded() {
-    for tail in [
-        "{\"seq\":3,\"time\":\"20",
-        "\0\0\0\0\0\0",
-        "{\"seq\":3,\"ti\0\0\0\n",
-        "\n",
-    ] {
+    for tail in ["{\"seq\":3,\"time\":\"20", "\0\0\0\0\0\0", "{\"seq\":3,\"ti\0\0\0\n", "\n"] {
         let home = tempfile::tempdir().unwrap();
         fill(home.path(), &Config::default(), &["a", "b"]).await;
         let segment = files(home.path(), ".jsonl").remove(0);
-        fs::OpenOptions::new()
-            .append(true)
-            .open(&segment)
-            .unwrap()
-            .write_all(tail.as_bytes())
-            .unwrap();
+        fs::OpenOptions::new().append(true).open(&segment).unwrap().write_all(tail.as_bytes()).unwrap();
 
         fill(home.path(), &Config::default(), &["c"]).await;
         let torn = files(home.path(), ".jsonl.torn-1");
@@ -215,10 +147,7 @@ async fn torn_tail_is_kept_beside_the_log_and_recorded() {
         let records = all(home.path());
         assert_eq!(records.iter().map(seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
         let said = render(&records[2]);
-        assert!(
-            said.contains("security noted") && said.contains(".torn-1"),
-            "{said}"
-        );
+        assert!(said.contains("security noted") && said.contains(".torn-1"), "{said}");
         assert!(said.starts_with("1970-01-01T00:00:00.000000Z #3"));
     }
 }
@@ -229,15 +158,9 @@ async fn damage_before_a_record_is_refused() {
     fill(home.path(), &Config::default(), &["a", "b", "c"]).await;
     let segment = files(home.path(), ".jsonl").remove(0);
     let text = fs::read_to_string(&segment).unwrap();
-    for damaged in [
-        text.replacen("{\"seq\":2", "{\"sqe\":2", 1),
-        text.replacen("{\"seq\":2", "{\"seq\":9", 1),
-    ] {
+    for damaged in [text.replacen("{\"seq\":2", "{\"sqe\":2", 1), text.replacen("{\"seq\":2", "{\"seq\":9", 1)] {
         fs::write(&segment, damaged).unwrap();
-        assert!(matches!(
-            open(home.path(), &Config::default()),
-            Err(OpenError::Damaged { .. })
-        ));
+        assert!(matches!(open(home.path(), &Config::default()), Err(OpenError::Damaged { .. })));
     }
     fs::write(&segment, text).unwrap();
     open(home.path(), &Config::default()).unwrap();
@@ -259,11 +182,7 @@ async fn caller_that_leads_and_is_cancelled_loses_nobody() {
 #[tokio::test]
 async fn durable_level_records() {
     let home = tempfile::tempdir().unwrap();
-    let config = Config {
-        level: Level::Durable,
-        segment_bytes_max: 200,
-        ..Config::default()
-    };
+    let config = Config { level: Level::Durable, segment_bytes_max: 200, ..Config::default() };
     fill(home.path(), &config, &["a", "b", "c"]).await;
     assert_eq!(requests(&all(home.path())), ["a", "b", "c"]);
 }
@@ -274,10 +193,7 @@ async fn segment_that_was_removed_stops_recording() {
     let audit = open(home.path(), &Config::default()).unwrap();
     audit.note(event("a")).await.unwrap();
     fs::remove_file(&files(home.path(), ".jsonl")[0]).unwrap();
-    assert!(matches!(
-        audit.note(event("b")).await,
-        Err(LogDown::Write(_))
-    ));
+    assert!(matches!(audit.note(event("b")).await, Err(LogDown::Write(_))));
     assert!(!audit.healthy());
 }
 
@@ -295,15 +211,7 @@ async fn closed_log_has_everything_and_takes_nothing_more() {
 #[tokio::test]
 async fn find_gives_the_records_of_one_request_alone() {
     let home = tempfile::tempdir().unwrap();
-    fill(
-        home.path(),
-        &Config {
-            segment_bytes_max: 200,
-            ..Config::default()
-        },
-        &["r1", "r2", "r1", "r11"],
-    )
-    .await;
+    fill(home.path(), &Config { segment_bytes_max: 200, ..Config::default() }, &["r1", "r2", "r1", "r11"]).await;
     let found = find(home.path(), "r1").unwrap();
     assert_eq!(found.iter().map(seq).collect::<Vec<_>>(), [1, 3]);
     assert!(find(home.path(), "r").unwrap().is_empty());
@@ -319,33 +227,16 @@ async fn reader_says_what_is_missing_and_goes_on() {
     fs::write(&segment, format!("{}\nnonsense\n{}\n", kept[0], kept[3])).unwrap();
     let seen: Vec<_> = read(home.path()).unwrap().collect();
     assert_eq!(seq(seen[0].as_ref().unwrap()), 1);
-    assert!(matches!(
-        seen[1],
-        Err(ReadError::Damaged { expected: 2, .. })
-    ));
-    assert!(matches!(
-        seen[2],
-        Err(ReadError::Gap {
-            expected: 3,
-            found: 4,
-            ..
-        })
-    ));
-    assert_eq!(
-        seq(seen[3].as_ref().unwrap()),
-        4,
-        "the record behind a gap is not lost"
-    );
+    assert!(matches!(seen[1], Err(ReadError::Damaged { expected: 2, .. })));
+    assert!(matches!(seen[2], Err(ReadError::Gap { expected: 3, found: 4, .. })));
+    assert_eq!(seq(seen[3].as_ref().unwrap()), 4, "the record behind a gap is not lost");
     assert_eq!(seen.len(), 4);
 }
 
 #[tokio::test]
 async fn follower_sees_each_record_once_across_segments() {
     let home = tempfile::tempdir().unwrap();
-    let config = Config {
-        segment_bytes_max: 250,
-        ..Config::default()
-    };
+    let config = Config { segment_bytes_max: 250, ..Config::default() };
     let mut early = Follow::new(home.path(), Since::Start).unwrap();
     let audit = open(home.path(), &config).unwrap();
     audit.note(event("a")).await.unwrap();

@@ -39,11 +39,7 @@ pub(crate) enum Named {
 impl Named {
     /// Only this very name is loopback's: RFC 6761 section 6.3 leaves the names below it to resolvers, which may ask outside.
     pub(crate) fn by(name: &str) -> Named {
-        if name.eq_ignore_ascii_case("localhost") {
-            Named::Loopback
-        } else {
-            Named::Elsewhere
-        }
+        if name.eq_ignore_ascii_case("localhost") { Named::Loopback } else { Named::Elsewhere }
     }
 }
 
@@ -52,9 +48,7 @@ pub(crate) fn check(address: IpAddr, named: Named, private: Private) -> Result<(
     match (kind(address), named) {
         (Kind::Loopback, Named::Loopback) | (Kind::Public, Named::Elsewhere) => Ok(()),
         (Kind::Loopback, Named::Elsewhere) => Err(AddressRefused::Loopback(address)),
-        (Kind::Public | Kind::Private | Kind::Special, Named::Loopback) => {
-            Err(AddressRefused::NotLoopback(address))
-        }
+        (Kind::Public | Kind::Private | Kind::Special, Named::Loopback) => Err(AddressRefused::NotLoopback(address)),
         (Kind::Private, Named::Elsewhere) => match private {
             Private::Permit => Ok(()),
             Private::Refuse => Err(AddressRefused::Private(address)),
@@ -156,42 +150,18 @@ mod tests {
 
     #[test]
     fn public_addresses_are_permitted() {
-        for address in [
-            "1.1.1.1",
-            "172.15.255.255",
-            "172.32.0.0",
-            "100.63.255.255",
-            "100.128.0.0",
-            "168.63.129.17",
-        ] {
+        for address in ["1.1.1.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0", "168.63.129.17"] {
             assert_eq!(verdict(address, Private::Refuse), Ok(()), "{address}");
         }
-        for address in [
-            "2606:4700::1111",
-            "2a00:1450:4001:81b::200e",
-            "2001:4860:4860::8888",
-        ] {
+        for address in ["2606:4700::1111", "2a00:1450:4001:81b::200e", "2001:4860:4860::8888"] {
             assert_eq!(verdict(address, Private::Refuse), Ok(()), "{address}");
         }
     }
 
     #[test]
     fn private_addresses_need_the_dangerous_option() {
-        for address in [
-            "10.0.0.1",
-            "172.16.0.1",
-            "172.31.255.255",
-            "192.168.1.1",
-            "fc00::1",
-            "fd12:3456::1",
-        ] {
-            assert!(
-                matches!(
-                    verdict(address, Private::Refuse),
-                    Err(AddressRefused::Private(_))
-                ),
-                "{address}"
-            );
+        for address in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fc00::1", "fd12:3456::1"] {
+            assert!(matches!(verdict(address, Private::Refuse), Err(AddressRefused::Private(_))), "{address}");
             assert_eq!(verdict(address, Private::Permit), Ok(()), "{address}");
         }
     }
@@ -235,10 +205,7 @@ mod tests {
         ];
         for address in special {
             for private in [Private::Refuse, Private::Permit] {
-                assert!(
-                    matches!(verdict(address, private), Err(AddressRefused::Special(_))),
-                    "{address}"
-                );
+                assert!(matches!(verdict(address, private), Err(AddressRefused::Special(_))), "{address}");
             }
         }
     }
@@ -246,30 +213,12 @@ mod tests {
     #[test]
     fn loopback_is_permitted_to_whom_names_it_and_nothing_else_is() {
         for address in ["127.0.0.1", "127.255.255.254", "::1"] {
-            assert!(
-                matches!(
-                    verdict(address, Private::Permit),
-                    Err(AddressRefused::Loopback(_))
-                ),
-                "{address}"
-            );
-            assert_eq!(
-                check(address.parse().unwrap(), Named::Loopback, Private::Refuse),
-                Ok(())
-            );
+            assert!(matches!(verdict(address, Private::Permit), Err(AddressRefused::Loopback(_))), "{address}");
+            assert_eq!(check(address.parse().unwrap(), Named::Loopback, Private::Refuse), Ok(()));
         }
-        for address in [
-            "1.1.1.1",
-            "10.0.0.1",
-            "169.254.169.254",
-            "::ffff:127.0.0.1",
-            "2606:4700::1111",
-        ] {
+        for address in ["1.1.1.1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "2606:4700::1111"] {
             let verdict = check(address.parse().unwrap(), Named::Loopback, Private::Permit);
-            assert!(
-                matches!(verdict, Err(AddressRefused::NotLoopback(_))),
-                "{address}"
-            );
+            assert!(matches!(verdict, Err(AddressRefused::NotLoopback(_))), "{address}");
         }
     }
 }

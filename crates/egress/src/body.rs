@@ -41,26 +41,14 @@ pub enum BodyError {
 impl Body {
     pub(crate) fn new(incoming: Incoming, bytes_max: u64, idle: Duration) -> Body {
         let silence = Box::pin(tokio::time::sleep(idle));
-        Body {
-            incoming: Some(incoming),
-            bytes_left: bytes_max,
-            bytes_max,
-            idle,
-            silence,
-        }
+        Body { incoming: Some(incoming), bytes_left: bytes_max, bytes_max, idle, silence }
     }
 
     /// The same body with other bounds, counted from here: for an event stream, say, whose length is bounded event by event.
     #[must_use]
     pub fn bounded(self, bytes_max: u64, idle: Duration) -> Body {
         let silence = Box::pin(tokio::time::sleep(idle));
-        Body {
-            incoming: self.incoming,
-            bytes_left: bytes_max,
-            bytes_max,
-            idle,
-            silence,
-        }
+        Body { incoming: self.incoming, bytes_left: bytes_max, bytes_max, idle, silence }
     }
 
     /// The next part, or none at the end. Safe to drop and call again.
@@ -99,15 +87,10 @@ impl Body {
             }
             Ok(all.freeze())
         };
-        tokio::time::timeout_at(deadline.into(), all)
-            .await
-            .unwrap_or(Err(BodyError::Late))
+        tokio::time::timeout_at(deadline.into(), all).await.unwrap_or(Err(BodyError::Late))
     }
 
-    fn next_frame(
-        &mut self,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn next_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
@@ -118,26 +101,16 @@ impl Body {
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                return self
-                    .silence
-                    .as_mut()
-                    .poll(context)
-                    .map(|()| Some(Err(BodyError::Late)));
+                return self.silence.as_mut().poll(context).map(|()| Some(Err(BodyError::Late)));
             }
         };
-        let bytes = frame
-            .data_ref()
-            .map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
+        let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
         let Some(left) = self.bytes_left.checked_sub(bytes) else {
-            return Poll::Ready(Some(Err(BodyError::TooLong {
-                bytes_max: self.bytes_max,
-            })));
+            return Poll::Ready(Some(Err(BodyError::TooLong { bytes_max: self.bytes_max })));
         };
         self.bytes_left = left;
         let now = tokio::time::Instant::now();
-        self.silence
-            .as_mut()
-            .reset(now.checked_add(self.idle).unwrap_or(now));
+        self.silence.as_mut().reset(now.checked_add(self.idle).unwrap_or(now));
         Poll::Ready(Some(Ok(frame)))
     }
 }
@@ -162,8 +135,6 @@ impl http_body::Body for Body {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or(SizeHint::with_exact(0), Incoming::size_hint)
+        self.incoming.as_ref().map_or(SizeHint::with_exact(0), Incoming::size_hint)
     }
 }

@@ -76,9 +76,7 @@ impl Client {
     /// The configured certificate authorities cannot be used.
     pub fn new(config: &Config, base: &Path) -> Result<Client, NewError> {
         let private = if config.dangerous_allow_private_networks {
-            tracing::warn!(
-                "dangerous_allow_private_networks is on: names may lead into private networks"
-            );
+            tracing::warn!("dangerous_allow_private_networks is on: names may lead into private networks");
             Private::Permit
         } else {
             Private::Refuse
@@ -103,12 +101,7 @@ impl Client {
             .http2_max_header_list_size(HEAD_LIST_BYTES_MAX)
             .build(connector);
         let idle = Duration::from_millis(config.timeout_ms);
-        Ok(Client {
-            inner,
-            private,
-            idle,
-            response_bytes_max: config.response_bytes_max,
-        })
+        Ok(Client { inner, private, idle, response_bytes_max: config.response_bytes_max })
     }
 
     /// Proves that this URL may be asked.
@@ -136,10 +129,7 @@ impl Client {
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().remove(header::HOST);
         let answer = tokio::time::timeout_at(deadline.into(), self.inner.request(request));
-        let answer = answer
-            .await
-            .map_err(|_| SendError::Late)?
-            .map_err(send_error)?;
+        let answer = answer.await.map_err(|_| SendError::Late)?.map_err(send_error)?;
         // hyper's own bounds keep memory in check, but let up to twice as much through.
         if head_bytes(answer.headers()) > HEAD_BYTES_MAX {
             return Err(SendError::HeadTooLong);
@@ -151,30 +141,16 @@ impl Client {
     ///
     /// # Errors
     /// The URL is refused, the answer is not 200, or it is not whole within `timeout` and `bytes_max`.
-    pub async fn fetch(
-        &self,
-        url: &Url,
-        bytes_max: u64,
-        timeout: Duration,
-    ) -> Result<Bytes, FetchError> {
-        let deadline = Instant::now()
-            .checked_add(timeout)
-            .unwrap_or_else(Instant::now);
+    pub async fn fetch(&self, url: &Url, bytes_max: u64, timeout: Duration) -> Result<Bytes, FetchError> {
+        let deadline = Instant::now().checked_add(timeout).unwrap_or_else(Instant::now);
         let to = self.destination(url).map_err(FetchError::Destination)?;
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::GET;
-        request
-            .headers_mut()
-            .insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        let answer = self
-            .send(&to, request, deadline)
-            .await
-            .map_err(FetchError::Send)?;
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        let answer = self.send(&to, request, deadline).await.map_err(FetchError::Send)?;
         let status = answer.status();
         if status != StatusCode::OK {
-            return Err(FetchError::Status {
-                status: status.as_u16(),
-            });
+            return Err(FetchError::Status { status: status.as_u16() });
         }
         let body = answer.into_body().bounded(bytes_max, timeout);
         body.collect_by(deadline).await.map_err(FetchError::Body)
@@ -189,19 +165,13 @@ fn send_error(error: legacy::Error) -> SendError {
         }
         cause = current.source();
     }
-    if error.is_connect() {
-        SendError::Connect(error)
-    } else {
-        SendError::Exchange(error)
-    }
+    if error.is_connect() { SendError::Connect(error) } else { SendError::Exchange(error) }
 }
 
 /// Size of the headers as RFC 9113 section 6.5.2 counts it, for both versions of HTTP.
 fn head_bytes(headers: &HeaderMap) -> usize {
     headers.iter().fold(0, |sum: usize, (name, value)| {
-        sum.saturating_add(name.as_str().len())
-            .saturating_add(value.len())
-            .saturating_add(32)
+        sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(32)
     })
 }
 

@@ -76,18 +76,9 @@ impl Destination {
         if url.port_or_known_default().is_none_or(|port| port == 0) {
             return Err(BadDestination::Authority);
         }
-        let uri = url
-            .as_str()
-            .parse()
-            .map_err(|_| BadDestination::Unwritable)?;
-        let destination = Destination {
-            uri,
-            origin: url.origin().ascii_serialization().into(),
-            literal,
-        };
-        destination
-            .check(private)
-            .map_err(BadDestination::Address)?;
+        let uri = url.as_str().parse().map_err(|_| BadDestination::Unwritable)?;
+        let destination = Destination { uri, origin: url.origin().ascii_serialization().into(), literal };
+        destination.check(private).map_err(BadDestination::Address)?;
         Ok(destination)
     }
 
@@ -102,14 +93,7 @@ impl Destination {
 }
 
 fn literal(address: IpAddr) -> (Option<IpAddr>, Named) {
-    (
-        Some(address),
-        if address.is_loopback() {
-            Named::Loopback
-        } else {
-            Named::Elsewhere
-        },
-    )
+    (Some(address), if address.is_loopback() { Named::Loopback } else { Named::Elsewhere })
 }
 
 #[cfg(test)]
@@ -151,19 +135,9 @@ mod tests {
 
     #[test]
     fn credentials_fragments_and_port_0_are_refused_unrepeated() {
-        assert_eq!(
-            refused("https://ann@mcp.example/"),
-            BadDestination::UserInfo
-        );
-        assert_eq!(
-            refused("https://:hunter2@mcp.example/"),
-            BadDestination::UserInfo
-        );
-        assert!(
-            !refused("https://:hunter2@mcp.example/")
-                .to_string()
-                .contains("hunter2")
-        );
+        assert_eq!(refused("https://ann@mcp.example/"), BadDestination::UserInfo);
+        assert_eq!(refused("https://:hunter2@mcp.example/"), BadDestination::UserInfo);
+        assert!(!refused("https://:hunter2@mcp.example/").to_string().contains("hunter2"));
         assert_eq!(refused("https://mcp.example/#x"), BadDestination::Fragment);
         assert_eq!(refused("https://mcp.example:0/"), BadDestination::Authority);
     }
@@ -178,19 +152,10 @@ mod tests {
             "https://0xa9fea9fe/",
         ] {
             let error = refused(url);
-            assert!(
-                matches!(error, BadDestination::Address(AddressRefused::Special(_))),
-                "{url}: {error}"
-            );
+            assert!(matches!(error, BadDestination::Address(AddressRefused::Special(_))), "{url}: {error}");
         }
         for url in ["https://10.0.0.1/", "https://012.1/", "https://[fc00::1]/"] {
-            assert!(
-                matches!(
-                    refused(url),
-                    BadDestination::Address(AddressRefused::Private(_))
-                ),
-                "{url}"
-            );
+            assert!(matches!(refused(url), BadDestination::Address(AddressRefused::Private(_))), "{url}");
             assert!(destination(url, Private::Permit).is_ok(), "{url}");
         }
         assert!(destination("https://1.1.1.1/", Private::Refuse).is_ok());
@@ -198,12 +163,7 @@ mod tests {
 
     #[test]
     fn origin_is_scheme_host_and_port() {
-        let origin = |url| {
-            destination(url, Private::Refuse)
-                .unwrap()
-                .origin()
-                .to_owned()
-        };
+        let origin = |url| destination(url, Private::Refuse).unwrap().origin().to_owned();
         assert_eq!(origin("https://MCP.example:443/a?b"), "https://mcp.example");
         assert_eq!(origin("http://[::1]:8080/a"), "http://[::1]:8080");
     }

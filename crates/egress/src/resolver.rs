@@ -45,9 +45,7 @@ impl Service<Name> for Resolver {
         let private = self.private;
         Box::pin(async move {
             // Port 0 stands for the port of the request.
-            let found = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(ResolveError::Lookup)?;
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(ResolveError::Lookup)?;
             permitted(name.as_str(), found, private).map(Vec::into_iter)
         })
     }
@@ -86,53 +84,30 @@ mod tests {
     use super::*;
 
     fn of(name: &str, addresses: &[&str]) -> Result<Vec<String>, ResolveError> {
-        let found = addresses
-            .iter()
-            .map(|address| SocketAddr::new(address.parse().unwrap(), 0));
+        let found = addresses.iter().map(|address| SocketAddr::new(address.parse().unwrap(), 0));
         let kept = permitted(name, found, Private::Refuse)?;
-        Ok(kept
-            .into_iter()
-            .map(|address| address.ip().to_string())
-            .collect())
+        Ok(kept.into_iter().map(|address| address.ip().to_string()).collect())
     }
 
     #[test]
     fn public_name_that_resolves_inwards_is_refused() {
-        for address in [
-            "127.0.0.1",
-            "::1",
-            "10.0.0.1",
-            "169.254.169.254",
-            "fd00:ec2::254",
-            "::ffff:10.0.0.1",
-            "0.0.0.0",
-        ] {
-            assert!(
-                matches!(of("mcp.example", &[address]), Err(ResolveError::Refused(_))),
-                "{address}"
-            );
+        for address in
+            ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254", "fd00:ec2::254", "::ffff:10.0.0.1", "0.0.0.0"]
+        {
+            assert!(matches!(of("mcp.example", &[address]), Err(ResolveError::Refused(_))), "{address}");
         }
         assert_eq!(of("mcp.example", &["1.1.1.1"]).unwrap(), ["1.1.1.1"]);
     }
 
     #[test]
     fn only_the_permitted_addresses_of_a_name_are_left() {
-        assert_eq!(
-            of("mcp.example", &["64:ff9b::101:101", "127.0.0.1", "1.1.1.1"]).unwrap(),
-            ["1.1.1.1"]
-        );
+        assert_eq!(of("mcp.example", &["64:ff9b::101:101", "127.0.0.1", "1.1.1.1"]).unwrap(), ["1.1.1.1"]);
     }
 
     #[test]
     fn localhost_leads_to_loopback_alone() {
-        assert_eq!(
-            of("localhost", &["1.1.1.1", "::1", "127.0.0.1"]).unwrap(),
-            ["::1", "127.0.0.1"]
-        );
-        assert!(matches!(
-            of("localhost", &["1.1.1.1"]),
-            Err(ResolveError::Refused(_))
-        ));
+        assert_eq!(of("localhost", &["1.1.1.1", "::1", "127.0.0.1"]).unwrap(), ["::1", "127.0.0.1"]);
+        assert!(matches!(of("localhost", &["1.1.1.1"]), Err(ResolveError::Refused(_))));
     }
 
     #[test]

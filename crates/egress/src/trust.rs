@@ -52,41 +52,23 @@ pub(crate) fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, NewError> {
     }
     if roots.is_empty() {
         // Every https request will be refused; what is on loopback still works.
-        tracing::warn!(
-            "no certificate authority is trusted: there are none on this system and `ca_file` names none"
-        );
+        tracing::warn!("no certificate authority is trusted: there are none on this system and `ca_file` names none");
     }
     // Both are named here, whatever features another crate of the build turns on.
-    Ok(
-        ClientConfig::builder_with_provider(
-            Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-        )
+    Ok(ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(NewError::Tls)?
         .with_root_certificates(roots)
-        .with_no_client_auth(),
-    )
+        .with_no_client_auth())
 }
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), NewError> {
-    let unreadable = |source| NewError::CaFile {
-        path: path.into(),
-        source,
-    };
+    let unreadable = |source| NewError::CaFile { path: path.into(), source };
     let mut count: usize = 0;
     for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
         let certificate = certificate.map_err(unreadable)?;
-        roots
-            .add(certificate)
-            .map_err(|source| NewError::CaCertificate {
-                path: path.into(),
-                source,
-            })?;
+        roots.add(certificate).map_err(|source| NewError::CaCertificate { path: path.into(), source })?;
         count = count.saturating_add(1);
     }
-    if count == 0 {
-        Err(NewError::CaFileEmpty { path: path.into() })
-    } else {
-        Ok(())
-    }
+    if count == 0 { Err(NewError::CaFileEmpty { path: path.into() }) } else { Ok(()) }
 }

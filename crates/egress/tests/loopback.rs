@@ -1,10 +1,5 @@
 //! The client against real servers on loopback.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -43,9 +38,7 @@ fn post() -> Request<Full<Bytes>> {
 }
 
 async fn fetch(client: &Client, to: &str, bytes_max: u64) -> Result<Bytes, FetchError> {
-    client
-        .fetch(&url(to), bytes_max, Duration::from_secs(20))
-        .await
+    client.fetch(&url(to), bytes_max, Duration::from_secs(20)).await
 }
 
 /// A server that answers by path and counts its connections.
@@ -60,39 +53,25 @@ async fn server() -> (u16, Arc<AtomicUsize>) {
             counted.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let serve = auto::Builder::new(TokioExecutor::new());
-                let _ = serve
-                    .serve_connection(TokioIo::new(stream), service_fn(answer))
-                    .await;
+                let _ = serve.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
             });
         }
     });
     (port, connections)
 }
 
-async fn answer(
-    request: Request<hyper::body::Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
-    let host = request
-        .headers()
-        .get(header::HOST)
-        .map(|host| host.to_str().unwrap().to_owned());
+async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap().to_owned());
     Ok(match request.uri().path() {
         "/host" => Response::new(Full::from(host.unwrap_or_default())),
         "/ten" => Response::new(Full::from("0123456789")),
-        "/redirect" => Response::builder()
-            .status(302)
-            .header(header::LOCATION, "/ten")
-            .body(Full::default())
-            .unwrap(),
+        "/redirect" => Response::builder().status(302).header(header::LOCATION, "/ten").body(Full::default()).unwrap(),
         "/head" => {
             let kib: usize = request.uri().query().unwrap().parse().unwrap();
             let head = Response::builder().header("x", "x".repeat(kib * 1024));
             head.body(Full::default()).unwrap()
         }
-        _ => Response::builder()
-            .status(404)
-            .body(Full::default())
-            .unwrap(),
+        _ => Response::builder().status(404).body(Full::default()).unwrap(),
     })
 }
 
@@ -114,12 +93,7 @@ async fn document_is_fetched_from_loopback_by_name_and_by_address() {
     let (port, _) = server().await;
     let client = client(&Config::default());
     for host in ["localhost", "127.0.0.1"] {
-        assert_eq!(
-            fetch(&client, &format!("http://{host}:{port}/ten"), 100)
-                .await
-                .unwrap(),
-            "0123456789"
-        );
+        assert_eq!(fetch(&client, &format!("http://{host}:{port}/ten"), 100).await.unwrap(), "0123456789");
     }
 }
 
@@ -130,9 +104,8 @@ async fn name_that_is_not_localhost_is_refused_though_it_resolves_there() {
     let mut names = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
     names += &std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let client = client(&Config::default());
-    for name in names
-        .split_whitespace()
-        .filter(|name| *name != "localhost" && name.parse::<std::net::IpAddr>().is_err())
+    for name in
+        names.split_whitespace().filter(|name| *name != "localhost" && name.parse::<std::net::IpAddr>().is_err())
     {
         let Ok(found) = tokio::net::lookup_host((name, 443)).await else {
             continue;
@@ -142,10 +115,7 @@ async fn name_that_is_not_localhost_is_refused_though_it_resolves_there() {
         };
         if found.map(|address| address.ip()).all(|ip| ip.is_loopback()) {
             let refused = client.send(&to, post(), soon()).await;
-            assert!(
-                matches!(refused, Err(SendError::Refused(_))),
-                "{name}: {refused:?}"
-            );
+            assert!(matches!(refused, Err(SendError::Refused(_))), "{name}: {refused:?}");
         }
     }
 }
@@ -154,14 +124,9 @@ async fn name_that_is_not_localhost_is_refused_though_it_resolves_there() {
 async fn request_goes_to_the_destination_whatever_it_says_itself() {
     let (port, _) = server().await;
     let client = client(&Config::default());
-    let to = client
-        .destination(&url(&format!("http://127.0.0.1:{port}/host")))
-        .unwrap();
+    let to = client.destination(&url(&format!("http://127.0.0.1:{port}/host"))).unwrap();
     let answer = client.send(&to, post(), soon()).await.unwrap();
-    assert_eq!(
-        answer.into_body().collect_by(soon()).await.unwrap(),
-        format!("127.0.0.1:{port}")
-    );
+    assert_eq!(answer.into_body().collect_by(soon()).await.unwrap(), format!("127.0.0.1:{port}"));
 }
 
 #[tokio::test]
@@ -169,15 +134,9 @@ async fn redirect_is_an_answer_and_not_followed() {
     let (port, _) = server().await;
     let client = client(&Config::default());
     let redirect = format!("http://127.0.0.1:{port}/redirect");
-    assert!(matches!(
-        fetch(&client, &redirect, 100).await,
-        Err(FetchError::Status { status: 302 })
-    ));
+    assert!(matches!(fetch(&client, &redirect, 100).await, Err(FetchError::Status { status: 302 })));
     let to = client.destination(&url(&redirect)).unwrap();
-    assert_eq!(
-        client.send(&to, post(), soon()).await.unwrap().status(),
-        302
-    );
+    assert_eq!(client.send(&to, post(), soon()).await.unwrap().status(), 302);
 }
 
 #[tokio::test]
@@ -187,19 +146,10 @@ async fn body_at_its_bound_is_taken_and_one_past_is_refused() {
     let default = client(&Config::default());
     assert_eq!(fetch(&default, &ten, 10).await.unwrap().len(), 10);
     let refused = fetch(&default, &ten, 9).await;
-    assert!(
-        matches!(
-            refused,
-            Err(FetchError::Body(BodyError::TooLong { bytes_max: 9 }))
-        ),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(FetchError::Body(BodyError::TooLong { bytes_max: 9 }))), "{refused:?}");
 
     for (response_bytes_max, fits) in [(10, true), (9, false)] {
-        let client = client(&Config {
-            response_bytes_max,
-            ..Config::default()
-        });
+        let client = client(&Config { response_bytes_max, ..Config::default() });
         let to = client.destination(&url(&ten)).unwrap();
         let body = client.send(&to, post(), soon()).await.unwrap().into_body();
         assert_eq!(body.collect_by(soon()).await.is_ok(), fits);
@@ -215,12 +165,7 @@ async fn head_within_its_bound_is_taken_and_one_past_is_refused() {
     assert_eq!(fetch(60).await.unwrap(), "");
     for kib in [70, 1000] {
         let refused = fetch(kib).await;
-        let is_refused = matches!(
-            refused,
-            Err(FetchError::Send(
-                SendError::HeadTooLong | SendError::Exchange(_)
-            ))
-        );
+        let is_refused = matches!(refused, Err(FetchError::Send(SendError::HeadTooLong | SendError::Exchange(_))));
         assert!(is_refused, "{refused:?}");
     }
 }
@@ -228,13 +173,8 @@ async fn head_within_its_bound_is_taken_and_one_past_is_refused() {
 #[tokio::test]
 async fn silence_in_the_middle_of_a_body_ends_it() {
     let port = stuck(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234").await;
-    let client = client(&Config {
-        timeout_ms: 50,
-        ..Config::default()
-    });
-    let to = client
-        .destination(&url(&format!("http://127.0.0.1:{port}/")))
-        .unwrap();
+    let client = client(&Config { timeout_ms: 50, ..Config::default() });
+    let to = client.destination(&url(&format!("http://127.0.0.1:{port}/"))).unwrap();
     let mut body = client.send(&to, post(), soon()).await.unwrap().into_body();
     assert_eq!(body.chunk().await.unwrap().unwrap(), "01234");
     assert!(matches!(body.chunk().await, Some(Err(BodyError::Late))));
@@ -245,27 +185,13 @@ async fn silence_in_the_middle_of_a_body_ends_it() {
 async fn deadline_ends_a_wait_for_the_head_and_for_the_body() {
     let client = client(&Config::default());
     let port = stuck(b"").await;
-    let to = client
-        .destination(&url(&format!("http://127.0.0.1:{port}/")))
-        .unwrap();
+    let to = client.destination(&url(&format!("http://127.0.0.1:{port}/"))).unwrap();
     let deadline = Instant::now() + Duration::from_millis(50);
-    assert!(matches!(
-        client.send(&to, post(), deadline).await,
-        Err(SendError::Late)
-    ));
+    assert!(matches!(client.send(&to, post(), deadline).await, Err(SendError::Late)));
 
     let port = stuck(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234").await;
-    let late = client
-        .fetch(
-            &url(&format!("http://127.0.0.1:{port}/")),
-            100,
-            Duration::from_millis(100),
-        )
-        .await;
-    assert!(
-        matches!(late, Err(FetchError::Body(BodyError::Late))),
-        "{late:?}"
-    );
+    let late = client.fetch(&url(&format!("http://127.0.0.1:{port}/")), 100, Duration::from_millis(100)).await;
+    assert!(matches!(late, Err(FetchError::Body(BodyError::Late))), "{late:?}");
 }
 
 #[tokio::test]
@@ -275,21 +201,10 @@ async fn body_that_breaks_off_is_no_body() {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let _ = stream.read(&mut [0; 4096]).await.unwrap();
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234").await.unwrap();
     });
-    let broken = fetch(
-        &client(&Config::default()),
-        &format!("http://127.0.0.1:{port}/"),
-        100,
-    )
-    .await;
-    assert!(
-        matches!(broken, Err(FetchError::Body(BodyError::Broken(_)))),
-        "{broken:?}"
-    );
+    let broken = fetch(&client(&Config::default()), &format!("http://127.0.0.1:{port}/"), 100).await;
+    assert!(matches!(broken, Err(FetchError::Body(BodyError::Broken(_)))), "{broken:?}");
 }
 
 #[tokio::test]
@@ -297,31 +212,16 @@ async fn connections_are_used_again() {
     let (port, connections) = server().await;
     let client = client(&Config::default());
     for _ in 0..5 {
-        fetch(&client, &format!("http://127.0.0.1:{port}/ten"), 100)
-            .await
-            .unwrap();
+        fetch(&client, &format!("http://127.0.0.1:{port}/ten"), 100).await.unwrap();
     }
     assert_eq!(connections.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn nobody_there_is_no_connection() {
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let refused = fetch(
-        &client(&Config::default()),
-        &format!("http://127.0.0.1:{port}/"),
-        100,
-    )
-    .await;
-    assert!(
-        matches!(refused, Err(FetchError::Send(SendError::Connect(_)))),
-        "{refused:?}"
-    );
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let refused = fetch(&client(&Config::default()), &format!("http://127.0.0.1:{port}/"), 100).await;
+    assert!(matches!(refused, Err(FetchError::Send(SendError::Connect(_)))), "{refused:?}");
 }
 
 #[tokio::test]
@@ -329,29 +229,17 @@ async fn certificate_authority_of_the_file_is_trusted_and_an_unknown_one_is_not(
     let (ca, port) = tls_server().await;
     let document = format!("https://localhost:{port}/ten");
     let refused = fetch(&client(&Config::default()), &document, 100).await;
-    assert!(
-        matches!(refused, Err(FetchError::Send(SendError::Connect(_)))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(FetchError::Send(SendError::Connect(_)))), "{refused:?}");
 
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("ca.pem"), ca).unwrap();
-    let config = Config {
-        ca_file: Some("ca.pem".into()),
-        ..Config::default()
-    };
+    let config = Config { ca_file: Some("ca.pem".into()), ..Config::default() };
     let trusting = Client::new(&config, home.path()).unwrap();
-    assert_eq!(
-        fetch(&trusting, &document, 100).await.unwrap(),
-        "0123456789"
-    );
+    assert_eq!(fetch(&trusting, &document, 100).await.unwrap(), "0123456789");
 
     // Trusted for `localhost` is not trusted for another name of the same server.
     let other_name = fetch(&trusting, &format!("https://127.0.0.1:{port}/ten"), 100).await;
-    assert!(
-        matches!(other_name, Err(FetchError::Send(SendError::Connect(_)))),
-        "{other_name:?}"
-    );
+    assert!(matches!(other_name, Err(FetchError::Send(SendError::Connect(_)))), "{other_name:?}");
 }
 
 #[test]
@@ -359,37 +247,20 @@ fn file_without_a_certificate_authority_is_refused() {
     let home = tempfile::tempdir().unwrap();
     let with = |content: &str| {
         std::fs::write(home.path().join("ca.pem"), content).unwrap();
-        Client::new(
-            &Config {
-                ca_file: Some("ca.pem".into()),
-                ..Config::default()
-            },
-            home.path(),
-        )
-        .unwrap_err()
+        Client::new(&Config { ca_file: Some("ca.pem".into()), ..Config::default() }, home.path()).unwrap_err()
     };
     assert!(matches!(with(""), NewError::CaFileEmpty { .. }));
     let nonsense = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     assert!(matches!(with(nonsense), NewError::CaCertificate { .. }));
-    let missing = Config {
-        ca_file: Some("missing.pem".into()),
-        ..Config::default()
-    };
-    assert!(matches!(
-        Client::new(&missing, home.path()),
-        Err(NewError::CaFile { .. })
-    ));
+    let missing = Config { ca_file: Some("missing.pem".into()), ..Config::default() };
+    assert!(matches!(Client::new(&missing, home.path()), Err(NewError::CaFile { .. })));
 }
 
 #[test]
 fn configuration_permits_nothing_dangerous_by_itself() {
     let read = |text: &str| toml::from_str::<Config>(text);
     assert!(!read("").unwrap().dangerous_allow_private_networks);
-    assert!(
-        read("dangerous_allow_private_networks = true")
-            .unwrap()
-            .dangerous_allow_private_networks
-    );
+    assert!(read("dangerous_allow_private_networks = true").unwrap().dangerous_allow_private_networks);
     assert!(read("allow_private_networks = true").is_err());
 }
 
@@ -400,10 +271,8 @@ async fn tls_server() -> (String, u16) {
     let key = rcgen::KeyPair::generate().unwrap();
     let authority = rcgen::CertifiedIssuer::self_signed(params, key).unwrap();
     let leaf_key = rcgen::KeyPair::generate().unwrap();
-    let leaf = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
-        .unwrap()
-        .signed_by(&leaf_key, &authority)
-        .unwrap();
+    let leaf =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&leaf_key, &authority).unwrap();
 
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
@@ -425,9 +294,7 @@ async fn tls_server() -> (String, u16) {
                     return;
                 };
                 let serve = auto::Builder::new(TokioExecutor::new());
-                let _ = serve
-                    .serve_connection(TokioIo::new(stream), service_fn(answer))
-                    .await;
+                let _ = serve.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
             });
         }
     });

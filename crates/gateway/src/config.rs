@@ -51,10 +51,14 @@ pub struct TlsConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// `public_url` is more or less than an origin.
-    #[error("`public_url` must be an origin such as `https://mcp.example.com`: http or https, no path, query, fragment or user")]
+    #[error(
+        "`public_url` must be an origin such as `https://mcp.example.com`: http or https, no path, query, fragment or user"
+    )]
     PublicUrl,
     /// Plain HTTP where others can reach it.
-    #[error("`{0}` can be reached from other machines and no `[gateway.tls]` is given: add certificates, listen on 127.0.0.1, or spell out `dangerous_plaintext = true`")]
+    #[error(
+        "`{0}` can be reached from other machines and no `[gateway.tls]` is given: add certificates, listen on 127.0.0.1, or spell out `dangerous_plaintext = true`"
+    )]
     Plaintext(SocketAddr),
     /// Plain HTTP behind a public https name is a proxy's business.
     #[error("`public_url` says http, but `[gateway.tls]` is given")]

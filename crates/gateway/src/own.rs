@@ -51,7 +51,7 @@ pub(crate) fn answer(
         },
     };
     let answer = Some(FromServer::End(Answer::Result(result)));
-    Ok(Conversation::Own(Own { answer, session, _held: permitted }))
+    Ok(Conversation::Own(Box::new(Own { answer, session, _held: permitted })))
 }
 
 fn cancel(inflight: &InFlight, message: &Authenticated<Inbound>, kind: &NoticeKind) {
@@ -72,13 +72,8 @@ fn initialize(
     let face = Face::at(rooms, message.endpoint(), Era::Legacy, &asked.version)?;
     let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
     let version = known.filter(|version| *version <= face.newest).unwrap_or(face.newest);
-    let (token, session) = rooms.identity.sessions().open(
-        message,
-        version,
-        asked.capabilities.clone(),
-        asked.client.clone(),
-        now,
-    )?;
+    let (token, session) =
+        rooms.identity.sessions().open(message, version, asked.capabilities.clone(), asked.client.clone(), now)?;
     let mut result = Object::new()
         .text("protocolVersion", version.as_str())
         .json("capabilities", &face.capabilities)
@@ -123,9 +118,10 @@ impl Face {
     }
 
     fn of_one(rooms: &Rooms, server: &ServerId, era: Era, asked: &str) -> Result<Face, Refusal> {
-        let offer = rooms.upstream.offer(server).ok_or_else(|| {
-            Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe"))
-        })?;
+        let offer = rooms
+            .upstream
+            .offer(server)
+            .ok_or_else(|| Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe")))?;
         let spoken = in_era(&offer, era).ok_or_else(|| wrong_era(server, &offer, era, asked))?;
         Ok(Face {
             newest: spoken.version,

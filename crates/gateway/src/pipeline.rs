@@ -34,20 +34,13 @@ pub(crate) async fn walk(
     let (way, recorded) = permit(rooms, seen, addressed, now).await?;
     let conversation = match recorded.get().of().addressed().target() {
         Target::Gateway => own::answer(rooms, inflight, recorded, now)?,
-        Target::One(_) | Target::Many { .. } => {
-            Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?))
-        }
+        Target::One(_) | Target::Many { .. } => Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?)),
     };
     Ok((way, conversation))
 }
 
 /// From an addressed message to one that may be sent: the rooms, in their order.
-async fn permit(
-    rooms: &Rooms,
-    seen: &Seen,
-    addressed: Addressed,
-    now: SystemTime,
-) -> Result<Permitted, Refusal> {
+async fn permit(rooms: &Rooms, seen: &Seen, addressed: Addressed, now: SystemTime) -> Result<Permitted, Refusal> {
     let admitted = rooms.limits.admit(addressed)?;
     let inspected = rooms.guard.inspect(admitted);
     let labelled = rooms.flow.label(inspected);
@@ -110,10 +103,7 @@ type Permitted = (Way, Recorded<Cleared<Authorized>>);
 
 /// A list that policy forbids is no error of the caller's.
 fn hidden(refusal: Refusal) -> Result<Result<Permitted, Refusal>, Refusal> {
-    match refusal.code {
-        Code::Forbidden => Ok(Err(refusal)),
-        _ => Err(refusal),
-    }
+    if refusal.code == Code::Forbidden { Ok(Err(refusal)) } else { Err(refusal) }
 }
 
 /// Remembers the definitions of a page before anybody sees them.
@@ -137,7 +127,7 @@ pub(crate) enum Conversation {
     /// A server answers.
     Upstream(Box<Exchange>),
     /// The gateway answers.
-    Own(Own),
+    Own(Box<Own>),
     /// A notification was taken in; nothing comes back.
     Absorbed,
 }

@@ -93,7 +93,7 @@ impl Seen {
         event.method = self.method.map(Into::into);
         event.item = self.item.clone();
         event.era = self.era.map(|era| era.as_str().into());
-        event.arguments = self.arguments.clone();
+        event.arguments = self.arguments;
         event.session = self.session;
         if let Some(carried) = &self.carried {
             event.detail.push(("meta_sha256".into(), carried.to_string().into()));
@@ -173,9 +173,9 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
         }
         FromServer::Page(items) => {
             event.detail.push(("items".into(), items.entries.len().to_string().into()));
-            event.detail.extend(
-                items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), why.clone())),
-            );
+            event
+                .detail
+                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), why.clone())));
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
         FromServer::Ask(_) | FromServer::Park => {}
@@ -195,27 +195,31 @@ pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
 
 /// A walk that ended early.
 pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
-    let (kind, outcome) = match refusal.code {
-        Code::Forbidden
-        | Code::EvaluationFailed
-        | Code::Undecidable
-        | Code::ToolUnusable
-        | Code::Arguments => (EventKind::Decision, Outcome::Forbid),
+    let decided = matches!(
+        refusal.code,
+        Code::Forbidden | Code::EvaluationFailed | Code::Undecidable | Code::ToolUnusable | Code::Arguments
+    );
+    let tried = matches!(
+        refusal.code,
         Code::UpstreamUnreachable
-        | Code::UpstreamTimeout
-        | Code::UpstreamGarbled
-        | Code::UpstreamBusy
-        | Code::UpstreamDenied
-        | Code::AnswerInvalid
-        | Code::NotOffered
-        | Code::OutcomeUnrecorded
-        | Code::CredentialEnded
-        | Code::Cancelled => (EventKind::Outcome, Outcome::Failed),
-        _ => (EventKind::Refusal, Outcome::Refused),
+            | Code::UpstreamTimeout
+            | Code::UpstreamGarbled
+            | Code::UpstreamBusy
+            | Code::UpstreamDenied
+            | Code::AnswerInvalid
+            | Code::NotOffered
+            | Code::OutcomeUnrecorded
+            | Code::CredentialEnded
+            | Code::Cancelled
+    );
+    let (kind, outcome) = match (decided, tried) {
+        (true, _) => (EventKind::Decision, Outcome::Forbid),
+        (false, true) => (EventKind::Outcome, Outcome::Failed),
+        (false, false) => (EventKind::Refusal, Outcome::Refused),
     };
     let mut event = seen.event(kind, outcome);
     event.code = Some(refusal.code.as_str());
-    event.reason = Some(refusal.reason.as_str().into());
+    event.reason = Some(refusal.reason.clone());
     event.policies = refusal.policies.clone();
     event.needed = refusal.needed.clone();
     event.duration_us = Some(seen.elapsed_us());

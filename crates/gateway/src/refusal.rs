@@ -18,13 +18,13 @@ pub struct Refusal {
     /// The stable code.
     pub code: Code,
     /// Words for the operator's record: which rule, which inputs.
-    pub reason: String,
+    pub reason: Box<str>,
     /// Policies that decided.
     pub policies: Vec<Box<str>>,
     /// What would have permitted it, for the operator.
     pub needed: Option<Box<str>>,
     /// Words for the client beyond the code's own; safe to show.
-    pub detail: Option<String>,
+    pub detail: Option<Box<str>>,
     /// Seconds after which another try makes sense.
     pub retry_after_s: Option<u32>,
     /// A member for the error's `data` that the specification asks for.
@@ -128,7 +128,7 @@ impl Code {
             Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
             Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),
             Code::EvaluationFailed => ("SK1702", 200, 200, -31009, "the policy could not be evaluated, so nothing is permitted"),
-            Code::Undecidable => ("SK1703", 200, 200, -32602, "an argument that the policy reads is a number that machines do not hold exactly"),
+            Code::Undecidable => ("SK1703", 200, 200, -32602, "an argument that the policy reads is not in a form it can be decided by"),
             Code::ToolUnusable => ("SK1704", 200, 200, -31010, "the definition of this tool cannot be checked, so it is withheld"),
             Code::Arguments => ("SK1705", 200, 200, -32602, "the arguments do not fit"),
             Code::AnswerInvalid => ("SK1801", 200, 200, -31011, "the server's answer broke its own promise and is withheld"),
@@ -182,7 +182,7 @@ impl Code {
 impl Refusal {
     /// A refusal with the operator's words.
     #[must_use]
-    pub fn new(code: Code, reason: impl Into<String>) -> Refusal {
+    pub fn new(code: Code, reason: impl Into<Box<str>>) -> Refusal {
         Refusal {
             code,
             reason: reason.into(),
@@ -213,7 +213,7 @@ impl Refusal {
         self
     }
 
-    fn with_detail(mut self, detail: impl Into<String>) -> Refusal {
+    fn with_detail(mut self, detail: impl Into<Box<str>>) -> Refusal {
         self.detail = Some(detail.into());
         self
     }
@@ -255,7 +255,20 @@ impl From<TokenError> for Refusal {
             TokenError::Malformed => Code::TokenMalformed,
             TokenError::KeysUnavailable => Code::KeysUnavailable,
             // Whatever else is wrong with a token, the client hears one thing (RFC 6750 section 3.1).
-            _ => Code::Unauthenticated,
+            TokenError::Missing
+            | TokenError::Garbled
+            | TokenError::AlgorithmRefused
+            | TokenError::WrongType
+            | TokenError::KeyInHeader
+            | TokenError::CriticalHeader
+            | TokenError::UnknownIssuer
+            | TokenError::UnknownKey
+            | TokenError::BadSignature
+            | TokenError::WrongAudience
+            | TokenError::Expired
+            | TokenError::NotYet
+            | TokenError::TooLongLived
+            | TokenError::MissingClaim(_) => Code::Unauthenticated,
         };
         Refusal::new(code, chain(&error))
     }
@@ -374,9 +387,7 @@ impl From<ForbidReason> for Refusal {
             }
             // What is wrong quotes the server: for the operator alone.
             ForbidReason::ToolUnusable(_) => Refusal::new(Code::ToolUnusable, words),
-            ForbidReason::Arguments(findings) => {
-                Refusal::new(Code::Arguments, words).with_detail(listed(&findings))
-            }
+            ForbidReason::Arguments(findings) => Refusal::new(Code::Arguments, words).with_detail(listed(&findings)),
             ForbidReason::HeaderMismatch(finding) => {
                 Refusal::new(Code::HeaderMismatch, words).with_detail(finding.words)
             }

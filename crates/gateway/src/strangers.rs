@@ -35,7 +35,8 @@ impl Strangers {
             Share::Noted { passed_over: 0 } => audit.note(event).await,
             Share::Noted { passed_over } => {
                 let mut summary = Event::new(EventKind::Security, Outcome::Refused);
-                let words = format!("{passed_over} requests of unknown callers were refused and not written down one by one");
+                let words =
+                    format!("{passed_over} requests of unknown callers were refused and not written down one by one");
                 summary.reason = Some(words.into());
                 audit.note(summary).await?;
                 audit.note(event).await

@@ -74,8 +74,7 @@ pub(crate) fn load(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let empty = || TlsError::Empty { path: path.to_owned(), what: "certificate" };
     let pem = read(path)?;
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| empty())?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|_| empty())?;
     if chain.is_empty() { Err(empty()) } else { Ok(chain) }
 }
 

@@ -104,11 +104,7 @@ impl SecretRef {
     ///
     /// # Errors
     /// It is missing, empty, not text, longer than 64 KiB, or in a file that every user can reach.
-    pub fn resolve(
-        &self,
-        base: &Path,
-        env: &dyn Fn(&str) -> Option<OsString>,
-    ) -> Result<SecretString, ResolveError> {
+    pub fn resolve(&self, base: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<SecretString, ResolveError> {
         let bytes = match &self.0 {
             Place::Environment(name) => {
                 let value = env(name).ok_or_else(|| ResolveError::Unset { name: name.clone() })?;
@@ -117,20 +113,12 @@ impl SecretRef {
             Place::File(path) => read_file(base.join(path))?,
         };
         if bytes.len() > SECRET_BYTES_MAX {
-            return Err(ResolveError::TooLong {
-                place: self.clone(),
-            });
+            return Err(ResolveError::TooLong { place: self.clone() });
         }
-        let text = std::str::from_utf8(&bytes).map_err(|_| ResolveError::NotText {
-            place: self.clone(),
-        })?;
-        let text = text
-            .strip_suffix('\n')
-            .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        let text = std::str::from_utf8(&bytes).map_err(|_| ResolveError::NotText { place: self.clone() })?;
+        let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
         if text.is_empty() {
-            return Err(ResolveError::Empty {
-                place: self.clone(),
-            });
+            return Err(ResolveError::Empty { place: self.clone() });
         }
         Ok(SecretString::from(text))
     }
@@ -141,20 +129,11 @@ impl FromStr for SecretRef {
 
     fn from_str(text: &str) -> Result<SecretRef, BadRef> {
         if let Some(name) = text.strip_prefix(ENVIRONMENT) {
-            return if is_name(name) {
-                Ok(SecretRef(Place::Environment(name.into())))
-            } else {
-                Err(BadRef::Name)
-            };
+            return if is_name(name) { Ok(SecretRef(Place::Environment(name.into()))) } else { Err(BadRef::Name) };
         }
         if let Some(path) = text.strip_prefix(FILE) {
-            let is_path =
-                !path.is_empty() && !path.starts_with("//") && !path.contains(char::is_control);
-            return if is_path {
-                Ok(SecretRef(Place::File(path.into())))
-            } else {
-                Err(BadRef::Path)
-            };
+            let is_path = !path.is_empty() && !path.starts_with("//") && !path.contains(char::is_control);
+            return if is_path { Ok(SecretRef(Place::File(path.into()))) } else { Err(BadRef::Path) };
         }
         Err(BadRef::Literal)
     }
@@ -230,17 +209,12 @@ impl JsonSchema for SecretRef {
 fn is_name(name: &str) -> bool {
     // POSIX.1-2024, section 8.1: names in the portable character set.
     let mut characters = name.chars();
-    characters
-        .next()
-        .is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
+    characters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_')
         && characters.all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn read_file(path: PathBuf) -> Result<Zeroizing<Vec<u8>>, ResolveError> {
-    let failed = |source| ResolveError::Read {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| ResolveError::Read { path: path.clone(), source };
     // Looked at before it is opened: to open a pipe waits for its writer. Looked at again afterwards: it may be another by then.
     if !std::fs::metadata(&path).map_err(failed)?.is_file() {
         return Err(ResolveError::NotAFile { path });
@@ -257,9 +231,7 @@ fn read_file(path: PathBuf) -> Result<Zeroizing<Vec<u8>>, ResolveError> {
     }
     // Room for all of it at once, so that no half of it is left behind where a growing buffer was.
     let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX.saturating_add(1)));
-    let bound = u64::try_from(SECRET_BYTES_MAX)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
+    let bound = u64::try_from(SECRET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
 }

@@ -1,10 +1,5 @@
 //! What a reference is, and what it leads to.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
 
 use std::ffi::OsString;
 use std::fs;
@@ -59,19 +54,10 @@ fn name_and_path_must_look_like_one() {
     for bad in ["file:", "file:///etc/token", "file:a\nb"] {
         assert_eq!(bad.parse::<SecretRef>().unwrap_err(), BadRef::Path, "{bad}");
     }
-    for good in [
-        "env:_A1",
-        "env:TOKEN",
-        "file:/run/secrets/token",
-        "file:secrets/token",
-        "file:../token",
-    ] {
+    for good in ["env:_A1", "env:TOKEN", "file:/run/secrets/token", "file:secrets/token", "file:../token"] {
         let display = reference(good).to_string();
         assert_eq!(display, format!("`{good}`"));
-        assert_eq!(
-            serde_json::from_str::<SecretRef>(&format!("{good:?}")).unwrap(),
-            reference(good)
-        );
+        assert_eq!(serde_json::from_str::<SecretRef>(&format!("{good:?}")).unwrap(), reference(good));
     }
 }
 
@@ -85,18 +71,9 @@ fn environment_variable_is_taken_and_a_missing_or_empty_one_refused() {
     };
     let resolve = |text: &str| reference(text).resolve(Path::new("/"), &env);
     assert_eq!(text(resolve("env:TOKEN")), LITERAL);
-    assert!(matches!(
-        resolve("env:EMPTY"),
-        Err(ResolveError::Empty { .. })
-    ));
-    assert!(matches!(
-        resolve("env:MISSING"),
-        Err(ResolveError::Unset { .. })
-    ));
-    assert!(matches!(
-        resolve("env:LONG"),
-        Err(ResolveError::TooLong { .. })
-    ));
+    assert!(matches!(resolve("env:EMPTY"), Err(ResolveError::Empty { .. })));
+    assert!(matches!(resolve("env:MISSING"), Err(ResolveError::Unset { .. })));
+    assert!(matches!(resolve("env:LONG"), Err(ResolveError::TooLong { .. })));
 }
 
 #[test]
@@ -110,30 +87,15 @@ fn one_line_feed_at_the_end_is_trimmed_and_no_more() {
 
 #[test]
 fn empty_file_and_other_than_text_are_refused() {
-    assert!(matches!(
-        from_file(b"", 0o600),
-        Err(ResolveError::Empty { .. })
-    ));
-    assert!(matches!(
-        from_file(b"\n", 0o600),
-        Err(ResolveError::Empty { .. })
-    ));
-    assert!(matches!(
-        from_file(b"\xff\xfe", 0o600),
-        Err(ResolveError::NotText { .. })
-    ));
+    assert!(matches!(from_file(b"", 0o600), Err(ResolveError::Empty { .. })));
+    assert!(matches!(from_file(b"\n", 0o600), Err(ResolveError::Empty { .. })));
+    assert!(matches!(from_file(b"\xff\xfe", 0o600), Err(ResolveError::NotText { .. })));
 }
 
 #[test]
 fn file_at_its_bound_is_taken_and_one_past_is_refused() {
-    assert_eq!(
-        text(from_file(&vec![b'x'; 64 * 1024], 0o600)).len(),
-        64 * 1024
-    );
-    assert!(matches!(
-        from_file(&vec![b'x'; 64 * 1024 + 1], 0o600),
-        Err(ResolveError::TooLong { .. })
-    ));
+    assert_eq!(text(from_file(&vec![b'x'; 64 * 1024], 0o600)).len(), 64 * 1024);
+    assert!(matches!(from_file(&vec![b'x'; 64 * 1024 + 1], 0o600), Err(ResolveError::TooLong { .. })));
 }
 
 #[test]
@@ -141,9 +103,7 @@ fn file_that_every_user_reaches_is_refused_and_group_readable_is_not() {
     for mode in [0o644, 0o604, 0o602, 0o666] {
         let error = from_file(b"secret", mode).unwrap_err();
         assert!(matches!(error, ResolveError::Exposed { .. }), "{mode:o}");
-        assert!(
-            error.to_string().contains("chmod o-rwx") && !error.to_string().contains("secret\"")
-        );
+        assert!(error.to_string().contains("chmod o-rwx") && !error.to_string().contains("secret\""));
     }
     for mode in [0o600, 0o400, 0o440, 0o640] {
         assert_eq!(text(from_file(b"secret", mode)), "secret", "{mode:o}");
@@ -154,18 +114,9 @@ fn file_that_every_user_reaches_is_refused_and_group_readable_is_not() {
 fn folder_device_and_missing_file_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let resolve = |text: &str| reference(text).resolve(dir.path(), &no_env);
-    assert!(matches!(
-        resolve("file:."),
-        Err(ResolveError::NotAFile { .. })
-    ));
-    assert!(matches!(
-        resolve("file:/dev/zero"),
-        Err(ResolveError::NotAFile { .. })
-    ));
-    assert!(matches!(
-        resolve("file:nothing"),
-        Err(ResolveError::Read { .. })
-    ));
+    assert!(matches!(resolve("file:."), Err(ResolveError::NotAFile { .. })));
+    assert!(matches!(resolve("file:/dev/zero"), Err(ResolveError::NotAFile { .. })));
+    assert!(matches!(resolve("file:nothing"), Err(ResolveError::Read { .. })));
 }
 
 #[test]
@@ -174,13 +125,7 @@ fn relative_path_starts_from_the_base_and_absolute_does_not() {
     let path = dir.path().join("token");
     fs::write(&path, "secret").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(
-        text(reference("file:token").resolve(dir.path(), &no_env)),
-        "secret"
-    );
+    assert_eq!(text(reference("file:token").resolve(dir.path(), &no_env)), "secret");
     let absolute = reference(&format!("file:{}", path.display()));
-    assert_eq!(
-        text(absolute.resolve(Path::new("/nowhere"), &no_env)),
-        "secret"
-    );
+    assert_eq!(text(absolute.resolve(Path::new("/nowhere"), &no_env)), "secret");
 }

@@ -8,9 +8,7 @@ use crate::envelope::{Envelope, WrittenId};
 use crate::id::Id;
 use crate::json::{Json, Limits};
 use crate::message::ListKind;
-use crate::server::{
-    Answer, FromServer, Item, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest,
-};
+use crate::server::{Answer, FromServer, Item, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
 use crate::version::Era;
 
 pub use crate::envelope::BadEnvelope;
@@ -93,13 +91,7 @@ pub const VERSIONS_MAX: usize = 64;
 /// [`BadMessage`] for whatever is not one message with one meaning.
 pub fn decode(text: Bytes, era: Era, limits: &Limits) -> Result<Message, BadMessage> {
     let envelope = Envelope::read(text, limits).map_err(|(_, why)| BadMessage::Envelope(why))?;
-    let Envelope {
-        id,
-        method,
-        params,
-        result,
-        error,
-    } = envelope;
+    let Envelope { id, method, params, result, error } = envelope;
     match (method, result, error) {
         (Some(method), None, None) => match id {
             WrittenId::Absent => notice(method, params),
@@ -114,18 +106,12 @@ pub fn decode(text: Bytes, era: Era, limits: &Limits) -> Result<Message, BadMess
             if !result.is_object() {
                 return Err(BadMessage::ResultNotAnObject);
             }
-            Ok(Message::Answer {
-                id,
-                answer: Answer::Result(result),
-            })
+            Ok(Message::Answer { id, answer: Answer::Result(result) })
         }
         (None, None, Some(error)) if params.is_none() => {
             let error = rpc_error(&error)?;
             match id {
-                WrittenId::Read(id) => Ok(Message::Answer {
-                    id,
-                    answer: Answer::Error(error),
-                }),
+                WrittenId::Read(id) => Ok(Message::Answer { id, answer: Answer::Error(error) }),
                 // Plain JSON-RPC writes null where MCP leaves the id out.
                 WrittenId::Absent | WrittenId::Null => Ok(Message::Fault(error)),
                 WrittenId::Bad => Err(BadMessage::Id),
@@ -162,9 +148,7 @@ pub fn conclude(era: Era, answer: Answer) -> Result<FromServer, BadMessage> {
 /// [`BadMessage`] if the page or one of its items has the wrong shape, or the page is too long.
 pub fn items(kind: ListKind, server: &ServerId, result: &Json) -> Result<Items, BadMessage> {
     let wrong = |what| BadMessage::List { what };
-    let list = result
-        .get(kind.member())
-        .ok_or(wrong("the items are missing"))?;
+    let list = result.get(kind.member()).ok_or(wrong("the items are missing"))?;
     if list.kind() != crate::json::Kind::Array {
         return Err(wrong("the items are no array"));
     }
@@ -173,16 +157,10 @@ pub fn items(kind: ListKind, server: &ServerId, result: &Json) -> Result<Items, 
         if entries.len() == ITEMS_MAX {
             return Err(BadMessage::TooManyItems);
         }
-        if definition
-            .get(kind.key())
-            .is_none_or(|key| key.string().is_none())
-        {
+        if definition.get(kind.key()).is_none_or(|key| key.string().is_none()) {
             return Err(wrong("an item has no name"));
         }
-        entries.push(Item {
-            server: server.clone(),
-            definition,
-        });
+        entries.push(Item { server: server.clone(), definition });
     }
     let next = match optional(result, "nextCursor") {
         None => Vec::new(),
@@ -233,14 +211,9 @@ pub struct Discovered {
 /// [`BadMessage::Introduction`] if it has the wrong shape.
 pub fn initialized(result: &Json) -> Result<Initialized, BadMessage> {
     let wrong = |what| BadMessage::Introduction { what };
-    let version = result
-        .get("protocolVersion")
-        .ok_or(wrong("`protocolVersion` is missing"))?;
+    let version = result.get("protocolVersion").ok_or(wrong("`protocolVersion` is missing"))?;
     Ok(Initialized {
-        version: version
-            .string()
-            .ok_or(wrong("`protocolVersion` is no string"))?
-            .into(),
+        version: version.string().ok_or(wrong("`protocolVersion` is no string"))?.into(),
         capabilities: object(result, "capabilities")?.ok_or(wrong("`capabilities` is missing"))?,
         server: object(result, "serverInfo")?.ok_or(wrong("`serverInfo` is missing"))?,
         instructions: instructions(result)?,
@@ -253,20 +226,13 @@ pub fn initialized(result: &Json) -> Result<Initialized, BadMessage> {
 /// [`BadMessage::Introduction`] if it has the wrong shape.
 pub fn discovered(result: &Json) -> Result<Discovered, BadMessage> {
     let wrong = |what| BadMessage::Introduction { what };
-    let list = result
-        .get("supportedVersions")
-        .ok_or(wrong("`supportedVersions` is missing"))?;
+    let list = result.get("supportedVersions").ok_or(wrong("`supportedVersions` is missing"))?;
     let mut versions = Vec::new();
     for version in list.elements() {
         if versions.len() == VERSIONS_MAX {
             return Err(wrong("`supportedVersions` is too long"));
         }
-        versions.push(
-            version
-                .string()
-                .ok_or(wrong("a version is no string"))?
-                .into(),
-        );
+        versions.push(version.string().ok_or(wrong("a version is no string"))?.into());
     }
     if versions.is_empty() {
         return Err(wrong("`supportedVersions` names none"));
@@ -275,9 +241,7 @@ pub fn discovered(result: &Json) -> Result<Discovered, BadMessage> {
     Ok(Discovered {
         versions,
         capabilities: object(result, "capabilities")?.ok_or(wrong("`capabilities` is missing"))?,
-        server: meta
-            .and_then(|meta| meta.get(SERVER))
-            .filter(Json::is_object),
+        server: meta.and_then(|meta| meta.get(SERVER)).filter(Json::is_object),
         instructions: instructions(result)?,
     })
 }
@@ -293,9 +257,7 @@ fn notice(method: Box<str>, params: Option<Json>) -> Result<Message, BadMessage>
 }
 
 fn rpc_error(error: &Json) -> Result<RpcError, BadMessage> {
-    let code = error
-        .get("code")
-        .and_then(|code| code.number().and_then(|code| code.integer()));
+    let code = error.get("code").and_then(|code| code.number().and_then(|code| code.integer()));
     let message = error.get("message").ok_or(BadMessage::RpcError)?;
     Ok(RpcError {
         code: code.ok_or(BadMessage::RpcError)?,
@@ -308,13 +270,8 @@ fn ttl_ms(result: &Json) -> Result<Option<u64>, BadMessage> {
     let Some(ttl) = optional(result, "ttlMs") else {
         return Ok(None);
     };
-    let whole = ttl
-        .number()
-        .and_then(|ttl| ttl.whole())
-        .and_then(|ttl| u64::try_from(ttl).ok());
-    whole.map(Some).ok_or(BadMessage::List {
-        what: "`ttlMs` is no duration",
-    })
+    let whole = ttl.number().and_then(|ttl| ttl.whole()).and_then(|ttl| u64::try_from(ttl).ok());
+    whole.map(Some).ok_or(BadMessage::List { what: "`ttlMs` is no duration" })
 }
 
 /// A member that may be left out. Many servers write `null` there, which the schema does not have and which means one thing only.
@@ -326,9 +283,7 @@ fn object(result: &Json, key: &str) -> Result<Option<Json>, BadMessage> {
     match optional(result, key) {
         None => Ok(None),
         Some(value) if value.is_object() => Ok(Some(value)),
-        Some(_) => Err(BadMessage::Introduction {
-            what: "what should be an object is none",
-        }),
+        Some(_) => Err(BadMessage::Introduction { what: "what should be an object is none" }),
     }
 }
 
@@ -337,11 +292,7 @@ fn instructions(result: &Json) -> Result<Option<Box<str>>, BadMessage> {
         None => Ok(None),
         Some(text) => {
             let what = "`instructions` is no string";
-            Ok(Some(
-                text.string()
-                    .ok_or(BadMessage::Introduction { what })?
-                    .into(),
-            ))
+            Ok(Some(text.string().ok_or(BadMessage::Introduction { what })?.into()))
         }
     }
 }
@@ -353,16 +304,11 @@ mod tests {
     use super::*;
 
     fn read(era: Era, text: &str) -> Result<Message, BadMessage> {
-        decode(
-            Bytes::copy_from_slice(text.as_bytes()),
-            era,
-            &Limits::default(),
-        )
+        decode(Bytes::copy_from_slice(text.as_bytes()), era, &Limits::default())
     }
 
     fn json(text: &str) -> Json {
-        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default())
-            .expect("strict JSON")
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("strict JSON")
     }
 
     fn server() -> ServerId {
@@ -371,15 +317,8 @@ mod tests {
 
     #[test]
     fn a_result_answers_the_request_it_names() {
-        let message = read(
-            Era::Legacy,
-            r#"{"jsonrpc":"2.0","id":7,"result":{"a":1.50}}"#,
-        );
-        let Ok(Message::Answer {
-            id: Id::Integer(7),
-            answer: Answer::Result(result),
-        }) = message
-        else {
+        let message = read(Era::Legacy, r#"{"jsonrpc":"2.0","id":7,"result":{"a":1.50}}"#);
+        let Ok(Message::Answer { id: Id::Integer(7), answer: Answer::Result(result) }) = message else {
             panic!("{message:?}");
         };
         assert_eq!(result.as_str(), r#"{"a":1.50}"#);
@@ -391,22 +330,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","result":{}}"#, BadMessage::Id),
             (r#"{"jsonrpc":"2.0","id":null,"result":{}}"#, BadMessage::Id),
             (r#"{"jsonrpc":"2.0","id":1.0,"result":{}}"#, BadMessage::Id),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":[]}"#,
-                BadMessage::ResultNotAnObject,
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
-                BadMessage::Shape,
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":{},"method":"m"}"#,
-                BadMessage::Shape,
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":{},"params":{}}"#,
-                BadMessage::Shape,
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"result":[]}"#, BadMessage::ResultNotAnObject),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#, BadMessage::Shape),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"method":"m"}"#, BadMessage::Shape),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"params":{}}"#, BadMessage::Shape),
             (r#"{"jsonrpc":"2.0","id":1}"#, BadMessage::Shape),
         ] {
             assert_eq!(read(Era::Legacy, text).err(), Some(why), "{text}");
@@ -416,81 +343,41 @@ mod tests {
     #[test]
     fn the_envelope_is_as_strict_as_a_clients() {
         for (text, why) in [
-            (
-                r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#,
-                BadEnvelope::Batch,
-            ),
+            (r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#, BadEnvelope::Batch),
             ("7", BadEnvelope::NotAnObject),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"Result":{}}"#,
-                BadEnvelope::CaseVariant { member: "result" },
-            ),
-            (
-                r#"{"jsonrpc":"2.0","id":1,"result":{},"x":1}"#,
-                BadEnvelope::UnknownMember,
-            ),
-            (
-                r#"{"jsonrpc":"1.0","id":1,"result":{}}"#,
-                BadEnvelope::Version,
-            ),
+            (r#"{"jsonrpc":"2.0","id":1,"Result":{}}"#, BadEnvelope::CaseVariant { member: "result" }),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{},"x":1}"#, BadEnvelope::UnknownMember),
+            (r#"{"jsonrpc":"1.0","id":1,"result":{}}"#, BadEnvelope::Version),
             (r#"{"id":1,"result":{}}"#, BadEnvelope::Version),
             (r#"{"jsonrpc":"2.0","method":1}"#, BadEnvelope::Method),
         ] {
-            assert_eq!(
-                read(Era::Modern, text).err(),
-                Some(BadMessage::Envelope(why)),
-                "{text}"
-            );
+            assert_eq!(read(Era::Modern, text).err(), Some(BadMessage::Envelope(why)), "{text}");
         }
         assert!(matches!(
-            read(
-                Era::Modern,
-                r#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}"#
-            ),
+            read(Era::Modern, r#"{"jsonrpc":"2.0","id":1,"result":{"a":1,"a":2}}"#),
             Err(BadMessage::Envelope(BadEnvelope::Json(_)))
         ));
     }
 
     #[test]
     fn an_error_has_an_integer_code_and_a_message() {
-        let good =
-            r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"no","data":[1]}}"#;
-        let Ok(Message::Answer {
-            answer: Answer::Error(error),
-            ..
-        }) = read(Era::Modern, good)
-        else {
+        let good = r#"{"jsonrpc":"2.0","id":"a","error":{"code":-32602,"message":"no","data":[1]}}"#;
+        let Ok(Message::Answer { answer: Answer::Error(error), .. }) = read(Era::Modern, good) else {
             panic!("an error");
         };
         assert_eq!((error.code, &*error.message), (-32602, "no"));
-        assert_eq!(
-            error.data.map(|data| data.as_str().to_owned()).as_deref(),
-            Some("[1]")
-        );
-        for bad in [
-            r#"{"code":1.5,"message":"m"}"#,
-            r#"{"code":1}"#,
-            r#"{"code":1,"message":2}"#,
-            "7",
-        ] {
+        assert_eq!(error.data.map(|data| data.as_str().to_owned()).as_deref(), Some("[1]"));
+        for bad in [r#"{"code":1.5,"message":"m"}"#, r#"{"code":1}"#, r#"{"code":1,"message":2}"#, "7"] {
             let text = format!(r#"{{"jsonrpc":"2.0","id":1,"error":{bad}}}"#);
-            assert_eq!(
-                read(Era::Modern, &text).err(),
-                Some(BadMessage::RpcError),
-                "{bad}"
-            );
+            assert_eq!(read(Era::Modern, &text).err(), Some(BadMessage::RpcError), "{bad}");
         }
     }
 
     #[test]
     fn an_error_may_name_no_request() {
         for id in ["", r#""id":null,"#] {
-            let text =
-                format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32700,"message":"m"}}}}"#);
-            assert!(
-                matches!(read(Era::Legacy, &text), Ok(Message::Fault(_))),
-                "{text}"
-            );
+            let text = format!(r#"{{"jsonrpc":"2.0",{id}"error":{{"code":-32700,"message":"m"}}}}"#);
+            assert!(matches!(read(Era::Legacy, &text), Ok(Message::Fault(_))), "{text}");
         }
         let text = r#"{"jsonrpc":"2.0","id":[],"error":{"code":-32700,"message":"m"}}"#;
         assert_eq!(read(Era::Legacy, text).err(), Some(BadMessage::Id));
@@ -505,18 +392,13 @@ mod tests {
 
     #[test]
     fn progress_and_logging_have_parameters_and_others_are_named() {
-        let text = |method: &str, params: &str| {
-            format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#)
-        };
+        let text = |method: &str, params: &str| format!(r#"{{"jsonrpc":"2.0","method":"{method}"{params}}}"#);
         let good = text("notifications/progress", r#","params":{"progress":1}"#);
         assert!(matches!(read(Era::Modern, &good), Ok(Message::Notice(_))));
         let bad = text("notifications/message", "");
         assert_eq!(read(Era::Modern, &bad).err(), Some(BadMessage::Params));
         let other = text("notifications/tools/list_changed", "");
-        assert!(matches!(
-            read(Era::Modern, &other),
-            Ok(Message::OtherNotice { .. })
-        ));
+        assert!(matches!(read(Era::Modern, &other), Ok(Message::OtherNotice { .. })));
     }
 
     #[test]
@@ -527,11 +409,7 @@ mod tests {
         }
         let parked = r#"{"resultType":"input_required"}"#;
         assert!(matches!(end(Era::Modern, parked), Ok(FromServer::Park)));
-        for bad in [
-            r#"{"resultType":"task"}"#,
-            r#"{"resultType":1}"#,
-            r#"{"resultType":null}"#,
-        ] {
+        for bad in [r#"{"resultType":"task"}"#, r#"{"resultType":1}"#, r#"{"resultType":null}"#] {
             assert_eq!(end(Era::Modern, bad).err(), Some(BadMessage::ResultType));
         }
         assert!(matches!(end(Era::Legacy, parked), Ok(FromServer::End(_))));
@@ -539,15 +417,10 @@ mod tests {
 
     #[test]
     fn a_page_has_named_items() {
-        let page = json(
-            r#"{"tools":[{"name":"a","x":1},{"name":"b"}],"nextCursor":"","ttlMs":5,"_meta":{}}"#,
-        );
+        let page = json(r#"{"tools":[{"name":"a","x":1},{"name":"b"}],"nextCursor":"","ttlMs":5,"_meta":{}}"#);
         let items = items(ListKind::Tools, &server(), &page).expect("a page");
         assert_eq!(items.entries.len(), 2);
-        assert_eq!(
-            items.entries[0].definition.as_str(),
-            r#"{"name":"a","x":1}"#
-        );
+        assert_eq!(items.entries[0].definition.as_str(), r#"{"name":"a","x":1}"#);
         assert_eq!(items.next, [(server(), "".into())]);
         assert_eq!(items.ttl_ms, Some(5));
         assert!(items.meta.is_some());
@@ -572,22 +445,14 @@ mod tests {
             r#"{"tools":[],"ttlMs":-1}"#,
             r#"{"tools":[],"_meta":1}"#,
         ] {
-            assert!(
-                items(ListKind::Tools, &server(), &json(bad)).is_err(),
-                "{bad}"
-            );
+            assert!(items(ListKind::Tools, &server(), &json(bad)).is_err(), "{bad}");
         }
         assert!(items(ListKind::Prompts, &server(), &json(r#"{"tools":[]}"#)).is_err());
     }
 
     #[test]
     fn a_page_is_bounded() {
-        let page = |count: usize| {
-            json(&format!(
-                r#"{{"tools":[{}]}}"#,
-                vec![r#"{"name":"a"}"#; count].join(",")
-            ))
-        };
+        let page = |count: usize| json(&format!(r#"{{"tools":[{}]}}"#, vec![r#"{"name":"a"}"#; count].join(",")));
         assert!(items(ListKind::Tools, &server(), &page(ITEMS_MAX)).is_ok());
         let result = items(ListKind::Tools, &server(), &page(ITEMS_MAX + 1));
         assert_eq!(result.err(), Some(BadMessage::TooManyItems));
@@ -599,10 +464,7 @@ mod tests {
             r#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"s"},"instructions":"i"}"#,
         ))
         .expect("an introduction");
-        assert_eq!(
-            (&*legacy.version, legacy.instructions.as_deref()),
-            ("2025-11-25", Some("i"))
-        );
+        assert_eq!((&*legacy.version, legacy.instructions.as_deref()), ("2025-11-25", Some("i")));
         let modern = discovered(&json(
             r#"{"supportedVersions":["2026-07-28"],"capabilities":{},"_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}}"#,
         ))
@@ -614,12 +476,7 @@ mod tests {
     #[test]
     fn introductions_of_the_wrong_shape_are_refused() {
         assert!(initialized(&json(r#"{"capabilities":{},"serverInfo":{}}"#)).is_err());
-        assert!(
-            initialized(&json(
-                r#"{"protocolVersion":"v","capabilities":[],"serverInfo":{}}"#
-            ))
-            .is_err()
-        );
+        assert!(initialized(&json(r#"{"protocolVersion":"v","capabilities":[],"serverInfo":{}}"#)).is_err());
         assert!(discovered(&json(r#"{"supportedVersions":[],"capabilities":{}}"#)).is_err());
         assert!(discovered(&json(r#"{"supportedVersions":[1],"capabilities":{}}"#)).is_err());
         assert!(discovered(&json(r#"{"supportedVersions":["v"]}"#)).is_err());

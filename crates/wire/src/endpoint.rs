@@ -12,9 +12,7 @@ pub struct ServerId(Arc<str>);
 
 /// A server name that breaks the rule of [`ServerId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "server name `{0}` is not 1 to 24 characters of a-z, 0-9 and `-` that start and end with a letter or digit"
-)]
+#[error("server name `{0}` is not 1 to 24 characters of a-z, 0-9 and `-` that start and end with a letter or digit")]
 pub struct BadServerId(pub String);
 
 impl ServerId {
@@ -29,16 +27,10 @@ impl ServerId {
         let edge = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
         let bytes = text.as_bytes();
         let good = bytes.len() <= Self::CHARS_MAX
-            && bytes
-                .iter()
-                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+            && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
             && edge(bytes.first())
             && edge(bytes.last());
-        if good {
-            Ok(ServerId(text.into()))
-        } else {
-            Err(BadServerId(text.to_owned()))
-        }
+        if good { Ok(ServerId(text.into())) } else { Err(BadServerId(text.to_owned())) }
     }
 
     /// The name.

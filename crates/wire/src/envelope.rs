@@ -56,12 +56,8 @@ impl Envelope {
     ///
     /// # Errors
     /// [`BadEnvelope`], with the id of the message if that could be read.
-    pub(crate) fn read(
-        text: Bytes,
-        limits: &Limits,
-    ) -> Result<Envelope, (Option<Id>, BadEnvelope)> {
-        let message =
-            Json::decode(text, limits).map_err(|error| (None, BadEnvelope::Json(error)))?;
+    pub(crate) fn read(text: Bytes, limits: &Limits) -> Result<Envelope, (Option<Id>, BadEnvelope)> {
+        let message = Json::decode(text, limits).map_err(|error| (None, BadEnvelope::Json(error)))?;
         match message.kind() {
             Kind::Object => {}
             Kind::Array => return Err((None, BadEnvelope::Batch)),
@@ -79,13 +75,7 @@ impl Envelope {
     fn members(message: &Json) -> Result<Envelope, BadEnvelope> {
         let mut version = None;
         let mut method = None;
-        let mut envelope = Envelope {
-            id: WrittenId::Absent,
-            method: None,
-            params: None,
-            result: None,
-            error: None,
-        };
+        let mut envelope = Envelope { id: WrittenId::Absent, method: None, params: None, result: None, error: None };
         for (key, value) in message.members() {
             match &*key {
                 "id" => {}
@@ -126,10 +116,7 @@ impl WrittenId {
 
 // Some parsers match member names without regard to case: `"Method"` behind `"method"` would win there.
 fn foreign(key: &str) -> BadEnvelope {
-    match MEMBERS
-        .into_iter()
-        .find(|member| member.eq_ignore_ascii_case(key))
-    {
+    match MEMBERS.into_iter().find(|member| member.eq_ignore_ascii_case(key)) {
         Some(member) => BadEnvelope::CaseVariant { member },
         None => BadEnvelope::UnknownMember,
     }

@@ -22,11 +22,7 @@ impl Id {
         if let Some(text) = value.string() {
             return Ok(Id::Text(text.into()));
         }
-        value
-            .number()
-            .and_then(|number| number.integer())
-            .map(Id::Integer)
-            .ok_or(BadId)
+        value.number().and_then(|number| number.integer()).map(Id::Integer).ok_or(BadId)
     }
 
     /// The id as JSON.

@@ -30,11 +30,7 @@ impl Lines {
     /// Reads lines of at most `line_bytes_max` bytes, without their end.
     #[must_use]
     pub fn new(line_bytes_max: usize) -> Lines {
-        Lines {
-            line_bytes_max,
-            line: BytesMut::new(),
-            state: State::Reading,
-        }
+        Lines { line_bytes_max, line: BytesMut::new(), state: State::Reading }
     }
 
     /// Takes a chunk and appends the lines that it completes to `out`, without their ends (`\n` or
@@ -87,9 +83,7 @@ impl Lines {
     fn refuse(&mut self, out: &mut Vec<Result<Bytes, LineTooLong>>) {
         self.line = BytesMut::new();
         self.state = State::Skipping;
-        out.push(Err(LineTooLong {
-            line_bytes_max: self.line_bytes_max,
-        }));
+        out.push(Err(LineTooLong { line_bytes_max: self.line_bytes_max }));
     }
 }
 
@@ -100,11 +94,7 @@ impl Lines {
 #[must_use]
 pub fn frame(message: &Bytes) -> Bytes {
     let blank = |byte: &u8| {
-        if matches!(byte, b'\n' | b'\r') {
-            b' '
-        } else {
-            *byte
-        }
+        if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }
     };
     let mut line = BytesMut::with_capacity(message.len() + 1);
     line.extend(message.iter().map(blank));
@@ -145,10 +135,7 @@ mod tests {
         let too_long = Err(LineTooLong { line_bytes_max: 3 });
         assert_eq!(read(3, &["abc\n", "abc\r\n"]).0, [good("abc"), good("abc")]);
         assert_eq!(read(3, &["abcd\nx\n"]).0, [too_long.clone(), good("x")]);
-        assert_eq!(
-            read(3, &["ab", "cd", "ef\n", "x\n"]).0,
-            [too_long.clone(), good("x")]
-        );
+        assert_eq!(read(3, &["ab", "cd", "ef\n", "x\n"]).0, [too_long.clone(), good("x")]);
         assert_eq!(read(3, &["abcdefgh"]), (vec![too_long], 0));
     }
 

@@ -51,9 +51,7 @@ impl Method {
     /// The method called `name` in `era`, if that era has it.
     #[must_use]
     pub fn parse(name: &str, era: Era) -> Option<Method> {
-        Method::ALL
-            .into_iter()
-            .find(|method| method.as_str() == name && method.spoken_in(era))
+        Method::ALL.into_iter().find(|method| method.as_str() == name && method.spoken_in(era))
     }
 
     /// Its name on the wire, which is also its Cedar action.

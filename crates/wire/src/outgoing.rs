@@ -31,30 +31,20 @@ pub fn request(id: u64, call: &Call, meta: &OutMeta, version: Version) -> Bytes 
         Some(meta) => params.json("_meta", &meta),
         None => params,
     };
-    envelope()
-        .unsigned("id", id)
-        .text("method", call.method().as_str())
-        .json("params", &params.finish())
-        .into_bytes()
+    envelope().unsigned("id", id).text("method", call.method().as_str()).json("params", &params.finish()).into_bytes()
 }
 
 /// `initialize`, to a server of the legacy era.
 #[must_use]
 pub fn initialize(id: u64, version: Version, capabilities: &Json, client: &Json) -> Bytes {
     let params = handshake(version.as_str(), capabilities, client).finish();
-    envelope()
-        .unsigned("id", id)
-        .text("method", "initialize")
-        .json("params", &params)
-        .into_bytes()
+    envelope().unsigned("id", id).text("method", "initialize").json("params", &params).into_bytes()
 }
 
 /// `notifications/initialized`, to a server of the legacy era.
 #[must_use]
 pub fn initialized() -> Bytes {
-    envelope()
-        .text("method", "notifications/initialized")
-        .into_bytes()
+    envelope().text("method", "notifications/initialized").into_bytes()
 }
 
 /// `notifications/cancelled`, for a request of ours.
@@ -65,20 +55,14 @@ pub fn cancelled(id: u64, reason: Option<&str>) -> Bytes {
         Some(reason) => params.text("reason", reason),
         None => params,
     };
-    envelope()
-        .text("method", "notifications/cancelled")
-        .json("params", &params.finish())
-        .into_bytes()
+    envelope().text("method", "notifications/cancelled").json("params", &params.finish()).into_bytes()
 }
 
 /// An answer, towards the client.
 #[must_use]
 pub fn response(id: &Id, answer: &Answer) -> Bytes {
     match answer {
-        Answer::Result(result) => envelope()
-            .json("id", &id.to_json())
-            .json("result", result)
-            .into_bytes(),
+        Answer::Result(result) => envelope().json("id", &id.to_json()).json("result", result).into_bytes(),
         Answer::Error(fault) => error(Some(id), fault),
     }
 }
@@ -93,19 +77,13 @@ pub fn error(id: Option<&Id>, error: &RpcError) -> Bytes {
         .text("message", &error.message)
         .maybe("data", error.data.as_ref())
         .finish();
-    envelope()
-        .maybe("id", id.map(Id::to_json).as_ref())
-        .json("error", &fault)
-        .into_bytes()
+    envelope().maybe("id", id.map(Id::to_json).as_ref()).json("error", &fault).into_bytes()
 }
 
 /// A notification, towards the client.
 #[must_use]
 pub fn notice(kind: ServerNoticeKind, params: &Json) -> Bytes {
-    envelope()
-        .text("method", kind.as_str())
-        .json("params", params)
-        .into_bytes()
+    envelope().text("method", kind.as_str()).json("params", params).into_bytes()
 }
 
 fn envelope() -> Object {
@@ -115,50 +93,29 @@ fn envelope() -> Object {
 fn params(call: &Call) -> Object {
     let params = Object::new();
     match call {
-        Call::Initialize(Handshake {
-            version,
-            capabilities,
-            client,
-        }) => handshake(version, capabilities, client),
+        Call::Initialize(Handshake { version, capabilities, client }) => handshake(version, capabilities, client),
         Call::Discover | Call::Ping => params,
         Call::List { cursor: None, .. } => params,
-        Call::List {
-            cursor: Some(cursor),
-            ..
-        } => params.text("cursor", cursor),
+        Call::List { cursor: Some(cursor), .. } => params.text("cursor", cursor),
         Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
             params.text("name", name).json("arguments", arguments)
         }
         Call::ReadResource { uri } => params.text("uri", uri),
-        Call::Complete {
-            reference,
-            argument,
-            context,
-        } => params
-            .json("ref", &written(reference))
-            .json("argument", argument)
-            .maybe("context", context.as_ref()),
+        Call::Complete { reference, argument, context } => {
+            params.json("ref", &written(reference)).json("argument", argument).maybe("context", context.as_ref())
+        }
         Call::SetLogLevel { level } => params.text("level", level),
     }
 }
 
 fn handshake(version: &str, capabilities: &Json, client: &Json) -> Object {
-    Object::new()
-        .text("protocolVersion", version)
-        .json("capabilities", capabilities)
-        .json("clientInfo", client)
+    Object::new().text("protocolVersion", version).json("capabilities", capabilities).json("clientInfo", client)
 }
 
 fn written(reference: &Reference) -> Json {
     match reference {
-        Reference::Prompt { name } => Object::new()
-            .text("type", "ref/prompt")
-            .text("name", name)
-            .finish(),
-        Reference::Resource { uri } => Object::new()
-            .text("type", "ref/resource")
-            .text("uri", uri)
-            .finish(),
+        Reference::Prompt { name } => Object::new().text("type", "ref/prompt").text("name", name).finish(),
+        Reference::Resource { uri } => Object::new().text("type", "ref/resource").text("uri", uri).finish(),
     }
 }
 
@@ -169,10 +126,7 @@ fn out_meta(meta: &OutMeta, version: Version) -> Option<Json> {
             let said = Object::new()
                 .text("io.modelcontextprotocol/protocolVersion", version.as_str())
                 .json("io.modelcontextprotocol/clientInfo", &meta.client)
-                .json(
-                    "io.modelcontextprotocol/clientCapabilities",
-                    &meta.capabilities,
-                );
+                .json("io.modelcontextprotocol/clientCapabilities", &meta.capabilities);
             match &meta.log_level {
                 Some(level) => said.text("io.modelcontextprotocol/logLevel", level),
                 None => said,
@@ -181,16 +135,8 @@ fn out_meta(meta: &OutMeta, version: Version) -> Option<Json> {
         Era::Legacy if meta.progress.is_none() && meta.carried.is_empty() => return None,
         Era::Legacy => Object::new(),
     };
-    let said = said.maybe(
-        "progressToken",
-        meta.progress.as_ref().map(Id::to_json).as_ref(),
-    );
-    Some(
-        meta.carried
-            .iter()
-            .fold(said, |said, (key, value)| said.json(key, value))
-            .finish(),
-    )
+    let said = said.maybe("progressToken", meta.progress.as_ref().map(Id::to_json).as_ref());
+    Some(meta.carried.iter().fold(said, |said, (key, value)| said.json(key, value)).finish())
 }
 
 #[cfg(test)]
@@ -199,8 +145,7 @@ mod tests {
     use crate::json::Limits;
 
     fn json(text: &str) -> Json {
-        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default())
-            .expect("strict JSON")
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("strict JSON")
     }
 
     fn meta() -> OutMeta {
@@ -214,10 +159,7 @@ mod tests {
     }
 
     fn call() -> Call {
-        Call::CallTool {
-            name: "add".into(),
-            arguments: json("{ \"a\" : 1.50 }"),
-        }
+        Call::CallTool { name: "add".into(), arguments: json("{ \"a\" : 1.50 }") }
     }
 
     #[test]
@@ -231,14 +173,8 @@ mod tests {
 
     #[test]
     fn a_modern_request_describes_itself() {
-        let text = json(
-            std::str::from_utf8(&request(3, &call(), &meta(), Version::V2026_07_28))
-                .expect("UTF-8"),
-        );
-        let meta = text
-            .get("params")
-            .and_then(|params| params.get("_meta"))
-            .expect("_meta");
+        let text = json(std::str::from_utf8(&request(3, &call(), &meta(), Version::V2026_07_28)).expect("UTF-8"));
+        let meta = text.get("params").and_then(|params| params.get("_meta")).expect("_meta");
         let keys: Vec<_> = meta.members().map(|(key, _)| key.into_owned()).collect();
         assert_eq!(
             keys,
@@ -255,29 +191,15 @@ mod tests {
 
     #[test]
     fn a_legacy_request_with_nothing_to_say_has_no_meta() {
-        let silent = OutMeta {
-            progress: None,
-            carried: Vec::new(),
-            ..meta()
-        };
+        let silent = OutMeta { progress: None, carried: Vec::new(), ..meta() };
         let text = request(1, &Call::Ping, &silent, Version::V2025_11_25);
-        assert_eq!(
-            text,
-            r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#
-        );
+        assert_eq!(text, r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#);
     }
 
     #[test]
     fn an_error_without_a_readable_id_has_none() {
-        let fault = RpcError {
-            code: -32700,
-            message: "no".into(),
-            data: None,
-        };
-        assert_eq!(
-            error(None, &fault),
-            r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}"#
-        );
+        let fault = RpcError { code: -32700, message: "no".into(), data: None };
+        assert_eq!(error(None, &fault), r#"{"jsonrpc":"2.0","error":{"code":-32700,"message":"no"}}"#);
         let id = Id::Text("\"".into());
         assert_eq!(
             response(&id, &Answer::Error(fault)),
@@ -287,10 +209,7 @@ mod tests {
 
     #[test]
     fn the_small_messages_are_as_the_schema_says() {
-        assert_eq!(
-            initialized(),
-            r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#
-        );
+        assert_eq!(initialized(), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         assert_eq!(
             cancelled(9, Some("late")),
             r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9,"reason":"late"}}"#
@@ -300,12 +219,7 @@ mod tests {
             r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0}}"#
         );
         assert_eq!(
-            initialize(
-                1,
-                Version::V2025_11_25,
-                &Json::empty_object(),
-                &json(r#"{"name":"s"}"#)
-            ),
+            initialize(1, Version::V2025_11_25, &Json::empty_object(), &json(r#"{"name":"s"}"#)),
             r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"s"}}}"#
         );
     }

@@ -92,9 +92,7 @@ impl Events {
 
     fn take(&mut self, part: &[u8]) -> Result<(), EventTooLong> {
         if self.taken + self.line.len() + part.len() > self.event_bytes_max {
-            return Err(EventTooLong {
-                event_bytes_max: self.event_bytes_max,
-            });
+            return Err(EventTooLong { event_bytes_max: self.event_bytes_max });
         }
         self.line.extend_from_slice(part);
         Ok(())
@@ -145,21 +143,11 @@ impl Draft {
     }
 
     fn finish(self) -> Option<Event> {
-        let Draft {
-            id,
-            name,
-            data,
-            retry_ms,
-        } = self;
+        let Draft { id, name, data, retry_ms } = self;
         if id.is_none() && data.is_none() && retry_ms.is_none() {
             return None;
         }
-        Some(Event {
-            id,
-            name,
-            data: data.unwrap_or_default().freeze(),
-            retry_ms,
-        })
+        Some(Event { id, name, data: data.unwrap_or_default().freeze(), retry_ms })
     }
 }
 
@@ -174,8 +162,7 @@ impl EventId {
     /// Reads an id; nothing if it could break its line or be taken for none.
     #[must_use]
     pub fn parse(text: &str) -> Option<EventId> {
-        let good = (1..=Self::CHARS_MAX).contains(&text.len())
-            && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let good = (1..=Self::CHARS_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         good.then(|| EventId(text.into()))
     }
 
@@ -204,9 +191,7 @@ pub fn event(data: &[u8], id: Option<&EventId>) -> Bytes {
         out.put_u8(b'\n');
         let Some(end) = end else { break };
         let pair = rest.get(end..).unwrap_or_default().starts_with(b"\r\n");
-        rest = rest
-            .get(end + if pair { 2 } else { 1 }..)
-            .unwrap_or_default();
+        rest = rest.get(end + if pair { 2 } else { 1 }..).unwrap_or_default();
     }
     out.put_u8(b'\n');
     out.freeze()
@@ -231,17 +216,13 @@ mod tests {
     }
 
     fn data(data: &'static str) -> Event {
-        Event {
-            id: None,
-            name: None,
-            data: data.into(),
-            retry_ms: None,
-        }
+        Event { id: None, name: None, data: data.into(), retry_ms: None }
     }
 
     #[test]
     fn events_end_alike_in_any_line_ends_and_chunks() {
-        let text = "\u{feff}: hello\n\nid: 7\nevent: message\ndata: {\"a\":\ndata:1}\nretry: 30\nfoo: bar\n\ndata\n\ndata: x";
+        let text =
+            "\u{feff}: hello\n\nid: 7\nevent: message\ndata: {\"a\":\ndata:1}\nretry: 30\nfoo: bar\n\ndata\n\ndata: x";
         let first = Event {
             id: Some("7".into()),
             name: Some("message".into()),
@@ -284,37 +265,18 @@ mod tests {
     fn an_event_is_bounded_across_its_lines() {
         let feed = |text: &[u8]| Events::new(12).feed(text, &mut Vec::new());
         assert_eq!(feed(b"data: 123456"), Ok(()));
-        assert_eq!(
-            feed(b"data: 1234567"),
-            Err(EventTooLong {
-                event_bytes_max: 12
-            })
-        );
+        assert_eq!(feed(b"data: 1234567"), Err(EventTooLong { event_bytes_max: 12 }));
         assert_eq!(feed(b"data:\ndata:\n"), Ok(()));
-        assert_eq!(
-            feed(b"data:\ndata:\nd"),
-            Err(EventTooLong {
-                event_bytes_max: 12
-            })
-        );
-        assert_eq!(
-            feed(b"data: 123\n\ndata: 123\n\n: a comment\n:again\n"),
-            Ok(())
-        );
+        assert_eq!(feed(b"data:\ndata:\nd"), Err(EventTooLong { event_bytes_max: 12 }));
+        assert_eq!(feed(b"data: 123\n\ndata: 123\n\n: a comment\n:again\n"), Ok(()));
     }
 
     #[test]
     fn what_is_written_reads_back() {
         let id = EventId::parse("a-1").expect("an id");
         let written = event(b"{\"a\":\r\n1,\n\"b\":2}", Some(&id));
-        assert_eq!(
-            written,
-            "id: a-1\ndata: {\"a\":\ndata: 1,\ndata: \"b\":2}\n\n"
-        );
-        assert_eq!(
-            read(&[&written, KEEP_ALIVE])[0].data,
-            "{\"a\":\n1,\n\"b\":2}"
-        );
+        assert_eq!(written, "id: a-1\ndata: {\"a\":\ndata: 1,\ndata: \"b\":2}\n\n");
+        assert_eq!(read(&[&written, KEEP_ALIVE])[0].data, "{\"a\":\n1,\n\"b\":2}");
         assert_eq!(event(b"", Some(&id)), "id: a-1\ndata: \n\n");
     }
 

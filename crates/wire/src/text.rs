@@ -60,9 +60,7 @@ fn suspect(char: char) -> bool {
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => true,
         // Everything else below is Default_Ignorable_Code_Point of Unicode, bidi controls
         // (UAX 9 section 2), line and paragraph separators, interlinear annotation, or blank letters.
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' => {
-            true
-        }
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' => true,
         '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => true,
         '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' => true,
         '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' => true,
@@ -83,8 +81,7 @@ fn belongs(before: Option<char>, char: char, after: Option<char>) -> bool {
         // Text presentation, of symbols alone.
         '\u{fe0e}' => pictograph(before),
         ZWJ => {
-            let joins =
-                pictograph(before) || matches!(before, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
+            let joins = pictograph(before) || matches!(before, '\u{fe0f}' | '\u{1f3fb}'..='\u{1f3ff}');
             (joins && after.is_some_and(pictograph)) || shapes(before) && after.is_some_and(shapes)
         }
         ZWNJ => shapes(before) && after.is_some_and(shapes),
@@ -134,18 +131,12 @@ mod tests {
 
     #[test]
     fn ansi_sequences_are_written_out() {
-        assert_eq!(
-            visible("a\u{1b}[31mred\u{9b}0m\r\0"),
-            "a\\u{1b}[31mred\\u{9b}0m\\u{d}\\u{0}"
-        );
+        assert_eq!(visible("a\u{1b}[31mred\u{9b}0m\r\0"), "a\\u{1b}[31mred\\u{9b}0m\\u{d}\\u{0}");
     }
 
     #[test]
     fn bidi_controls_are_written_out() {
-        assert_eq!(
-            visible("user\u{202e}gpj.exe\u{2066}"),
-            "user\\u{202e}gpj.exe\\u{2066}"
-        );
+        assert_eq!(visible("user\u{202e}gpj.exe\u{2066}"), "user\\u{202e}gpj.exe\\u{2066}");
         assert_eq!(visible("\u{200f}\u{61c}"), "\\u{200f}\\u{61c}");
     }
 
@@ -163,10 +154,7 @@ mod tests {
         assert_eq!(visible("1\u{fe0f}2"), "1\\u{fe0f}2");
         assert_eq!(visible("😀\u{fe0f}\u{fe0f}"), "😀\u{fe0f}\\u{fe0f}");
         assert_eq!(visible("😀\u{200d}"), "😀\\u{200d}");
-        assert_eq!(
-            visible("\u{2028}\u{2029}\u{feff}\u{3164}"),
-            "\\u{2028}\\u{2029}\\u{feff}\\u{3164}"
-        );
+        assert_eq!(visible("\u{2028}\u{2029}\u{feff}\u{3164}"), "\\u{2028}\\u{2029}\\u{feff}\\u{3164}");
     }
 
     #[test]

@@ -34,20 +34,13 @@ impl Version {
     /// What a legacy request without a version header speaks (2025-11-25, Transports, "Protocol Version Header").
     pub const ASSUMED: Version = Version::V2025_03_26;
     /// All of them, oldest first.
-    pub const ALL: [Version; 5] = [
-        Version::V2024_11_05,
-        Version::V2025_03_26,
-        Version::V2025_06_18,
-        Version::V2025_11_25,
-        Version::V2026_07_28,
-    ];
+    pub const ALL: [Version; 5] =
+        [Version::V2024_11_05, Version::V2025_03_26, Version::V2025_06_18, Version::V2025_11_25, Version::V2026_07_28];
 
     /// The revision written as `text`, if it is one that is spoken here.
     #[must_use]
     pub fn parse(text: &str) -> Option<Version> {
-        Version::ALL
-            .into_iter()
-            .find(|version| version.as_str() == text)
+        Version::ALL.into_iter().find(|version| version.as_str() == text)
     }
 
     /// The date that names it.
@@ -66,10 +59,7 @@ impl Version {
     #[must_use]
     pub fn era(self) -> Era {
         match self {
-            Version::V2024_11_05
-            | Version::V2025_03_26
-            | Version::V2025_06_18
-            | Version::V2025_11_25 => Era::Legacy,
+            Version::V2024_11_05 | Version::V2025_03_26 | Version::V2025_06_18 | Version::V2025_11_25 => Era::Legacy,
             Version::V2026_07_28 => Era::Modern,
         }
     }

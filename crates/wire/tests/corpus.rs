@@ -18,10 +18,7 @@ use sekisho_wire::json::{Json, Limits};
 mod targets;
 
 /// What the suite accepts and we refuse: a key that stands twice has two meanings (RFC 8259 section 4).
-const STRICTER: [&str; 2] = [
-    "y_object_duplicated_key.json",
-    "y_object_duplicated_key_and_value.json",
-];
+const STRICTER: [&str; 2] = ["y_object_duplicated_key.json", "y_object_duplicated_key_and_value.json"];
 
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
@@ -29,11 +26,7 @@ fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
         .expect("the folder is part of the repository")
         .map(|entry| {
             let path = entry.expect("an entry").path();
-            let name = path
-                .file_name()
-                .expect("a name")
-                .to_string_lossy()
-                .into_owned();
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
             (name, fs::read(&path).expect("a file"))
         })
         .collect();
@@ -52,11 +45,7 @@ fn replay(folder: &str, target: fn(&[u8])) {
 
 #[test]
 fn the_json_test_suite_is_decided_as_it_says_but_for_keys_that_stand_twice() {
-    let limits = Limits {
-        bytes_max: 1 << 20,
-        depth_max: 500,
-        nodes_max: 10_000,
-    };
+    let limits = Limits { bytes_max: 1 << 20, depth_max: 500, nodes_max: 10_000 };
     let mut seen = [0, 0, 0];
     for (name, text) in files("tests/data/json-test-suite/test_parsing") {
         let accepted = Json::decode(Bytes::from(text), &limits).is_ok();

@@ -15,11 +15,7 @@ use sekisho_wire::outgoing::{self, OutMeta};
 use sekisho_wire::{Call, Id, Inbound, Request, Version, front, headers, lines, sse, text};
 use serde_json::Value;
 
-const LIMITS: Limits = Limits {
-    bytes_max: 1 << 20,
-    depth_max: 32,
-    nodes_max: 100_000,
-};
+const LIMITS: Limits = Limits { bytes_max: 1 << 20, depth_max: 32, nodes_max: 100_000 };
 
 fn decode(text: &str) -> Json {
     Json::decode(Bytes::copy_from_slice(text.as_bytes()), &LIMITS).expect("strict JSON")
@@ -34,9 +30,7 @@ fn tree(json: &Json) -> Value {
         Kind::String => Value::String(json.string().expect("a string").into_owned()),
         Kind::Array => json.elements().map(|element| tree(&element)).collect(),
         Kind::Object => {
-            let members = json
-                .members()
-                .map(|(key, value)| (key.into_owned(), tree(&value)));
+            let members = json.members().map(|(key, value)| (key.into_owned(), tree(&value)));
             Value::Object(members.collect())
         }
     }
@@ -100,12 +94,8 @@ fn call() -> impl Strategy<Value = Call> {
         .prop_map(|map| decode(&Value::Object(map.into_iter().collect()).to_string()));
     let name = prop_oneof!["[ -~]{0,20}", any::<String>()];
     prop_oneof![
-        (name.clone(), arguments).prop_map(|(name, arguments)| Call::CallTool {
-            name: name.into(),
-            arguments
-        }),
-        name.clone()
-            .prop_map(|uri| Call::ReadResource { uri: uri.into() }),
+        (name.clone(), arguments).prop_map(|(name, arguments)| Call::CallTool { name: name.into(), arguments }),
+        name.clone().prop_map(|uri| Call::ReadResource { uri: uri.into() }),
         (name.clone(), name).prop_map(|(name, value)| Call::GetPrompt {
             name: name.into(),
             arguments: Object::new().text("a", &value).finish(),

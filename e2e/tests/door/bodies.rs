@@ -26,7 +26,8 @@ const STRICTER: [&str; 2] = ["y_object_duplicated_key.json", "y_object_duplicate
 
 fn quick() -> (Gateway, Recorder, String) {
     let recorder = Recorder::start().expect("a port");
-    let setup = Setup::open(&http_server("up", &recorder.url())).with_more("[limits]\nrequests_per_minute = 100000\nburst = 10000\n");
+    let setup = Setup::open(&http_server("up", &recorder.url()))
+        .with_more("[limits]\nrequests_per_minute = 100000\nburst = 10000\n");
     let gateway = Gateway::start(&setup).expect("a gateway");
     gateway.wait_for_servers(&["up"]).expect("probed");
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
@@ -102,7 +103,10 @@ fn envelopes_with_two_meanings_are_refused() {
         format!(r#"{{"id":1,"method":"tools/call",{tool}}}"#),
         format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call",{tool}}} {{}}"#),
         format!("\u{feff}{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\",{tool}}}"),
-        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}}}}}"#, "[".repeat(20_000)),
+        format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"echo","arguments":{}}}}}"#,
+            "[".repeat(20_000)
+        ),
     ];
     for body in bad {
         let response = post(&gateway, "/s/up/mcp", &[&named], body.as_bytes());
@@ -117,7 +121,13 @@ fn envelopes_with_two_meanings_are_refused() {
 #[test]
 fn malformed_parameters_of_a_known_method_are_never_forwarded() {
     let (gateway, recorder, named) = quick();
-    for params in [r#"{"name":"echo","arguments":[]}"#, r#"{"name":"echo","arguments":"x"}"#, r#"{"arguments":{}}"#, r#"{"name":1}"#, "[]"] {
+    for params in [
+        r#"{"name":"echo","arguments":[]}"#,
+        r#"{"name":"echo","arguments":"x"}"#,
+        r#"{"arguments":{}}"#,
+        r#"{"name":1}"#,
+        "[]",
+    ] {
         let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
         let response = post(&gateway, "/s/up/mcp", &[&named], body.as_bytes());
         let messages = response.messages().expect("a message");

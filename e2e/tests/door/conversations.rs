@@ -52,7 +52,8 @@ fn both_eras_are_decided_alike() {
         let mut client = gateway.client("all", era).expect("a client");
         assert_eq!(client.list("tools/list").expect("tools"), ["test_simple_text"], "{era:?}");
         assert!(client.call("test_simple_text", json!({})).is_ok(), "{era:?}");
-        let refused = client.send("tools/call", json!({"name": "test_error_handling", "arguments": {}})).expect("an answer");
+        let refused =
+            client.send("tools/call", json!({"name": "test_error_handling", "arguments": {}})).expect("an answer");
         assert_eq!((refused.status, code(&refused)), (200, "SK1701".to_owned()), "{era:?}");
     }
 }
@@ -69,13 +70,17 @@ fn servers_behind_the_door_of_all_keep_apart_and_a_dead_one_hides_nothing() {
     for era in [Era::Legacy, Era::Modern] {
         let mut client = sekisho_e2e::client::Client::connect(&endpoint, Some(&token), era).expect("a client");
         let tools = client.list("tools/list").expect("tools");
-        assert!(tools.contains(&"one__test_simple_text".to_owned()) && tools.contains(&"two__test_simple_text".to_owned()), "{tools:?}");
+        assert!(
+            tools.contains(&"one__test_simple_text".to_owned()) && tools.contains(&"two__test_simple_text".to_owned()),
+            "{tools:?}"
+        );
         assert!(client.call("two__test_simple_text", json!({})).is_ok());
         assert!(client.call("dead__anything", json!({})).is_err());
         assert!(client.call("test_simple_text", json!({})).is_err(), "no name without its server");
         let resources = client.list("resources/list").expect("resources");
         assert!(resources.contains(&"sekisho+one:test://static-text".to_owned()), "{resources:?}");
-        let read = client.request("resources/read", json!({"uri": "sekisho+one:test://static-text"})).expect("a resource");
+        let read =
+            client.request("resources/read", json!({"uri": "sekisho+one:test://static-text"})).expect("a resource");
         assert_eq!(read["contents"][0]["uri"], "sekisho+one:test://static-text");
         let prompt = client.request("prompts/get", json!({"name": "two__test_simple_prompt"})).expect("a prompt");
         assert!(prompt["messages"].is_array());

@@ -28,7 +28,10 @@ fn the_example_for_a_team_is_whole() {
     fs::create_dir(folder.path().join("tls")).expect("a folder");
     fs::write(folder.path().join("tls/cert.pem"), key.cert.pem()).expect("written");
     fs::write(folder.path().join("tls/key.pem"), key.signing_key.serialize_pem()).expect("written");
-    Issuer::es256("https://login.example.com/").expect("keys").write_key_set(&folder.path().join("jwks.json")).expect("written");
+    Issuer::es256("https://login.example.com/")
+        .expect("keys")
+        .write_key_set(&folder.path().join("jwks.json"))
+        .expect("written");
     fs::create_dir(folder.path().join("secrets")).expect("a folder");
     let secret = folder.path().join("secrets/tickets-token");
     fs::write(&secret, "Bearer of-the-gateway").expect("written");

@@ -28,7 +28,10 @@ fn a_forbidden_tool_is_neither_listed_nor_called() {
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
     assert_eq!(tools(&gateway, &named), ["echo", "wipe"]);
     let wipe: &[u8] = br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"wipe","arguments":{}}}"#;
-    assert_eq!(post(&gateway, "/s/up/mcp", &[&named], wipe).messages().expect("a message")[0]["result"]["content"][0]["text"], "done");
+    assert_eq!(
+        post(&gateway, "/s/up/mcp", &[&named], wipe).messages().expect("a message")[0]["result"]["content"][0]["text"],
+        "done"
+    );
 
     let policy = gateway.folder().join("policy.cedar");
     let forbid = r#"@id("no-wiping") forbid(principal, action == Sekisho::Action::"tools/call", resource == Sekisho::Tool::"up/wipe");"#;
@@ -41,7 +44,10 @@ fn a_forbidden_tool_is_neither_listed_nor_called() {
     let id = refused.header("sekisho-request-id").expect("an id").to_owned();
     let told = why(&gateway, &id);
     assert!(told.contains("no-wiping"), "{told}");
-    assert!(refused.text().contains(&id) && !refused.text().contains("no-wiping"), "the client hears the code, not the rule");
+    assert!(
+        refused.text().contains(&id) && !refused.text().contains("no-wiping"),
+        "the client hears the code, not the rule"
+    );
 
     fs::write(&policy, "permit(principal, action, resource").expect("written");
     until("the mistake is named", || gateway.log().contains("policy.cedar"));
@@ -63,7 +69,8 @@ fn who_may_not_use_it_sees_nothing_and_calls_nothing() {
     let named = format!("Mcp-Session-Id: {}", opened.header("mcp-session-id").expect("a session"));
     let listed = send(&[&named], br#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#);
     assert_eq!(listed.messages().expect("a message")[0]["result"]["tools"], json!([]));
-    let called = send(&[&named], br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#);
+    let called =
+        send(&[&named], br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#);
     assert_eq!(code(&called), "SK1701");
     assert_eq!(recorder.calls().len(), 0);
 }
@@ -75,12 +82,22 @@ fn wrong_arguments_are_a_result_that_a_model_can_mend() {
     let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url()))).expect("a gateway");
     gateway.wait_for_servers(&["up"]).expect("probed");
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
-    let wrong = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"add","arguments":{"a":"x"}}}"#);
+    let wrong = post(
+        &gateway,
+        "/s/up/mcp",
+        &[&named],
+        br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"add","arguments":{"a":"x"}}}"#,
+    );
     let result = wrong.messages().expect("a message")[0]["result"].clone();
     assert_eq!(result["isError"], true, "{}", wrong.text());
     assert!(result["content"][0]["text"].as_str().is_some_and(|text| text.contains("/a")), "{result}");
     assert_eq!(recorder.calls().len(), 0);
-    let right = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"add","arguments":{"a":1}}}"#);
+    let right = post(
+        &gateway,
+        "/s/up/mcp",
+        &[&named],
+        br#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"name":"add","arguments":{"a":1}}}"#,
+    );
     assert_eq!(right.messages().expect("a message")[0]["result"]["content"][0]["text"], "done");
 }
 
@@ -105,14 +122,20 @@ fn an_answer_that_breaks_its_output_schema_is_withheld() {
 #[test]
 fn hidden_characters_in_results_and_descriptions_are_made_visible() {
     let recorder = Recorder::start().expect("a port");
-    recorder.offer(json!([{"name": "echo", "description": "fine\u{e0041}\u{202e}", "inputSchema": {"type": "object"}}]));
+    recorder
+        .offer(json!([{"name": "echo", "description": "fine\u{e0041}\u{202e}", "inputSchema": {"type": "object"}}]));
     recorder.answer("{\"content\":[{\"type\":\"text\",\"text\":\"a\u{200b}b\\u001b[31m\"}]}");
     let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url()))).expect("a gateway");
     gateway.wait_for_servers(&["up"]).expect("probed");
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
     let listed = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#);
     assert!(listed.text().contains(r"fine\\u{e0041}\\u{202e}"), "{}", listed.text());
-    let called = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#);
+    let called = post(
+        &gateway,
+        "/s/up/mcp",
+        &[&named],
+        br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#,
+    );
     assert!(called.text().contains(r"a\\u{200b}b\\u{1b}[31m"), "{}", called.text());
 }
 
@@ -124,7 +147,8 @@ fn a_changed_definition_is_recorded() {
     recorder.offer(json!([{"name": "echo", "description": "Now does more", "inputSchema": {"type": "object"}}]));
     assert_eq!(tools(&gateway, &named), ["echo"]);
     let log = records(&gateway);
-    let definitions: Vec<&str> = log.lines().filter(|line| line.contains("\"definition\"") && line.contains("echo")).collect();
+    let definitions: Vec<&str> =
+        log.lines().filter(|line| line.contains("\"definition\"") && line.contains("echo")).collect();
     assert_eq!(definitions.len(), 2, "seen, then changed: {definitions:?}");
 }
 
@@ -144,7 +168,8 @@ fn every_call_has_a_record_before_and_one_after_and_no_values() {
 }
 
 fn records(gateway: &Gateway) -> String {
-    let mut segments: Vec<_> = walk(gateway.folder()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
+    let mut segments: Vec<_> =
+        walk(gateway.folder()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();
     segments.sort();
     segments.iter().map(|path| fs::read_to_string(path).expect("a segment")).collect()
 }
@@ -178,7 +203,8 @@ fn a_server_whose_list_is_forbidden_is_not_asked_for_names() {
     let recorder = Recorder::start().expect("a port");
     let policy = r#"@id("open") permit(principal, action in [Sekisho::Action::"initialize", Sekisho::Action::"ping"], resource);
         @id("call") permit(principal, action == Sekisho::Action::"tools/call", resource) when { principal.subject == "bob" };"#;
-    let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url())).with_policy(policy)).expect("a gateway");
+    let gateway =
+        Gateway::start(&Setup::open(&http_server("up", &recorder.url())).with_policy(policy)).expect("a gateway");
     let started = Instant::now();
     let opened = loop {
         let opened = post(&gateway, "/s/up/mcp", &[], INITIALIZE);

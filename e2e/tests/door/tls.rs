@@ -50,11 +50,15 @@ fn stand_tls(authority: &Authority, more: &str) -> (Gateway, Recorder) {
         .with_more(&format!("[gateway.tls]\ncertificate_file = \"cert.pem\"\nkey_file = \"key.pem\"\n{more}\n"));
     let files = authority.issue();
     let ca = authority.pem();
-    let gateway = Gateway::launch_with(&setup, Issuer::es256("http://127.0.0.1:9/issuer").expect("keys"), |folder, configuration| {
-        write(folder, &files);
-        fs::write(folder.join("ca.pem"), &ca).expect("written");
-        configuration.replace("public_url = \"http://127.0.0.1:", "public_url = \"https://localhost:")
-    })
+    let gateway = Gateway::launch_with(
+        &setup,
+        Issuer::es256("http://127.0.0.1:9/issuer").expect("keys"),
+        |folder, configuration| {
+            write(folder, &files);
+            fs::write(folder.join("ca.pem"), &ca).expect("written");
+            configuration.replace("public_url = \"http://127.0.0.1:", "public_url = \"https://localhost:")
+        },
+    )
     .expect("a gateway");
     (gateway, recorder)
 }
@@ -144,10 +148,11 @@ async fn tls_1_3_is_spoken_and_plain_http_is_loopback_only() {
 
     let recorder = Recorder::start().expect("a port");
     let setup = Setup::open(&http_server("up", &recorder.url()));
-    let mut open = Gateway::launch_with(&setup, Issuer::es256("http://127.0.0.1:9/issuer").expect("keys"), |_, configuration| {
-        configuration.replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:")
-    })
-    .expect("launched");
+    let mut open =
+        Gateway::launch_with(&setup, Issuer::es256("http://127.0.0.1:9/issuer").expect("keys"), |_, configuration| {
+            configuration.replace("listen = \"127.0.0.1:", "listen = \"0.0.0.0:")
+        })
+        .expect("launched");
     assert!(!open.process().wait(LIMIT).expect("it ends").success());
     assert!(open.log().contains("dangerous_plaintext"), "{}", open.log());
 }
@@ -164,7 +169,9 @@ async fn http_2_is_spoken_and_bounded() {
     for _ in 0..20 {
         let mut sender = sender.clone();
         let request = initialize(&gateway, true);
-        answers.push(tokio::spawn(async move { sender.send_request(request).await.expect("an answer").status().as_u16() }));
+        answers.push(tokio::spawn(
+            async move { sender.send_request(request).await.expect("an answer").status().as_u16() },
+        ));
     }
     for answer in answers {
         assert_eq!(answer.await.expect("done"), 200);

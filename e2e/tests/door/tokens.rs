@@ -5,16 +5,40 @@ use serde_json::json;
 fn every_path_and_method_without_a_token_is_401() {
     let (gateway, recorder) = stand();
     let before = recorder.arrived().len();
-    let public = ["/healthz", "/readyz", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp",
-        "/.well-known/oauth-protected-resource/s/up/mcp"];
-    let private = ["/", "/mcp", "/mcp/", "/s/up/mcp", "/s/other/mcp", "/s//mcp", "/status", "/metrics", "/admin", "/register",
-        "/authorize", "/token", "/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource/s/other/mcp",
-        "/mcp/../healthz", "/healthz/x", "/%6dcp"];
+    let public = [
+        "/healthz",
+        "/readyz",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/mcp",
+        "/.well-known/oauth-protected-resource/s/up/mcp",
+    ];
+    let private = [
+        "/",
+        "/mcp",
+        "/mcp/",
+        "/s/up/mcp",
+        "/s/other/mcp",
+        "/s//mcp",
+        "/status",
+        "/metrics",
+        "/admin",
+        "/register",
+        "/authorize",
+        "/token",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/oauth-protected-resource/s/other/mcp",
+        "/mcp/../healthz",
+        "/healthz/x",
+        "/%6dcp",
+    ];
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"] {
         for path in private.iter().chain(&public) {
             let reads = matches!(method, "GET" | "HEAD");
             let wanted = if reads && public.contains(path) { 200 } else { 401 };
-            let bytes = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", gateway.address());
+            let bytes = format!(
+                "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                gateway.address()
+            );
             if method == "HEAD" {
                 // A response to HEAD has fields that speak of a body it does not have.
                 assert_eq!(status_of(&gateway, bytes.as_bytes()), wanted, "{method} {path}");
@@ -120,7 +144,11 @@ fn a_session_id_opens_nothing_and_another_principals_session_is_unknown() {
     let named = format!("Mcp-Session-Id: {id}");
     let ping: &[u8] = br#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
     assert_eq!(post(&gateway, "/s/up/mcp", &[&named], ping).status, 200);
-    assert_eq!(request(&gateway, "POST /s/up/mcp", &[MEDIA[0], MEDIA[1], &named], ping).status, 401, "the session alone");
+    assert_eq!(
+        request(&gateway, "POST /s/up/mcp", &[MEDIA[0], MEDIA[1], &named], ping).status,
+        401,
+        "the session alone"
+    );
     let mallory = gateway.token("mallory", &gateway.endpoint("up")).expect("a token");
     let bearer = format!("Authorization: Bearer {mallory}");
     let theirs = request(&gateway, "POST /s/up/mcp", &[MEDIA[0], MEDIA[1], &bearer, &named], ping);
@@ -138,18 +166,36 @@ fn the_clients_credentials_never_reach_an_upstream() {
     let (gateway, recorder) = stand();
     let id = session(&gateway, "/s/up/mcp");
     let named = format!("Mcp-Session-Id: {id}");
-    let more = [named.as_str(), "Cookie: a=secret-cookie", "X-Forwarded-For: 203.0.113.9", "Forwarded: for=203.0.113.9",
-        "Proxy-Authorization: Basic c2VjcmV0", "X-Api-Key: secret-key", "X-Custom: secret-custom"];
+    let more = [
+        named.as_str(),
+        "Cookie: a=secret-cookie",
+        "X-Forwarded-For: 203.0.113.9",
+        "Forwarded: for=203.0.113.9",
+        "Proxy-Authorization: Basic c2VjcmV0",
+        "X-Api-Key: secret-key",
+        "X-Custom: secret-custom",
+    ];
     let call: &[u8] = br#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{}}}"#;
     let answered = post(&gateway, "/s/up/mcp", &more, call);
     assert_eq!(answered.status, 200, "{}", answered.text());
     assert_eq!(recorder.calls().len(), 1);
-    let allowed = ["host", "content-type", "content-length", "accept", "user-agent", "mcp-protocol-version", "mcp-method",
-        "mcp-session-id"];
+    let allowed = [
+        "host",
+        "content-type",
+        "content-length",
+        "accept",
+        "user-agent",
+        "mcp-protocol-version",
+        "mcp-method",
+        "mcp-session-id",
+    ];
     for request in recorder.arrived() {
         for (name, value) in &request.headers {
             assert!(allowed.contains(&name.as_str()), "{name}: {value}");
-            assert!(!value.contains("secret") && !value.contains("203.0.113.9") && !value.contains(&id), "{name}: {value}");
+            assert!(
+                !value.contains("secret") && !value.contains("203.0.113.9") && !value.contains(&id),
+                "{name}: {value}"
+            );
         }
     }
 }

@@ -12,7 +12,9 @@ fn host_and_origin_are_each_checked_alone() {
         let body = String::from_utf8_lossy(INITIALIZE).into_owned();
         let request = format!(
             "POST /s/up/mcp HTTP/1.1\r\nHost: {host}\r\n{origin}{}\r\n{}\r\nAuthorization: Bearer {token}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            MEDIA[0], MEDIA[1], body.len()
+            MEDIA[0],
+            MEDIA[1],
+            body.len()
         );
         raw::send(gateway.address(), request.as_bytes(), LIMIT).expect("an answer").status
     };
@@ -110,7 +112,9 @@ fn ambiguous_framing_is_refused() {
     let host = gateway.address();
     let cases = [
         format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcd"),
-        format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!(
+            "POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n"),
         format!("POST /mcp HTTP/1.1\r\nHost: {host}\r\nContent-Length: +4\r\n\r\nabcd"),
         format!("POST /mcp HTTP/1.1\r\nHost : {host}\r\nContent-Length: 0\r\n\r\n"),
@@ -139,7 +143,8 @@ fn ambiguous_framing_is_refused() {
 fn slow_heads_and_bodies_end_in_time() {
     let recorder = Recorder::start().expect("a port");
     let limits = "[limits]\nheader_read_timeout_seconds = 1\nbody_read_timeout_seconds = 1\n";
-    let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url())).with_more(limits)).expect("a gateway");
+    let gateway =
+        Gateway::start(&Setup::open(&http_server("up", &recorder.url())).with_more(limits)).expect("a gateway");
     let started = std::time::Instant::now();
     let token = gateway.token("alice", &gateway.endpoint("up")).expect("a token");
     let half = [
@@ -151,7 +156,9 @@ fn slow_heads_and_bodies_end_in_time() {
         "POST /mcp HTTP/1.1\r\nHos".to_owned(),
         format!(
             "POST /s/up/mcp HTTP/1.1\r\nHost: {}\r\n{}\r\n{}\r\nAuthorization: Bearer {token}\r\nContent-Length: 100\r\n\r\n{{",
-            gateway.address(), MEDIA[0], MEDIA[1]
+            gateway.address(),
+            MEDIA[0],
+            MEDIA[1]
         ),
     ];
     for bytes in half {

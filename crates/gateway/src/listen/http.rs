@@ -17,10 +17,7 @@ use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
 
 /// Answers one request. Never fails: what goes wrong is an answer, too.
-pub(super) async fn answer(
-    door: &Arc<Door>,
-    request: Request<Incoming>,
-) -> Result<Response<Body>, Infallible> {
+pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
     let seen = Seen::arrived(respond::request_id());
     let id = seen.request.clone();

@@ -31,11 +31,7 @@ pub(super) struct Knock {
 }
 
 /// Takes one message.
-pub(super) async fn post(
-    door: &Arc<Door>,
-    rooms: &Arc<Rooms>,
-    knock: Knock,
-) -> Result<Response<Body>, Box<Failed>> {
+pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> Result<Response<Body>, Box<Failed>> {
     let Knock { endpoint, caller, head, body, seen } = knock;
     let bounds = rooms.limits.bounds();
     if let Endpoint::One(server) = &endpoint
@@ -186,7 +182,8 @@ fn negotiable(headers: &HeaderMap) -> Result<(), Refusal> {
         .flat_map(|value| value.split(','))
         .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
         .collect();
-    let accepts = |media: &str, family: &str| accepted.iter().any(|range| range == media || range == family || range == "*/*");
+    let accepts =
+        |media: &str, family: &str| accepted.iter().any(|range| range == media || range == family || range == "*/*");
     if accepts("application/json", "application/*") && accepts("text/event-stream", "text/*") {
         Ok(())
     } else {

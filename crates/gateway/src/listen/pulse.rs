@@ -3,8 +3,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,8 @@ impl Pulse {
             let since = |at: u64| Duration::from_millis(now.saturating_sub(at));
             let stuck = stalled != FLOWING && since(stalled) > STALL_MAX;
             let patience = if self.requests.load(Ordering::Relaxed) == 0 { first } else { IDLE_MAX };
-            let idle = self.open.load(Ordering::Relaxed) == 0 && since(self.idle_since.load(Ordering::Relaxed)) > patience;
+            let idle =
+                self.open.load(Ordering::Relaxed) == 0 && since(self.idle_since.load(Ordering::Relaxed)) > patience;
             if stuck || idle {
                 return;
             }

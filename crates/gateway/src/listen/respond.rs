@@ -105,11 +105,14 @@ pub(super) fn challenge(rooms: &Rooms, at: &Endpoint, error: &TokenError) -> Opt
     let resource = rooms.identity.canonical_uri(at);
     let origin = resource.strip_suffix(&at.path()).unwrap_or(&resource);
     let metadata = format!("{origin}{METADATA}{}", at.path());
-    let challenge = match error {
-        TokenError::Missing => format!("Bearer resource_metadata=\"{metadata}\""),
-        TokenError::Malformed => format!("Bearer error=\"invalid_request\", resource_metadata=\"{metadata}\""),
-        _ => format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\""),
+    let error = if matches!(error, TokenError::Missing) {
+        ""
+    } else if matches!(error, TokenError::Malformed) {
+        "error=\"invalid_request\", "
+    } else {
+        "error=\"invalid_token\", "
     };
+    let challenge = format!("Bearer {error}resource_metadata=\"{metadata}\"");
     HeaderValue::try_from(challenge).ok()
 }
 

@@ -7,10 +7,7 @@ use crate::headers::{self, NAME, PARAM_PREFIX};
 use crate::message::{Call, Mirrored};
 
 /// The one value of `header`, without white space around it; nothing if it is not sent.
-pub(super) fn single<'a>(
-    headers: Option<&'a HeaderMap>,
-    header: &'static str,
-) -> Result<Option<&'a str>, Why> {
+pub(super) fn single<'a>(headers: Option<&'a HeaderMap>, header: &'static str) -> Result<Option<&'a str>, Why> {
     let Some(headers) = headers else {
         return Ok(None);
     };
@@ -37,9 +34,7 @@ pub(super) fn must_say(header: &'static str, said: Option<&str>, body: &str) -> 
 pub(super) fn mirrored(headers: &HeaderMap, call: &Call) -> Result<Vec<Mirrored>, Why> {
     if let Some(name) = headers::name(call) {
         let said = match single(Some(headers), NAME)? {
-            Some(said) => {
-                Some(headers::decode_value(said).ok_or(Why::HeaderMalformed { header: NAME })?)
-            }
+            Some(said) => Some(headers::decode_value(said).ok_or(Why::HeaderMalformed { header: NAME })?),
             None => None,
         };
         must_say(NAME, said.as_deref(), name)?;
@@ -63,23 +58,16 @@ fn params(headers: &HeaderMap) -> Result<Vec<Mirrored>, Why> {
         let Some(name) = header.as_str().strip_prefix(PARAM_PREFIX) else {
             continue;
         };
-        let malformed = Why::HeaderMalformed {
-            header: PARAM_PREFIX,
-        };
+        let malformed = Why::HeaderMalformed { header: PARAM_PREFIX };
         let mut values = headers.get_all(header).iter();
         let value = values.next().and_then(text).and_then(headers::decode_value);
         if values.next().is_some() {
-            return Err(Why::HeaderRepeated {
-                header: PARAM_PREFIX,
-            });
+            return Err(Why::HeaderRepeated { header: PARAM_PREFIX });
         }
         let Some(value) = value.filter(|_| mirrored.len() < headers::PARAMS_MAX) else {
             return Err(malformed);
         };
-        mirrored.push(Mirrored {
-            name: name.into(),
-            value: value.into(),
-        });
+        mirrored.push(Mirrored { name: name.into(), value: value.into() });
     }
     Ok(mirrored)
 }

@@ -23,10 +23,7 @@ use crate::version::{Era, Version};
 /// # Errors
 /// [`Refused`] for whatever is not one message with one meaning, or is not what its headers say.
 pub fn decode(headers: &HeaderMap, body: Bytes, limits: &json::Limits) -> Result<Inbound, Refused> {
-    Door {
-        headers: Some(headers),
-    }
-    .read(body, limits)
+    Door { headers: Some(headers) }.read(body, limits)
 }
 
 /// Decodes a line of stdio, where no headers speak.
@@ -169,16 +166,12 @@ enum Shape {
 
 impl Door<'_> {
     fn read(&self, text: Bytes, limits: &json::Limits) -> Result<Inbound, Refused> {
-        let envelope = Envelope::read(text, limits).map_err(|(id, why)| Refused {
-            id,
-            spoken: None,
-            why: why.into(),
-        })?;
+        let envelope =
+            Envelope::read(text, limits).map_err(|(id, why)| Refused { id, spoken: None, why: why.into() })?;
         let params = envelope.params.clone();
         let shape = Shape::of(envelope)?;
         let id = shape.id().cloned();
-        self.inbound(shape, params)
-            .map_err(|(spoken, why)| Refused { id, spoken, why })
+        self.inbound(shape, params).map_err(|(spoken, why)| Refused { id, spoken, why })
     }
 
     fn inbound(&self, shape: Shape, params: Option<Json>) -> Result<Inbound, Stop> {
@@ -186,15 +179,8 @@ impl Door<'_> {
         let stop = |why| (Some(spoken), why);
         match shape {
             Shape::Request { id, method } => {
-                let (call, meta, mirrored) =
-                    self.request(spoken.era(), &method, params).map_err(stop)?;
-                Ok(Inbound::Request(Request {
-                    id,
-                    spoken,
-                    call,
-                    meta,
-                    mirrored,
-                }))
+                let (call, meta, mirrored) = self.request(spoken.era(), &method, params).map_err(stop)?;
+                Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored }))
             }
             Shape::Notice { method } => {
                 let kind = self.notice(spoken.era(), &method, params).map_err(stop)?;
@@ -214,13 +200,10 @@ impl Door<'_> {
         let Some(asked) = meta::version(params).map_err(stop)? else {
             return Spoken::without_meta(shape, header);
         };
-        let known = Version::parse(&asked)
-            .filter(|version| version.era() == Era::Modern)
-            .map(Spoken::Modern);
+        let known = Version::parse(&asked).filter(|version| version.era() == Era::Modern).map(Spoken::Modern);
         if self.headers.is_some() {
             // HT-21, and compared before the version is judged: a wrong header is the more specific fault.
-            head::must_say(headers::PROTOCOL_VERSION, header, &asked)
-                .map_err(|why| (known, why))?;
+            head::must_say(headers::PROTOCOL_VERSION, header, &asked).map_err(|why| (known, why))?;
         }
         known.ok_or((None, Why::UnsupportedVersion { requested: asked }))
     }
@@ -233,11 +216,7 @@ impl Door<'_> {
     ) -> Result<(Call, crate::message::Meta, Vec<Mirrored>), Why> {
         let mirrors = self.headers.filter(|_| era == Era::Modern);
         if mirrors.is_some() {
-            head::must_say(
-                headers::METHOD,
-                head::single(mirrors, headers::METHOD)?,
-                method,
-            )?;
+            head::must_say(headers::METHOD, head::single(mirrors, headers::METHOD)?, method)?;
         }
         let method = Method::parse(method, era).ok_or(Why::UnknownMethod)?;
         let params = params::object(params)?;
@@ -270,17 +249,12 @@ impl Spoken {
         match (shape, version.map(|version| (version, version.era()))) {
             (_, Some((version, Era::Legacy))) => Ok(Spoken::Legacy(version)),
             // `initialize` asks for its version in its parameters, whatever the header says.
-            (Shape::Request { method, .. }, _) if **method == *Method::Initialize.as_str() => {
-                Ok(Spoken::LegacyUnsaid)
+            (Shape::Request { method, .. }, _) if **method == *Method::Initialize.as_str() => Ok(Spoken::LegacyUnsaid),
+            (Shape::Request { .. }, Some((version, Era::Modern))) => {
+                Err((Some(Spoken::Modern(version)), Why::MissingMeta { key: meta::VERSION }))
             }
-            (Shape::Request { .. }, Some((version, Era::Modern))) => Err((
-                Some(Spoken::Modern(version)),
-                Why::MissingMeta { key: meta::VERSION },
-            )),
             // Only requests must describe themselves (BP-12).
-            (Shape::Notice { .. } | Shape::Reply { .. }, Some((version, Era::Modern))) => {
-                Ok(Spoken::Modern(version))
-            }
+            (Shape::Notice { .. } | Shape::Reply { .. }, Some((version, Era::Modern))) => Ok(Spoken::Modern(version)),
             (Shape::Request { .. } | Shape::Notice { .. } | Shape::Reply { .. }, None) => {
                 Err((None, Why::BadVersionHeader))
             }
@@ -290,18 +264,8 @@ impl Spoken {
 
 impl Shape {
     fn of(envelope: Envelope) -> Result<Shape, Refused> {
-        let Envelope {
-            id,
-            method,
-            params,
-            result,
-            error,
-        } = envelope;
-        let refused = |id: Option<Id>, why| Refused {
-            id,
-            spoken: None,
-            why,
-        };
+        let Envelope { id, method, params, result, error } = envelope;
+        let refused = |id: Option<Id>, why| Refused { id, spoken: None, why };
         match (method, result, error) {
             (Some(method), None, None) => match id {
                 WrittenId::Read(id) => Ok(Shape::Request { id, method }),
@@ -311,20 +275,14 @@ impl Shape {
             (None, None, None) => Err(refused(id.into_read(), Why::NoMethod)),
             (None, Some(result), None) => Shape::reply(id, params.is_none() && result.is_object()),
             (None, None, Some(error)) => Shape::reply(id, params.is_none() && is_error(&error)),
-            (Some(_), _, _) | (None, Some(_), Some(_)) => {
-                Err(refused(id.into_read(), Why::ResultAndError))
-            }
+            (Some(_), _, _) | (None, Some(_), Some(_)) => Err(refused(id.into_read(), Why::ResultAndError)),
         }
     }
 
     fn reply(id: WrittenId, shaped: bool) -> Result<Shape, Refused> {
         match id.into_read() {
             Some(id) if shaped => Ok(Shape::Reply { id }),
-            id => Err(Refused {
-                id,
-                spoken: None,
-                why: Why::BadReply,
-            }),
+            id => Err(Refused { id, spoken: None, why: Why::BadReply }),
         }
     }
 
@@ -351,12 +309,8 @@ impl From<BadEnvelope> for Why {
 }
 
 fn is_error(error: &Json) -> bool {
-    let code = error
-        .get("code")
-        .is_some_and(|code| code.number().is_some_and(|code| code.integer().is_some()));
-    code && error
-        .get("message")
-        .is_some_and(|message| message.string().is_some())
+    let code = error.get("code").is_some_and(|code| code.number().is_some_and(|code| code.integer().is_some()));
+    code && error.get("message").is_some_and(|message| message.string().is_some())
 }
 
 const META: &str = "_meta";

@@ -13,9 +13,7 @@ pub(super) fn object(params: Option<Json>) -> Result<Json, Why> {
     match params {
         None => Ok(Json::empty_object()),
         Some(params) if params.is_object() => Ok(params),
-        Some(_) => Err(Why::BadParams {
-            what: "`params` is not an object",
-        }),
+        Some(_) => Err(Why::BadParams { what: "`params` is not an object" }),
     }
 }
 
@@ -34,9 +32,7 @@ pub(super) fn call(method: Method, params: &Json) -> Result<Call, Why> {
             name: string(params, "name", "`name` is not a string")?,
             arguments: arguments(params)?,
         }),
-        Method::ReadResource => Ok(Call::ReadResource {
-            uri: string(params, "uri", "`uri` is not a string")?,
-        }),
+        Method::ReadResource => Ok(Call::ReadResource { uri: string(params, "uri", "`uri` is not a string")? }),
         Method::GetPrompt => Ok(Call::GetPrompt {
             name: string(params, "name", "`name` is not a string")?,
             arguments: strings(arguments(params)?)?,
@@ -51,9 +47,7 @@ pub(super) fn notice(era: Era, method: &str, params: &Json) -> Result<NoticeKind
         ("notifications/cancelled", Era::Legacy | Era::Modern) => {
             let request = params.get("requestId").and_then(|id| Id::read(&id).ok());
             let what = "`requestId` is neither a string nor an integer";
-            Ok(NoticeKind::Cancelled {
-                request: request.ok_or(Why::BadParams { what })?,
-            })
+            Ok(NoticeKind::Cancelled { request: request.ok_or(Why::BadParams { what })? })
         }
         ("notifications/initialized", Era::Legacy) => Ok(NoticeKind::Initialized),
         ("notifications/roots/list_changed", Era::Legacy) => Ok(NoticeKind::RootsChanged),
@@ -63,28 +57,16 @@ pub(super) fn notice(era: Era, method: &str, params: &Json) -> Result<NoticeKind
 }
 
 fn handshake(params: &Json) -> Result<Handshake, Why> {
-    let version = string(
-        params,
-        "protocolVersion",
-        "`protocolVersion` is not a string",
-    )?;
+    let version = string(params, "protocolVersion", "`protocolVersion` is not a string")?;
     if version.len() > VERSION_BYTES_MAX {
-        return Err(Why::BadParams {
-            what: "`protocolVersion` is too long",
-        });
+        return Err(Why::BadParams { what: "`protocolVersion` is too long" });
     }
     let capabilities = params.get("capabilities").filter(Json::is_object);
-    let client = params
-        .get("clientInfo")
-        .filter(|client| is_string(client, "name") && is_string(client, "version"));
+    let client = params.get("clientInfo").filter(|client| is_string(client, "name") && is_string(client, "version"));
     Ok(Handshake {
         version,
-        capabilities: capabilities.ok_or(Why::BadParams {
-            what: "`capabilities` is not an object",
-        })?,
-        client: client.ok_or(Why::BadParams {
-            what: "`clientInfo` has no name and version",
-        })?,
+        capabilities: capabilities.ok_or(Why::BadParams { what: "`capabilities` is not an object" })?,
+        client: client.ok_or(Why::BadParams { what: "`clientInfo` has no name and version" })?,
     })
 }
 
@@ -92,9 +74,7 @@ fn list(kind: ListKind, params: &Json) -> Result<Call, Why> {
     let cursor = match params.get("cursor") {
         None => None,
         Some(cursor) => {
-            let text = cursor.string().ok_or(Why::BadParams {
-                what: "`cursor` is not a string",
-            })?;
+            let text = cursor.string().ok_or(Why::BadParams { what: "`cursor` is not a string" })?;
             Some(text.into())
         }
     };
@@ -104,33 +84,21 @@ fn list(kind: ListKind, params: &Json) -> Result<Call, Why> {
 fn set_log_level(params: &Json) -> Result<Call, Why> {
     let level = string(params, "level", "`level` is not a string")?;
     if !meta::is_log_level(&level) {
-        return Err(Why::BadParams {
-            what: "`level` is not a log level",
-        });
+        return Err(Why::BadParams { what: "`level` is not a log level" });
     }
     Ok(Call::SetLogLevel { level })
 }
 
 fn complete(params: &Json) -> Result<Call, Why> {
-    let reference = params.get("ref").ok_or(Why::BadParams {
-        what: "`ref` is missing",
-    })?;
+    let reference = params.get("ref").ok_or(Why::BadParams { what: "`ref` is missing" })?;
     let reference = match string(&reference, "type", "`ref.type` is not a string")?.as_ref() {
-        "ref/prompt" => Reference::Prompt {
-            name: string(&reference, "name", "`ref.name` is not a string")?,
-        },
-        "ref/resource" => Reference::Resource {
-            uri: string(&reference, "uri", "`ref.uri` is not a string")?,
-        },
+        "ref/prompt" => Reference::Prompt { name: string(&reference, "name", "`ref.name` is not a string")? },
+        "ref/resource" => Reference::Resource { uri: string(&reference, "uri", "`ref.uri` is not a string")? },
         _ => {
-            return Err(Why::BadParams {
-                what: "`ref.type` is not known",
-            });
+            return Err(Why::BadParams { what: "`ref.type` is not known" });
         }
     };
-    let argument = params.get("argument").ok_or(Why::BadParams {
-        what: "`argument` is missing",
-    })?;
+    let argument = params.get("argument").ok_or(Why::BadParams { what: "`argument` is missing" })?;
     let context = match params.get("context") {
         None => None,
         Some(context) if context.is_object() => {
@@ -138,35 +106,21 @@ fn complete(params: &Json) -> Result<Call, Why> {
             Some(Object::new().json("arguments", &arguments).finish())
         }
         Some(_) => {
-            return Err(Why::BadParams {
-                what: "`context` is not an object",
-            });
+            return Err(Why::BadParams { what: "`context` is not an object" });
         }
     };
     let argument = Object::new()
-        .text(
-            "name",
-            &string(&argument, "name", "`argument.name` is not a string")?,
-        )
-        .text(
-            "value",
-            &string(&argument, "value", "`argument.value` is not a string")?,
-        )
+        .text("name", &string(&argument, "name", "`argument.name` is not a string")?)
+        .text("value", &string(&argument, "value", "`argument.value` is not a string")?)
         .finish();
-    Ok(Call::Complete {
-        reference,
-        argument,
-        context,
-    })
+    Ok(Call::Complete { reference, argument, context })
 }
 
 fn arguments(params: &Json) -> Result<Json, Why> {
     match params.get("arguments") {
         None => Ok(Json::empty_object()),
         Some(arguments) if arguments.is_object() => Ok(arguments),
-        Some(_) => Err(Why::BadParams {
-            what: "`arguments` is not an object",
-        }),
+        Some(_) => Err(Why::BadParams { what: "`arguments` is not an object" }),
     }
 }
 
@@ -174,9 +128,7 @@ fn strings(object: Json) -> Result<Json, Why> {
     if object.members().all(|(_, value)| value.string().is_some()) {
         Ok(object)
     } else {
-        Err(Why::BadParams {
-            what: "an argument is not a string",
-        })
+        Err(Why::BadParams { what: "an argument is not a string" })
     }
 }
 
@@ -186,7 +138,5 @@ fn string(object: &Json, key: &str, what: &'static str) -> Result<Box<str>, Why>
 }
 
 fn is_string(object: &Json, key: &str) -> bool {
-    object
-        .get(key)
-        .is_some_and(|value| value.string().is_some())
+    object.get(key).is_some_and(|value| value.string().is_some())
 }

@@ -56,10 +56,7 @@ impl Annotation {
 
     /// The argument; nothing if it is absent or null.
     pub(super) fn value(&self, arguments: &Json) -> Option<Json> {
-        let value = self
-            .path
-            .iter()
-            .try_fold(arguments.clone(), |value, key| value.get(key))?;
+        let value = self.path.iter().try_fold(arguments.clone(), |value, key| value.get(key))?;
         (!value.is_null()).then_some(value)
     }
 }
@@ -85,23 +82,11 @@ pub(super) fn annotations(schema: &Json) -> Result<Vec<Annotation>, BadAnnotatio
                     }
                     found.push(annotation);
                 }
-                due.extend(
-                    schema
-                        .members()
-                        .filter_map(|(key, value)| inside(&key, value, &place)),
-                );
-                due.extend(
-                    schema
-                        .elements()
-                        .map(|element| Part::Schema(element, Place::Elsewhere)),
-                );
+                due.extend(schema.members().filter_map(|(key, value)| inside(&key, value, &place)));
+                due.extend(schema.elements().map(|element| Part::Schema(element, Place::Elsewhere)));
             }
             Part::Named(schemas, place) => {
-                due.extend(
-                    schemas
-                        .members()
-                        .map(|(name, value)| Part::Schema(value, place.property(&name))),
-                );
+                due.extend(schemas.members().map(|(name, value)| Part::Schema(value, place.property(&name))));
             }
         }
     }
@@ -128,9 +113,7 @@ impl Place {
     fn property(&self, name: &str) -> Place {
         match self {
             Place::Root => Place::Property(vec![name.into()]),
-            Place::Property(path) => {
-                Place::Property(path.iter().cloned().chain([name.into()]).collect())
-            }
+            Place::Property(path) => Place::Property(path.iter().cloned().chain([name.into()]).collect()),
             Place::Elsewhere => Place::Elsewhere,
         }
     }
@@ -152,9 +135,7 @@ fn inside(keyword: &str, value: Json, place: &Place) -> Option<Part> {
             Some(Part::Named(value, Place::Elsewhere))
         }
         // Plain values, in which the keyword is not one.
-        KEYWORD | "default" | "const" | "enum" | "examples" | "required" | "dependentRequired" => {
-            None
-        }
+        KEYWORD | "default" | "const" | "enum" | "examples" | "required" | "dependentRequired" => None,
         // `items`, `oneOf`, `if`, … and whatever a dialect may add.
         _ => Some(Part::Schema(value, Place::Elsewhere)),
     }
@@ -165,15 +146,13 @@ fn read(name: &Json, schema: &Json, place: &Place) -> Result<Annotation, BadAnno
     if !is_token(&name) || name.len() > NAME_CHARS_MAX {
         return Err(BadAnnotation::NotAToken);
     }
-    let primitive = schema.get("type").is_some_and(|kind| {
-        kind.string()
-            .is_some_and(|kind| matches!(&*kind, "string" | "integer" | "boolean"))
-    });
+    let primitive = schema
+        .get("type")
+        .is_some_and(|kind| kind.string().is_some_and(|kind| matches!(&*kind, "string" | "integer" | "boolean")));
     match place {
-        Place::Property(path) if primitive => Ok(Annotation {
-            path: path.clone(),
-            name: name.to_ascii_lowercase().into(),
-        }),
+        Place::Property(path) if primitive => {
+            Ok(Annotation { path: path.clone(), name: name.to_ascii_lowercase().into() })
+        }
         Place::Property(_) => Err(BadAnnotation::NotPrimitive),
         Place::Root | Place::Elsewhere => Err(BadAnnotation::Unreachable),
     }
@@ -182,8 +161,7 @@ fn read(name: &Json, schema: &Json, place: &Place) -> Result<Annotation, BadAnno
 /// Most schemas have none, which their text tells at once: only an escape could hide the keyword.
 fn mentions_annotation(schema: &Json) -> bool {
     let text = schema.bytes();
-    memchr::memmem::find(text, KEYWORD.as_bytes()).is_some()
-        || memchr::memmem::find(text, b"\\u").is_some()
+    memchr::memmem::find(text, KEYWORD.as_bytes()).is_some() || memchr::memmem::find(text, b"\\u").is_some()
 }
 
 const KEYWORD: &str = "x-mcp-header";
@@ -208,31 +186,18 @@ mod tests {
     #[test]
     fn primitive_properties_may_be_annotated_and_others_not() {
         for kind in ["string", "integer", "boolean"] {
-            assert_eq!(
-                property(&format!(r#"{{"type":"{kind}","x-mcp-header":"A"}}"#)),
-                Ok(())
-            );
+            assert_eq!(property(&format!(r#"{{"type":"{kind}","x-mcp-header":"A"}}"#)), Ok(()));
         }
         for kind in [r#""number""#, r#""object""#, r#"["string","null"]"#, "1"] {
             let schema = format!(r#"{{"type":{kind},"x-mcp-header":"A"}}"#);
-            assert_eq!(
-                property(&schema),
-                Err(BadAnnotation::NotPrimitive),
-                "{kind}"
-            );
+            assert_eq!(property(&schema), Err(BadAnnotation::NotPrimitive), "{kind}");
         }
-        assert_eq!(
-            property(r#"{"x-mcp-header":"A"}"#),
-            Err(BadAnnotation::NotPrimitive)
-        );
+        assert_eq!(property(r#"{"x-mcp-header":"A"}"#), Err(BadAnnotation::NotPrimitive));
     }
 
     #[test]
     fn a_name_is_a_token_and_stands_once() {
-        assert_eq!(
-            property(r#"{"type":"string","x-mcp-header":7}"#),
-            Err(BadAnnotation::NotAString)
-        );
+        assert_eq!(property(r#"{"type":"string","x-mcp-header":7}"#), Err(BadAnnotation::NotAString));
         for name in ["", "a b", "a\\r\\nb", "a:b", "é"] {
             let schema = format!(r#"{{"type":"string","x-mcp-header":"{name}"}}"#);
             assert_eq!(property(&schema), Err(BadAnnotation::NotAToken), "{name}");
@@ -258,16 +223,9 @@ mod tests {
             format!(r#"{{"$defs":{{"d":{inner}}}}}"#),
             format!(r#"{{"vendor-word":{inner}}}"#),
         ] {
-            assert_eq!(
-                property(&wrapped),
-                Err(BadAnnotation::Unreachable),
-                "{wrapped}"
-            );
+            assert_eq!(property(&wrapped), Err(BadAnnotation::Unreachable), "{wrapped}");
         }
-        assert_eq!(
-            check(r#"{"type":"string","x-mcp-header":"A"}"#),
-            Err(BadAnnotation::Unreachable)
-        );
+        assert_eq!(check(r#"{"type":"string","x-mcp-header":"A"}"#), Err(BadAnnotation::Unreachable));
     }
 
     #[test]
@@ -278,23 +236,16 @@ mod tests {
 
     #[test]
     fn plain_values_and_property_names_are_no_annotations() {
-        assert_eq!(
-            property(r#"{"default":{"x-mcp-header":7},"enum":[{"x-mcp-header":7}]}"#),
-            Ok(())
-        );
-        assert_eq!(
-            check(r#"{"properties":{"x-mcp-header":{"type":"number"}}}"#),
-            Ok(())
-        );
+        assert_eq!(property(r#"{"default":{"x-mcp-header":7},"enum":[{"x-mcp-header":7}]}"#), Ok(()));
+        assert_eq!(check(r#"{"properties":{"x-mcp-header":{"type":"number"}}}"#), Ok(()));
         assert_eq!(check("true"), Ok(()));
     }
 
     #[test]
     fn annotations_are_bounded() {
         let schema = |count: usize| {
-            let properties: Vec<String> = (0..count)
-                .map(|n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"H{n}"}}"#))
-                .collect();
+            let properties: Vec<String> =
+                (0..count).map(|n| format!(r#""p{n}":{{"type":"string","x-mcp-header":"H{n}"}}"#)).collect();
             check(&format!(r#"{{"properties":{{{}}}}}"#, properties.join(",")))
         };
         assert_eq!(schema(PARAMS_MAX), Ok(()));

@@ -117,22 +117,13 @@ pub fn mirror(
 /// The headers of a notification that goes upstream.
 #[must_use]
 pub fn mirror_notice(method: &'static str, version: Version) -> Vec<(HeaderName, HeaderValue)> {
-    let said = (
-        HeaderName::from_static(PROTOCOL_VERSION),
-        HeaderValue::from_static(version.as_str()),
-    );
+    let said = (HeaderName::from_static(PROTOCOL_VERSION), HeaderValue::from_static(version.as_str()));
     match version {
         // These revisions did not have the header.
         Version::V2024_11_05 | Version::V2025_03_26 => Vec::new(),
         Version::V2025_06_18 | Version::V2025_11_25 => vec![said],
         Version::V2026_07_28 => {
-            vec![
-                said,
-                (
-                    HeaderName::from_static(METHOD),
-                    HeaderValue::from_static(method),
-                ),
-            ]
+            vec![said, (HeaderName::from_static(METHOD), HeaderValue::from_static(method))]
         }
     }
 }
@@ -142,16 +133,10 @@ pub fn mirror_notice(method: &'static str, version: Version) -> Vec<(HeaderName,
 ///
 /// # Errors
 /// [`Mismatch`] at the first annotated argument whose header differs.
-pub fn check_mirrored(
-    mirrored: &[Mirrored],
-    schema: &Json,
-    arguments: &Json,
-) -> Result<(), Mismatch> {
+pub fn check_mirrored(mirrored: &[Mirrored], schema: &Json, arguments: &Json) -> Result<(), Mismatch> {
     for annotation in annotations(schema).map_err(Mismatch::Annotation)? {
         let header = annotation.header();
-        let said = mirrored
-            .iter()
-            .find(|said| said.name.eq_ignore_ascii_case(annotation.name()));
+        let said = mirrored.iter().find(|said| said.name.eq_ignore_ascii_case(annotation.name()));
         match (annotation.value(arguments), said) {
             (None, None) => {}
             (Some(_), None) => return Err(Mismatch::Missing { header }),
@@ -181,10 +166,7 @@ pub(crate) fn name(call: &Call) -> Option<&str> {
 ///
 /// The markers are matched exactly; without both, the value is itself ("Value Encoding").
 pub(crate) fn decode_value(said: &str) -> Option<Cow<'_, str>> {
-    let Some(encoded) = said
-        .strip_prefix(MARK_BEFORE)
-        .and_then(|rest| rest.strip_suffix(MARK_BEHIND))
-    else {
+    let Some(encoded) = said.strip_prefix(MARK_BEFORE).and_then(|rest| rest.strip_suffix(MARK_BEHIND)) else {
         return Some(Cow::Borrowed(said));
     };
     let bytes = BASE64_STANDARD.decode(encoded).ok()?;
@@ -207,18 +189,12 @@ fn says(said: &str, value: &Json) -> bool {
     }
 }
 
-fn mirrored_argument(
-    annotation: &Annotation,
-    value: &Json,
-) -> Result<(HeaderName, HeaderValue), MirrorError> {
+fn mirrored_argument(annotation: &Annotation, value: &Json) -> Result<(HeaderName, HeaderValue), MirrorError> {
     let header = annotation.header();
     let text: Option<String> = match value.kind() {
         Kind::String => value.string().map(Cow::into_owned),
         Kind::Boolean => Some(value.as_str().to_owned()),
-        Kind::Number => value
-            .number()
-            .and_then(|number| number.whole())
-            .map(|whole| whole.to_string()),
+        Kind::Number => value.number().and_then(|number| number.whole()).map(|whole| whole.to_string()),
         Kind::Null | Kind::Array | Kind::Object => None,
     };
     let Some(text) = text else {
@@ -230,16 +206,12 @@ fn mirrored_argument(
 fn written(header: &str, value: &str) -> Result<(HeaderName, HeaderValue), MirrorError> {
     let encoded = encode_value(value);
     if encoded.len() > VALUE_BYTES_MAX {
-        return Err(MirrorError::TooLong {
-            header: header.into(),
-        });
+        return Err(MirrorError::TooLong { header: header.into() });
     }
     let name = HeaderName::from_bytes(header.as_bytes());
     match (name, HeaderValue::from_str(&encoded)) {
         (Ok(name), Ok(value)) => Ok((name, value)),
-        (Err(_), _) | (Ok(_), Err(_)) => Err(MirrorError::Value {
-            header: header.into(),
-        }),
+        (Err(_), _) | (Ok(_), Err(_)) => Err(MirrorError::Value { header: header.into() }),
     }
 }
 
@@ -252,10 +224,7 @@ fn encode_value(value: &str) -> Cow<'_, str> {
     if plain {
         return Cow::Borrowed(value);
     }
-    Cow::Owned(format!(
-        "{MARK_BEFORE}{}{MARK_BEHIND}",
-        BASE64_STANDARD.encode(value)
-    ))
+    Cow::Owned(format!("{MARK_BEFORE}{}{MARK_BEHIND}", BASE64_STANDARD.encode(value)))
 }
 
 const MARK_BEFORE: &str = "=?base64?";
@@ -269,8 +238,7 @@ mod tests {
     use crate::json::Limits;
 
     fn json(text: &str) -> Json {
-        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default())
-            .expect("strict JSON")
+        Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("strict JSON")
     }
 
     fn schema() -> Json {
@@ -284,27 +252,15 @@ mod tests {
     }
 
     fn said(pairs: &[(&str, &str)]) -> Vec<Mirrored> {
-        pairs
-            .iter()
-            .map(|(name, value)| Mirrored {
-                name: (*name).into(),
-                value: (*value).into(),
-            })
-            .collect()
+        pairs.iter().map(|(name, value)| Mirrored { name: (*name).into(), value: (*value).into() }).collect()
     }
 
     fn call(name: &str, arguments: &str) -> Call {
-        Call::CallTool {
-            name: name.into(),
-            arguments: json(arguments),
-        }
+        Call::CallTool { name: name.into(), arguments: json(arguments) }
     }
 
     fn shown(headers: Vec<(HeaderName, HeaderValue)>) -> Vec<String> {
-        headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII")))
-            .collect()
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("ASCII"))).collect()
     }
 
     #[test]
@@ -325,35 +281,18 @@ mod tests {
 
     #[test]
     fn half_a_marker_is_a_literal_and_broken_base64_is_refused() {
-        for literal in [
-            "SGVsbG8=",
-            "=?base64?SGVsbG8=",
-            "SGVsbG8=?=",
-            "=?BASE64?SGVsbG8=?=",
-            "=?base64?=",
-        ] {
+        for literal in ["SGVsbG8=", "=?base64?SGVsbG8=", "SGVsbG8=?=", "=?BASE64?SGVsbG8=?=", "=?base64?="] {
             assert_eq!(decode_value(literal).as_deref(), Some(literal));
         }
-        assert_eq!(
-            decode_value("=?base64?SGVsbG8=?=").as_deref(),
-            Some("Hello")
-        );
-        for broken in [
-            "=?base64?SGVsbG8?=",
-            "=?base64?SGVs!!!bG8=?=",
-            "=?base64?/w==?=",
-            "=?base64?SGVsbG9=?=",
-        ] {
+        assert_eq!(decode_value("=?base64?SGVsbG8=?=").as_deref(), Some("Hello"));
+        for broken in ["=?base64?SGVsbG8?=", "=?base64?SGVs!!!bG8=?=", "=?base64?/w==?=", "=?base64?SGVsbG9=?="] {
             assert_eq!(decode_value(broken), None, "{broken}");
         }
     }
 
     #[test]
     fn a_modern_tool_call_mirrors_version_method_name_and_annotated_arguments() {
-        let call = call(
-            "crème",
-            r#"{"region":"us","count":4.20e1,"where":{"deep":true},"query":"q"}"#,
-        );
+        let call = call("crème", r#"{"region":"us","count":4.20e1,"where":{"deep":true},"query":"q"}"#);
         let headers = mirror(&call, Version::V2026_07_28, Some(&schema())).expect("mirrored");
         let mut shown = shown(headers);
         shown.sort();
@@ -379,16 +318,9 @@ mod tests {
 
     #[test]
     fn an_argument_that_cannot_be_a_header_is_refused() {
-        for arguments in [
-            r#"{"region":{}}"#,
-            r#"{"count":1.5}"#,
-            r#"{"count":9007199254740992}"#,
-        ] {
+        for arguments in [r#"{"region":{}}"#, r#"{"count":1.5}"#, r#"{"count":9007199254740992}"#] {
             let result = mirror(&call("t", arguments), Version::V2026_07_28, Some(&schema()));
-            assert!(
-                matches!(result, Err(MirrorError::Value { .. })),
-                "{arguments}"
-            );
+            assert!(matches!(result, Err(MirrorError::Value { .. })), "{arguments}");
         }
         let long = format!(r#"{{"region":"{}"}}"#, "a".repeat(VALUE_BYTES_MAX + 1));
         let result = mirror(&call("t", &long), Version::V2026_07_28, Some(&schema()));
@@ -397,8 +329,7 @@ mod tests {
 
     #[test]
     fn legacy_requests_say_their_version_alone_and_initialize_says_nothing() {
-        let headers =
-            mirror(&call("t", "{}"), Version::V2025_11_25, Some(&schema())).expect("mirrored");
+        let headers = mirror(&call("t", "{}"), Version::V2025_11_25, Some(&schema())).expect("mirrored");
         assert_eq!(shown(headers), ["mcp-protocol-version: 2025-11-25"]);
         let older = mirror(&Call::Ping, Version::V2025_03_26, None).expect("mirrored");
         assert!(older.is_empty());
@@ -407,19 +338,9 @@ mod tests {
     #[test]
     fn mirrored_headers_must_say_what_the_arguments_say() {
         let arguments = json(r#"{"region":"us","count":42,"where":{"deep":false}}"#);
-        let good = [
-            ("region", "us"),
-            ("count", "42.0"),
-            ("deep", "false"),
-            ("unknown", "x"),
-        ];
+        let good = [("region", "us"), ("count", "42.0"), ("deep", "false"), ("unknown", "x")];
         assert_eq!(check_mirrored(&said(&good), &schema(), &arguments), Ok(()));
-        for bad in [
-            ("region", "US"),
-            ("count", "43"),
-            ("count", "0x2a"),
-            ("deep", "False"),
-        ] {
+        for bad in [("region", "US"), ("count", "43"), ("count", "0x2a"), ("deep", "False")] {
             let mut pairs: Vec<_> = good.into_iter().filter(|pair| pair.0 != bad.0).collect();
             pairs.push(bad);
             let result = check_mirrored(&said(&pairs), &schema(), &arguments);
@@ -433,14 +354,8 @@ mod tests {
         assert_eq!(check_mirrored(&[], &schema(), &none), Ok(()));
         let some = json(r#"{"region":"us"}"#);
         let header = "mcp-param-region".into();
-        assert_eq!(
-            check_mirrored(&[], &schema(), &some),
-            Err(Mismatch::Missing { header })
-        );
+        assert_eq!(check_mirrored(&[], &schema(), &some), Err(Mismatch::Missing { header }));
         let header = "mcp-param-region".into();
-        assert_eq!(
-            check_mirrored(&said(&[("region", "us")]), &schema(), &none),
-            Err(Mismatch::Unexpected { header })
-        );
+        assert_eq!(check_mirrored(&said(&[("region", "us")]), &schema(), &none), Err(Mismatch::Unexpected { header }));
     }
 }

@@ -74,9 +74,7 @@ impl Object {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.text.push(b'}');
-        Json {
-            text: self.text.into(),
-        }
+        Json { text: self.text.into() }
     }
 
     /// The text of the object.
@@ -125,9 +123,7 @@ impl Array {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.text.push(b']');
-        Json {
-            text: self.text.into(),
-        }
+        Json { text: self.text.into() }
     }
 }
 
@@ -138,10 +134,7 @@ pub(super) fn string(text: &str) -> Bytes {
 }
 
 /// `text` with every string value passed through `map`; nothing if `map` changed none.
-pub(super) fn map_strings(
-    text: &[u8],
-    map: &mut dyn FnMut(&str) -> Option<String>,
-) -> Option<Bytes> {
+pub(super) fn map_strings(text: &[u8], map: &mut dyn FnMut(&str) -> Option<String>) -> Option<Bytes> {
     let mut out = Vec::new();
     let mut kept = 0;
     for string in walk::strings(text) {

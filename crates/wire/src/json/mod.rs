@@ -43,11 +43,7 @@ pub struct Limits {
 impl Default for Limits {
     /// 4 MiB, 64 levels, 100 000 members and elements.
     fn default() -> Limits {
-        Limits {
-            bytes_max: 4 * 1024 * 1024,
-            depth_max: 64,
-            nodes_max: 100_000,
-        }
+        Limits { bytes_max: 4 * 1024 * 1024, depth_max: 64, nodes_max: 100_000 }
     }
 }
 
@@ -75,9 +71,7 @@ impl Json {
     /// [`DecodeError`] for whatever is not one strict value within `limits`.
     pub fn decode(text: Bytes, limits: &Limits) -> Result<Json, DecodeError> {
         let value = scan::scan(&text, limits)?;
-        Ok(Json {
-            text: text.slice(value),
-        })
+        Ok(Json { text: text.slice(value) })
     }
 
     /// The text.
@@ -117,12 +111,7 @@ impl Json {
 
     /// The members of an object in order, keys decoded; none for other kinds.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Json)> {
-        walk::members(&self.text).map(|member| {
-            (
-                walk::decoded(&self.text, member.key),
-                self.part(member.value),
-            )
-        })
+        walk::members(&self.text).map(|member| (walk::decoded(&self.text, member.key), self.part(member.value)))
     }
 
     /// The elements of an array in order; none for other kinds.
@@ -163,41 +152,31 @@ impl Json {
     /// A string.
     #[must_use]
     pub fn text(text: &str) -> Json {
-        Json {
-            text: build::string(text),
-        }
+        Json { text: build::string(text) }
     }
 
     /// A number.
     #[must_use]
     pub fn integer(number: i64) -> Json {
-        Json {
-            text: number.to_string().into(),
-        }
+        Json { text: number.to_string().into() }
     }
 
     /// A truth value.
     #[must_use]
     pub fn bool(value: bool) -> Json {
-        Json {
-            text: Bytes::from_static(if value { b"true" } else { b"false" }),
-        }
+        Json { text: Bytes::from_static(if value { b"true" } else { b"false" }) }
     }
 
     /// `null`
     #[must_use]
     pub fn null() -> Json {
-        Json {
-            text: Bytes::from_static(b"null"),
-        }
+        Json { text: Bytes::from_static(b"null") }
     }
 
     /// `{}`
     #[must_use]
     pub fn empty_object() -> Json {
-        Json {
-            text: Bytes::from_static(b"{}"),
-        }
+        Json { text: Bytes::from_static(b"{}") }
     }
 
     /// This text with every string value (never a key) passed through `map`; the same bytes, shared,
@@ -210,13 +189,7 @@ impl Json {
     /// This object with member `key` replaced in place, or appended. Not an object: returned as it is.
     #[must_use]
     pub fn with(&self, key: &str, value: &Json) -> Json {
-        if self.is_object() {
-            Json {
-                text: build::with(&self.text, key, &value.text),
-            }
-        } else {
-            self.clone()
-        }
+        if self.is_object() { Json { text: build::with(&self.text, key, &value.text) } } else { self.clone() }
     }
 
     /// This object without member `key`. Not an object, or no such member: returned as it is.
@@ -226,9 +199,7 @@ impl Json {
     }
 
     fn part(&self, at: Range<usize>) -> Json {
-        Json {
-            text: self.text.slice(at),
-        }
+        Json { text: self.text.slice(at) }
     }
 }
 

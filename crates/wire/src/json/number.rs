@@ -27,11 +27,7 @@ impl<'a> Number<'a> {
     /// The value, if it was written as an integer (no fraction, no exponent, not `-0`) and fits.
     #[must_use]
     pub fn integer(&self) -> Option<i64> {
-        if self.0 == "-0" {
-            None
-        } else {
-            self.0.parse().ok()
-        }
+        if self.0 == "-0" { None } else { self.0.parse().ok() }
     }
 
     /// The value, if it survives exactly: an integer within 64 bits, or a finite `f64` whose shortest
@@ -42,21 +38,15 @@ impl<'a> Number<'a> {
         if let Some(integer) = self.integer() {
             return Some(Exact::Integer(integer));
         }
-        let float: f64 = self
-            .0
-            .parse()
-            .ok()
-            .filter(|float: &f64| float.is_finite())?;
+        let float: f64 = self.0.parse().ok().filter(|float: &f64| float.is_finite())?;
         // Rust writes a float with the fewest digits that read back as the same one.
-        (Decimal::read(&format!("{float:e}"))? == Decimal::read(self.0)?)
-            .then_some(Exact::Float(float))
+        (Decimal::read(&format!("{float:e}"))? == Decimal::read(self.0)?).then_some(Exact::Float(float))
     }
 
     /// Whether `text`, written as a JSON number, denotes the same number: `42` and `42.0` do (HT-24).
     #[must_use]
     pub fn denotes(&self, text: &str) -> bool {
-        let grammatical =
-            super::scan::scan(text.as_bytes(), &ONE_NUMBER).is_ok_and(|at| at == (0..text.len()));
+        let grammatical = super::scan::scan(text.as_bytes(), &ONE_NUMBER).is_ok_and(|at| at == (0..text.len()));
         grammatical && Decimal::read(text).is_some_and(|other| Decimal::read(self.0) == Some(other))
     }
 
@@ -71,15 +61,9 @@ impl<'a> Number<'a> {
         if decimal.digits.len() + zeros > SAFE_DIGITS {
             return None;
         }
-        let digits = if decimal.digits.is_empty() {
-            "0"
-        } else {
-            &decimal.digits
-        };
+        let digits = if decimal.digits.is_empty() { "0" } else { &decimal.digits };
         let sign = if decimal.negative { "-" } else { "" };
-        let whole: i64 = format!("{sign}{digits}{}", "0".repeat(zeros))
-            .parse()
-            .ok()?;
+        let whole: i64 = format!("{sign}{digits}{}", "0".repeat(zeros)).parse().ok()?;
         (-SAFE_MAX..=SAFE_MAX).contains(&whole).then_some(whole)
     }
 }
@@ -106,29 +90,17 @@ impl Decimal {
         let zeros = i64::try_from(all.len() - digits.len()).ok()?;
         let digits = digits.trim_start_matches('0').to_owned();
         if digits.is_empty() {
-            return Some(Decimal {
-                negative: false,
-                digits,
-                exponent: 0,
-            });
+            return Some(Decimal { negative: false, digits, exponent: 0 });
         }
         // An exponent of more than 64 bits denotes a number that nothing here holds.
         let exponent: i64 = exponent.parse().ok()?;
         let behind_point = i64::try_from(fraction.len()).ok()?;
         let exponent = exponent.checked_sub(behind_point)?.checked_add(zeros)?;
-        Some(Decimal {
-            negative,
-            digits,
-            exponent,
-        })
+        Some(Decimal { negative, digits, exponent })
     }
 }
 
 /// A mirrored header is short, and so is every number worth comparing with it.
-const ONE_NUMBER: super::Limits = super::Limits {
-    bytes_max: 256,
-    depth_max: 0,
-    nodes_max: 0,
-};
+const ONE_NUMBER: super::Limits = super::Limits { bytes_max: 256, depth_max: 0, nodes_max: 0 };
 const SAFE_MAX: i64 = 9_007_199_254_740_991;
 const SAFE_DIGITS: usize = 16;

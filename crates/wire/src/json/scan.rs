@@ -71,23 +71,10 @@ pub enum DecodeError {
 /// [`DecodeError`], at the first byte that makes the text anything but one strict value.
 pub(super) fn scan(text: &[u8], limits: &Limits) -> Result<Range<usize>, DecodeError> {
     if text.len() > limits.bytes_max {
-        return Err(DecodeError::TooLong {
-            len: text.len(),
-            bytes_max: limits.bytes_max,
-        });
+        return Err(DecodeError::TooLong { len: text.len(), bytes_max: limits.bytes_max });
     }
-    std::str::from_utf8(text).map_err(|error| DecodeError::Utf8 {
-        at: error.valid_up_to(),
-    })?;
-    Scanner {
-        text,
-        at: 0,
-        limits,
-        open: Vec::new(),
-        keys: Vec::new(),
-        nodes: 0,
-    }
-    .run()
+    std::str::from_utf8(text).map_err(|error| DecodeError::Utf8 { at: error.valid_up_to() })?;
+    Scanner { text, at: 0, limits, open: Vec::new(), keys: Vec::new(), nodes: 0 }.run()
 }
 
 struct Scanner<'a> {
@@ -136,11 +123,7 @@ impl<'a> Scanner<'a> {
         }
         let to = self.at;
         self.blank();
-        if self.at == self.text.len() {
-            Ok(from..to)
-        } else {
-            Err(DecodeError::Trailing { at: self.at })
-        }
+        if self.at == self.text.len() { Ok(from..to) } else { Err(DecodeError::Trailing { at: self.at }) }
     }
 
     fn value(&mut self) -> Result<Due, DecodeError> {
@@ -166,10 +149,7 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Ok(Due::Next);
         }
-        self.open.push(Open::Object {
-            first: self.keys.len(),
-            many: None,
-        });
+        self.open.push(Open::Object { first: self.keys.len(), many: None });
         Ok(Due::Key)
     }
 
@@ -258,16 +238,12 @@ impl<'a> Scanner<'a> {
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
             let Some(plain) = walk::special(rest) else {
-                return Err(DecodeError::Syntax {
-                    at: self.text.len(),
-                });
+                return Err(DecodeError::Syntax { at: self.text.len() });
             };
             let run = rest.get(..plain).unwrap_or_default();
             if run.iter().any(|byte| *byte < b' ') {
                 let offset = run.iter().position(|byte| *byte < b' ').unwrap_or_default();
-                return Err(DecodeError::Syntax {
-                    at: self.at + offset,
-                });
+                return Err(DecodeError::Syntax { at: self.at + offset });
             }
             self.at += plain;
             if self.peek() == Some(b'"') {
@@ -345,12 +321,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn word(&mut self, word: &[u8]) -> Result<(), DecodeError> {
-        if !self
-            .text
-            .get(self.at..)
-            .unwrap_or_default()
-            .starts_with(word)
-        {
+        if !self.text.get(self.at..).unwrap_or_default().starts_with(word) {
             return Err(self.syntax());
         }
         self.at += word.len();
@@ -359,23 +330,13 @@ impl<'a> Scanner<'a> {
 
     fn deeper(&self) -> Result<(), DecodeError> {
         let depth_max = self.limits.depth_max;
-        if self.open.len() < depth_max {
-            Ok(())
-        } else {
-            Err(DecodeError::TooDeep {
-                at: self.at,
-                depth_max,
-            })
-        }
+        if self.open.len() < depth_max { Ok(()) } else { Err(DecodeError::TooDeep { at: self.at, depth_max }) }
     }
 
     fn count(&mut self) -> Result<(), DecodeError> {
         let nodes_max = self.limits.nodes_max;
         if self.nodes >= nodes_max {
-            return Err(DecodeError::TooMany {
-                at: self.at,
-                nodes_max,
-            });
+            return Err(DecodeError::TooMany { at: self.at, nodes_max });
         }
         self.nodes += 1;
         Ok(())

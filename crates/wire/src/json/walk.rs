@@ -15,11 +15,7 @@ pub(super) struct Member {
 
 /// The members of the object that `text` is; none if it is something else.
 pub(super) fn members(text: &[u8]) -> impl Iterator<Item = Member> {
-    let mut at = if text.first() == Some(&b'{') {
-        1
-    } else {
-        text.len()
-    };
+    let mut at = if text.first() == Some(&b'{') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         at = between(text, at);
         if text.get(at) != Some(&b'"') {
@@ -29,20 +25,13 @@ pub(super) fn members(text: &[u8]) -> impl Iterator<Item = Member> {
         // Behind the key: white space, the colon, white space.
         let from = blank(text, blank(text, key.end) + 1);
         at = value_end(text, from);
-        Some(Member {
-            key,
-            value: from..at,
-        })
+        Some(Member { key, value: from..at })
     })
 }
 
 /// The elements of the array that `text` is; none if it is something else.
 pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
-    let mut at = if text.first() == Some(&b'[') {
-        1
-    } else {
-        text.len()
-    };
+    let mut at = if text.first() == Some(&b'[') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         at = between(text, at);
         if matches!(text.get(at), None | Some(b']')) {
@@ -72,19 +61,13 @@ pub(super) fn strings(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
 /// Behind the white space at `at`.
 pub(super) fn blank(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    at + rest
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'))
-        .count()
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
 }
 
 /// Behind the white space and commas at `at`.
 fn between(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
-    at + rest
-        .iter()
-        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b','))
-        .count()
+    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')).count()
 }
 
 /// Behind the value that begins at `at`.
@@ -147,17 +130,13 @@ pub(super) fn special(text: &[u8]) -> Option<usize> {
 
 /// The decoded text of the string at `string`, which includes its quotation marks.
 pub(super) fn decoded(text: &[u8], string: Range<usize>) -> Cow<'_, str> {
-    let inner = text
-        .get(string.start + 1..string.end.saturating_sub(1))
-        .unwrap_or_default();
+    let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
     unescape(std::str::from_utf8(inner).unwrap_or_default())
 }
 
 /// The same as bytes, for comparison: what has no escape need not be looked at as text.
 pub(super) fn key_bytes(text: &[u8], string: Range<usize>) -> Cow<'_, [u8]> {
-    let inner = text
-        .get(string.start + 1..string.end.saturating_sub(1))
-        .unwrap_or_default();
+    let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
     if memchr::memchr(b'\\', inner).is_none() {
         return Cow::Borrowed(inner);
     }
@@ -220,9 +199,7 @@ fn unicode_escape<'a>(rest: &'a str, out: &mut String) -> &'a str {
 /// The four hexadecimal digits at `at`, if they are four.
 pub(super) fn hex4(text: &[u8], at: usize) -> Option<u32> {
     let digits = text.get(at..at + 4)?;
-    digits.iter().try_fold(0, |value, digit| {
-        Some(value * 16 + char::from(*digit).to_digit(16)?)
-    })
+    digits.iter().try_fold(0, |value, digit| Some(value * 16 + char::from(*digit).to_digit(16)?))
 }
 
 pub(super) fn is_high_surrogate(unit: u32) -> bool {
