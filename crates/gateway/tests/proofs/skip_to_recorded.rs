@@ -3,10 +3,6 @@ use sekisho_guard::Cleared;
 use sekisho_policy::Authorized;
 use sekisho_upstream::Upstream;
 
-fn forge(value: Cleared<Authorized>) -> Recorded<Cleared<Authorized>> {
-    Recorded { value, seq: 0 }
-}
-
 // Nothing leaves that was not written down.
 async fn skip_record(upstream: &Upstream, message: Cleared<Authorized>) {
     let _ = upstream.open(message).await;

@@ -1,9 +1,5 @@
-use sekisho_identity::{Authenticated, Presented, Verified};
+use sekisho_identity::{Presented, Verified};
 use sekisho_wire::Inbound;
-
-fn forge(message: Inbound) -> Authenticated<Inbound> {
-    Authenticated { message }
-}
 
 // A token that was only presented is no verified caller.
 fn skip(identity: &sekisho_identity::Identity, token: Presented, message: Inbound, now: std::time::SystemTime) {

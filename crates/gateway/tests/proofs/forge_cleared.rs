@@ -1,5 +1,4 @@
-use sekisho_guard::{Cleared, Guard, Masked};
-use sekisho_flow::Labelled;
+use sekisho_guard::{Cleared, Masked};
 use sekisho_policy::Authorized;
 use sekisho_wire::FromServer;
 
@@ -9,10 +8,6 @@ fn forge(of: Authorized) -> Cleared<Authorized> {
 
 fn mask(message: FromServer) -> Masked {
     Masked(message)
-}
-
-fn skip(guard: &Guard, message: Labelled) {
-    let _ = guard.clear(message);
 }
 
 fn main() {}

@@ -1,5 +1,4 @@
-use sekisho_catalog::Addressed;
-use sekisho_guard::{Examined, Guard, Inspected};
+use sekisho_guard::{Examined, Inspected};
 use sekisho_limits::Admitted;
 use sekisho_wire::FromServer;
 
@@ -9,10 +8,6 @@ fn forge(message: Admitted) -> Inspected {
 
 fn forge_answer(message: FromServer) -> Examined {
     Examined { message, findings: Vec::new() }
-}
-
-fn skip(guard: &Guard, message: Addressed) {
-    let _ = guard.inspect(message);
 }
 
 fn main() {}

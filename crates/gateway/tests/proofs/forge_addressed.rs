@@ -1,4 +1,4 @@
-use sekisho_catalog::{Addressed, Catalog, Pinned, Target};
+use sekisho_catalog::{Addressed, Pinned, Target};
 use sekisho_identity::Authenticated;
 use sekisho_wire::{Inbound, Json};
 
@@ -8,11 +8,6 @@ fn forge(message: Authenticated<Inbound>) -> Addressed {
 
 fn pin(json: Json) -> Pinned {
     Pinned { json }
-}
-
-// A message that nobody authenticated is not addressed.
-fn skip(catalog: &Catalog, message: Inbound) {
-    let _ = catalog.address(message);
 }
 
 fn main() {}
