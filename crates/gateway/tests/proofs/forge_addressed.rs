@@ -1,13 +1,9 @@
-use sekisho_catalog::{Addressed, Pinned, Target};
+use sekisho_catalog::{Addressed, Target};
 use sekisho_identity::Authenticated;
-use sekisho_wire::{Inbound, Json};
+use sekisho_wire::Inbound;
 
 fn forge(message: Authenticated<Inbound>) -> Addressed {
     Addressed { message, target: Target::Gateway }
-}
-
-fn pin(json: Json) -> Pinned {
-    Pinned { json }
 }
 
 fn main() {}
