@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Event, EventKind, Outcome as Ended};
 use sekisho_gateway::{Gateway, Running, StartError};
 use tokio::runtime::{Builder, Runtime};
@@ -36,6 +37,7 @@ pub(crate) struct Plan<'a> {
 /// # Errors
 /// Why it does not start, or did not stop in peace.
 pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
+    raise_open_files();
     let runtime = runtime().map_err(|error| vec![system("the runtime cannot start", &error)])?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| vec![system("signals cannot be received", &error)])?;
@@ -276,6 +278,18 @@ fn ticking() -> Interval {
     tick
 }
 
+/// Every connection is an open file, and the usual soft limit of 1,024 is less than `connections_max`. What the system permits
+/// anyway is taken, up to a number that programs which look at each possible file can bear.
+fn raise_open_files() {
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    let wanted = hard.min(OPEN_FILES_MAX);
+    if soft < wanted
+        && let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard)
+    {
+        tracing::warn!(target: "app", %error, "the limit of open files stays at {soft}");
+    }
+}
+
 fn runtime() -> std::io::Result<Runtime> {
     Builder::new_multi_thread().enable_all().build()
 }
@@ -292,3 +306,5 @@ fn alone(problem: Problem) -> Vec<Problem> {
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// After this long a server that has not answered counts as down at the start.
 const SETTLE: Duration = Duration::from_secs(15);
+
+const OPEN_FILES_MAX: u64 = 65_536;

@@ -86,7 +86,9 @@ async fn address(
     };
     let Unknown::NotSeen { server, kind, .. } = &unknown else { return Err(Refusal::from(&unknown)) };
     let era = message.message().spoken().era();
-    let list = rooms.catalog.address_at(message.to_list(*kind), server).map_err(|refused| Refusal::from(&refused.0))?;
+    let list = message.to_list(*kind);
+    let seen = &seen.clone().of(&list);
+    let list = rooms.catalog.address_at(list, server).map_err(|refused| Refusal::from(&refused.0))?;
     // Who may not see the list hears what anybody hears of a name that is not there.
     let Ok((_, permitted)) = permit(rooms, seen, list, now).await.map(Ok).or_else(hidden)? else {
         return Err(Refusal::from(&unknown));

@@ -188,7 +188,6 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
 /// A list that the gateway asks for on a caller's behalf, to find a name.
 pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
     let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
-    event.method = Some("look-up".into());
     event.detail.push(("items".into(), items.to_string().into()));
     event
 }

@@ -167,6 +167,22 @@ fn every_call_has_a_record_before_and_one_after_and_no_values() {
     assert!(!log.contains("confidential-word"), "digests, not values");
 }
 
+#[test]
+fn a_look_up_is_recorded_as_the_list_that_it_is() {
+    let (gateway, _recorder) = stand();
+    let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
+    let unknown: &[u8] = br#"{"jsonrpc":"2.0","id":4,"method":"tools/call","params":{"name":"nope","arguments":{}}}"#;
+    let refused = post(&gateway, "/s/up/mcp", &[&named], unknown);
+    assert_eq!(code(&refused), "SK1502");
+    let id = refused.header("sekisho-request-id").expect("an id");
+    let log = records(&gateway);
+    let of_it: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
+    let permits: Vec<&&str> = of_it.iter().filter(|line| line.contains("\"permit\"")).collect();
+    assert_eq!(permits.len(), 1, "{of_it:?}");
+    assert!(permits[0].contains("tools/list") && !permits[0].contains("nope"), "{permits:?}");
+    assert!(of_it.last().is_some_and(|line| line.contains("SK1502") && line.contains("nope")), "{of_it:?}");
+}
+
 fn records(gateway: &Gateway) -> String {
     let mut segments: Vec<_> =
         walk(gateway.folder()).into_iter().filter(|path| path.extension().is_some_and(|e| e == "jsonl")).collect();

@@ -203,3 +203,12 @@ fn a_full_house_can_still_be_shut_down() {
     assert!(gateway.process().wait(LIMIT).expect("it ends").success());
     drop(guests);
 }
+
+#[test]
+fn as_many_files_may_be_open_as_the_system_permits() {
+    let (mut gateway, _recorder) = stand();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.process().id())).expect("its limits");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a line");
+    let numbers: Vec<u64> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] >= numbers[1].min(65_536), "{line}");
+}
