@@ -26,6 +26,7 @@ pub mod outgoing;
 pub mod server;
 pub mod sse;
 pub mod text;
+pub mod trace;
 pub mod version;
 
 pub use endpoint::{Endpoint, ServerId};
@@ -35,4 +36,5 @@ pub use message::{Call, Inbound, ListKind, Notice, Reference, Reply, Request};
 pub use method::Method;
 pub use server::{Answer, FromServer, Items, RpcError};
 pub use text::Sanitized;
+pub use trace::Trace;
 pub use version::{Era, Version};

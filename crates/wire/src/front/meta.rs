@@ -5,6 +5,7 @@ use super::{META, VERSION_BYTES_MAX, Why};
 use crate::id::Id;
 use crate::json::Json;
 use crate::message::Meta;
+use crate::trace::{is_traceparent, is_tracestate};
 use crate::version::Era;
 
 pub(super) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
@@ -97,43 +98,6 @@ fn is_vendor_key(key: &str) -> bool {
         && !prefix.split('.').take(2).any(own)
         && (name.is_empty() || edges(name, |char| char.is_ascii_alphanumeric()))
         && name.chars().all(name_char)
-}
-
-/// W3C Trace Context, section 3.2: `version-traceid-parentid-flags`, lower case, ids not all zero.
-fn is_traceparent(text: &str) -> bool {
-    let hex = |part: &str, len| part.len() == len && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let set = |part: &str| part.bytes().any(|byte| byte != b'0');
-    match text.split('-').collect::<Vec<_>>().as_slice() {
-        [version, trace, parent, flags] => {
-            hex(version, 2)
-                && *version != "ff"
-                && hex(trace, 32)
-                && set(trace)
-                && hex(parent, 16)
-                && set(parent)
-                && hex(flags, 2)
-        }
-        _ => false,
-    }
-}
-
-/// W3C Trace Context, section 3.3: at most 32 members `key=value`, 512 characters.
-fn is_tracestate(text: &str) -> bool {
-    let key_byte = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'*' | b'/' | b'@');
-    let value_byte = |byte: u8| matches!(byte, b' '..=b'~') && byte != b',' && byte != b'=';
-    let member = |member: &str| {
-        let member = member.trim_matches([' ', '\t']);
-        let Some((key, value)) = member.split_once('=') else {
-            return member.is_empty();
-        };
-        let key_starts = key.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-        key_starts
-            && key.len() <= 256
-            && key.bytes().all(key_byte)
-            && (1..=256).contains(&value.len())
-            && value.bytes().all(value_byte)
-    };
-    text.len() <= 512 && text.split(',').count() <= 32 && text.split(',').all(member)
 }
 
 /// W3C Baggage, section 3.3.1: members `key=value;property`, at most 64 of them and 8192 bytes.
