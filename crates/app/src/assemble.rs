@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sekisho_audit::{Audit, Digest};
 use sekisho_catalog::{Catalog, EnvValue, ServerConfig};
 use sekisho_egress::Client;
-use sekisho_gateway::{Parts, StartError};
+use sekisho_gateway::{Instruments, Parts, StartError};
 use sekisho_guard::Guard;
 use sekisho_identity::Identity;
 use sekisho_keys::SecretRef;
@@ -17,6 +17,7 @@ use sekisho_policy::{LoadError, Policy};
 use sekisho_upstream::{Secrets, Upstream};
 
 use crate::config::Loaded;
+use crate::export::{Sender, SenderError};
 use crate::problem::{Code, Place, Problem};
 
 /// The rooms that a configuration makes, ready to be used together. Nothing was started or written for them.
@@ -37,6 +38,8 @@ pub(crate) struct Standing {
     pub(crate) egress: Arc<Client>,
     /// The servers.
     pub(crate) upstream: Arc<Upstream>,
+    /// What is measured.
+    pub(crate) instruments: Arc<Instruments>,
 }
 
 /// The way out.
@@ -50,6 +53,24 @@ pub(crate) fn egress(loaded: &Loaded) -> Result<Arc<Client>, Problem> {
         .map_err(|error| Problem::of(Code::Certificates, &error).at(loaded.document.place_of(&["egress", "ca_file"])))
 }
 
+/// The way to the collector; none if none is configured.
+///
+/// # Errors
+/// All that is wrong with `[telemetry]`.
+pub(crate) fn sender(loaded: &Loaded, egress: &Arc<Client>) -> Result<Option<Sender>, Vec<Problem>> {
+    let config = &loaded.config.telemetry;
+    let place = |key: &str| loaded.document.place_of(&["telemetry", key]);
+    let mut problems: Vec<Problem> =
+        config.problems().iter().map(|(key, error)| Problem::of(Code::BadValue, error).at(place(key))).collect();
+    let sender = Sender::new(config, egress, |reference| reference.resolve(&loaded.base, &variable));
+    match sender {
+        Ok(sender) if problems.is_empty() => return Ok(sender),
+        Ok(_) => {}
+        Err(error) => problems.push(refused_sender(loaded, &error)),
+    }
+    Err(problems)
+}
+
 /// Makes the rooms; what clients are owed (sessions, counts, definitions) is kept from `old`.
 ///
 /// # Errors
@@ -59,6 +80,9 @@ pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) 
     let mut problems = Vec::new();
     if let Err(error) = config.gateway.check() {
         problems.push(refused_gateway(loaded, &StartError::Config(error), ""));
+    }
+    if let Err(error) = config.admin.check() {
+        problems.push(at(loaded, Code::BadValue, &error, &["admin"]));
     }
     problems.extend(certificates(loaded));
     let catalog = catalog(loaded, old, &mut problems);
@@ -124,6 +148,7 @@ impl Rooms {
             policy: Arc::clone(&self.policy),
             upstream: Arc::clone(&standing.upstream),
             audit: Arc::clone(&standing.audit),
+            instruments: Arc::clone(&standing.instruments),
         }
     }
 
@@ -156,6 +181,21 @@ pub(crate) fn refused_gateway(loaded: &Loaded, error: &StartError, elsewhere: &s
             Problem::new(Code::PortTaken, format!("another program listens on {address} already")).help(elsewhere)
         }
         StartError::Listen { .. } => Problem::of(Code::AddressUnusable, error).at(place(&["gateway", "listen"])),
+    }
+}
+
+/// Why the operator's door is not there.
+#[must_use]
+pub(crate) fn refused_admin(loaded: &Loaded, error: &sekisho_admin::StartError) -> Problem {
+    let place = loaded.document.place_of(&["admin", "listen"]);
+    match error {
+        sekisho_admin::StartError::Config(error) => Problem::of(Code::BadValue, error).at(place),
+        sekisho_admin::StartError::Listen { address, source } if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Problem::new(Code::PortTaken, format!("another program listens on {address} already"))
+                .help("stop that one, or set another `listen` in `[admin]`")
+                .at(place)
+        }
+        sekisho_admin::StartError::Listen { .. } => Problem::of(Code::AddressUnusable, error).at(place),
     }
 }
 
@@ -270,6 +310,17 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         Error::Header { server, .. } | Error::Destination { server, .. } => {
             (Code::Server, vec!["servers", server.as_str()])
         }
+    };
+    Problem::of(code, error).at(loaded.document.place_of(&keys))
+}
+
+fn refused_sender(loaded: &Loaded, error: &SenderError) -> Problem {
+    let (code, keys) = match error {
+        SenderError::Url(_) | SenderError::Query | SenderError::Destination(_) => {
+            (Code::Telemetry, vec!["telemetry", "otlp_endpoint"])
+        }
+        SenderError::Header(name) => (Code::Telemetry, vec!["telemetry", "otlp_headers", name.as_str()]),
+        SenderError::Secret(name, _) => (Code::Secret, vec!["telemetry", "otlp_headers", name.as_str()]),
     };
     Problem::of(code, error).at(loaded.document.place_of(&keys))
 }

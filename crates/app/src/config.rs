@@ -42,6 +42,12 @@ pub(crate) struct Config {
     /// What holds for all servers.
     #[serde(default)]
     pub(crate) upstream: sekisho_upstream::Config,
+    /// Traces and metrics to a collector.
+    #[serde(default)]
+    pub(crate) telemetry: crate::export::Config,
+    /// The operator's own door.
+    #[serde(default)]
+    pub(crate) admin: sekisho_admin::Config,
     /// The MCP servers by name: 1 to 24 characters of a-z, 0-9 and `-`.
     #[serde(default)]
     pub(crate) servers: BTreeMap<String, sekisho_catalog::ServerConfig>,
@@ -115,6 +121,7 @@ impl Loaded {
     #[must_use]
     pub(crate) fn dangers(&self) -> Vec<&'static str> {
         let mut dangers = self.config.gateway.dangers();
+        dangers.extend(self.config.admin.dangers());
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }
@@ -172,7 +179,7 @@ fn data_dir() -> PathBuf {
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const REQUIRED: [&str; 3] = ["gateway", "identity", "policy"];
 /// What the process is built on. The room `gateway` adds its own: the address, and whether there is TLS.
-const FIXED: [&str; 4] = ["data_dir", "audit", "egress", "upstream"];
+const FIXED: [&str; 6] = ["data_dir", "audit", "egress", "upstream", "telemetry", "admin"];
 
 #[cfg(test)]
 mod tests {
@@ -224,15 +231,28 @@ mod tests {
         let old = loaded(GOOD).unwrap();
         let other = loaded(&format!("{GOOD}\n[audit]\nlevel = \"durable\"\n")).unwrap();
         assert_eq!(other.fixed_differing(&old), ["audit"]);
+        let other = loaded(&format!("{GOOD}\n[telemetry]\nsample_ratio = 1\n[admin]\nlisten = \"127.0.0.1:9464\"\n"));
+        assert_eq!(other.unwrap().fixed_differing(&old), ["telemetry", "admin"]);
         assert!(loaded(&format!("{GOOD}\n[limits]\n")).unwrap().fixed_differing(&old).is_empty());
     }
 
     #[test]
     fn schema_names_every_section() {
         let schema = serde_json::to_string(&schema()).unwrap();
-        for section in
-            ["data_dir", "gateway", "identity", "limits", "guard", "policy", "audit", "egress", "upstream", "servers"]
-        {
+        for section in [
+            "data_dir",
+            "gateway",
+            "identity",
+            "limits",
+            "guard",
+            "policy",
+            "audit",
+            "egress",
+            "upstream",
+            "telemetry",
+            "admin",
+            "servers",
+        ] {
             assert!(schema.contains(&format!("\"{section}\"")), "{section}");
         }
     }

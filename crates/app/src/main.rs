@@ -11,6 +11,7 @@ mod cli;
 mod clock;
 mod config;
 mod developer;
+mod export;
 mod folder;
 mod local;
 mod problem;

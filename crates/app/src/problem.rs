@@ -48,6 +48,8 @@ pub(crate) enum Code {
     Identity,
     /// A server's section is wrong.
     Server,
+    /// Traces and metrics cannot be sent as it says.
+    Telemetry,
     /// The change needs a restart.
     NeedsRestart,
     /// Another program has the port.
@@ -68,6 +70,8 @@ pub(crate) enum Code {
     ServerDown,
     /// The changed configuration is not used.
     ReloadRefused,
+    /// The collector of traces and metrics is not reached, or is again.
+    CollectorDown,
     /// The local status cannot be offered.
     StatusUnavailable,
     /// No gateway runs here.
@@ -120,6 +124,7 @@ impl Code {
             Code::Identity => "SK0111",
             Code::Server => "SK0112",
             Code::NeedsRestart => "SK0113",
+            Code::Telemetry => "SK0114",
             Code::PortTaken => "SK0201",
             Code::AddressUnusable => "SK0202",
             Code::DataInUse => "SK0203",
@@ -130,6 +135,7 @@ impl Code {
             Code::ServerDown => "SK0208",
             Code::ReloadRefused => "SK0209",
             Code::StatusUnavailable => "SK0210",
+            Code::CollectorDown => "SK0211",
             Code::NotRunning => "SK0301",
             Code::RequestUnknown => "SK0302",
             Code::LogUnreadable => "SK0303",

@@ -6,15 +6,17 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Event, EventKind, Outcome as Ended};
-use sekisho_gateway::{Gateway, Running, StartError};
+use sekisho_gateway::{Gateway, Instruments, Running, Span, StartError};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::block_in_place;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::assemble::{self, Rooms, Standing, refused_gateway};
+use crate::assemble::{self, Rooms, Standing, refused_admin, refused_gateway};
 use crate::clock;
 use crate::config::{self, Loaded};
+use crate::export::{Export, Sender};
 use crate::local::Socket;
 use crate::problem::{Code, Problem};
 use crate::status::Report;
@@ -58,6 +60,9 @@ struct House {
     standing: Standing,
     watch: Watch,
     socket: Option<Socket>,
+    export: Option<Export>,
+    // Held: it is open as long as this is.
+    _admin: Option<sekisho_admin::Running>,
     started: SystemTime,
     /// Why the configuration on disk is not the one in use.
     not_used: Vec<String>,
@@ -79,9 +84,13 @@ impl House {
         }
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let rooms = assemble::rooms(&loaded, &egress, None)?;
+        let sender = assemble::sender(&loaded, &egress)?;
+        let admin = sekisho_admin::Bound::take(&loaded.config.admin).await;
+        let admin = admin.map_err(|error| vec![refused_admin(&loaded, &error)])?;
+        let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let audit = Arc::new(folder.open_audit(&loaded.config.audit, now).map_err(alone)?);
         let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
-        let standing = Standing { audit, egress, upstream };
+        let standing = Standing { audit, egress, upstream, instruments };
         let running = match Gateway::start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,
             Err(error) => {
@@ -94,9 +103,30 @@ impl House {
                 |problem| tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line()),
             )
             .ok();
+        let readings = running.readings();
+        let export = sender.zip(spans).map(|(sender, spans)| {
+            let instruments = Arc::clone(&standing.instruments);
+            Export::start(sender, &loaded.config.telemetry, spans, instruments, readings.clone())
+        });
+        let admin = admin.map(|admin| admin.open(readings));
+        if let Some(admin) = &admin {
+            tracing::info!(target: "app", address = %admin.local_addr(), "metrics and probes are offered");
+        }
         announce(&loaded, running.local_addr());
         (plan.ready)(&loaded, running.local_addr());
-        Ok(House { running, loaded, rooms, standing, watch, socket, started: now, not_used: Vec::new(), again: false })
+        Ok(House {
+            running,
+            loaded,
+            rooms,
+            standing,
+            watch,
+            socket,
+            export,
+            _admin: admin,
+            started: now,
+            not_used: Vec::new(),
+            again: false,
+        })
     }
 
     /// Until the first signal to stop.
@@ -129,7 +159,7 @@ impl House {
     }
 
     async fn close(self, signals: &mut Signals) -> Result<(), Vec<Problem>> {
-        let House { running, standing, socket, .. } = self;
+        let House { running, standing, socket, export, .. } = self;
         tracing::info!(target: "app", "stopping: calls under way may end; a second signal stops at once");
         drop(socket);
         tokio::select! {
@@ -137,6 +167,9 @@ impl House {
             () = signals.stop() => {
                 return Err(vec![Problem::new(Code::System, "stopped at once: calls under way were cut off")]);
             }
+        }
+        if let Some(export) = export {
+            export.finish().await;
         }
         if let Err(error) = standing.audit.close().await {
             return Err(vec![Problem::of(Code::DataUnusable, &error)]);
@@ -214,6 +247,22 @@ impl House {
     fn report(&self) -> Report {
         let (overview, listen) = (self.running.overview(), self.running.local_addr().to_string());
         Report::new(overview, &self.loaded, &self.rooms, listen, self.started).not_used(self.not_used.clone())
+    }
+}
+
+/// What is measured: nothing where nobody wants to know.
+fn instruments(
+    loaded: &Loaded,
+    sender: Option<&Sender>,
+    shown: bool,
+) -> (Arc<Instruments>, Option<mpsc::Receiver<Span>>) {
+    match (sender, shown) {
+        (Some(_), _) => {
+            let (instruments, spans) = Instruments::tracing(&loaded.config.telemetry.sampling());
+            (instruments, Some(spans))
+        }
+        (None, true) => (Instruments::counting(), None),
+        (None, false) => (Instruments::off(), None),
     }
 }
 

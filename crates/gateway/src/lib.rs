@@ -9,6 +9,7 @@
 mod config;
 mod hosts;
 mod inflight;
+mod instruments;
 mod listen;
 mod own;
 pub mod pipeline;
@@ -21,7 +22,10 @@ mod strangers;
 mod tls;
 
 pub use config::{Config, ConfigError, TlsConfig};
-pub use serve::{Gateway, Overview, Prepared, Running, StartError};
+pub use instruments::{
+    Distribution, Family, Instruments, Kind, Moment, Parent, Point, Points, Sampling, Span, Unit, Value,
+};
+pub use serve::{Gateway, Overview, Prepared, Readings, Running, StartError};
 pub use snapshot::Parts;
 
 /// The version of this build, in the `serverInfo` of the endpoint of all servers.

@@ -14,6 +14,7 @@ use sekisho_upstream::{Exchange, SendError};
 use sekisho_wire::{FromServer, Inbound, ServerId};
 
 use crate::inflight::InFlight;
+use crate::instruments::Room;
 use crate::own;
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
@@ -31,10 +32,19 @@ pub(crate) async fn walk(
     now: SystemTime,
 ) -> Result<(Way, Conversation), Refusal> {
     let addressed = address(rooms, seen, message, now).await?;
+    seen.clock.lap(Room::CATALOG);
     let (way, recorded) = permit(rooms, seen, addressed, now).await?;
     let conversation = match recorded.get().of().addressed().target() {
-        Target::Gateway => own::answer(rooms, inflight, recorded, now)?,
-        Target::One(_) | Target::Many { .. } => Conversation::Upstream(Box::new(rooms.upstream.open(recorded).await?)),
+        Target::Gateway => {
+            let own = own::answer(rooms, inflight, recorded, now);
+            seen.clock.lap(Room::OWN);
+            own?
+        }
+        Target::One(_) | Target::Many { .. } => {
+            let opened = rooms.upstream.open(recorded, seen.clock.trail()).await;
+            seen.clock.lap(Room::UPSTREAM);
+            Conversation::Upstream(Box::new(opened?))
+        }
     };
     Ok((way, conversation))
 }
@@ -42,17 +52,26 @@ pub(crate) async fn walk(
 /// From an addressed message to one that may be sent: the rooms, in their order.
 async fn permit(rooms: &Rooms, seen: &Seen, addressed: Addressed, now: SystemTime) -> Result<Permitted, Refusal> {
     let admitted = rooms.limits.admit(addressed)?;
+    seen.clock.lap(Room::LIMITS);
     let inspected = rooms.guard.inspect(admitted);
+    seen.clock.lap(Room::GUARD);
     let labelled = rooms.flow.label(inspected);
-    let authorized = match rooms.policy.decide(labelled, now) {
+    seen.clock.lap(Room::FLOW);
+    let decision = rooms.policy.decide(labelled, now);
+    seen.clock.lap(Room::POLICY);
+    let authorized = match decision {
         Decision::Permit(authorized) => authorized,
         Decision::Challenge(challenge) => return Err(challenge.into()),
         Decision::Forbid(forbidden) => return Err((*forbidden).into()),
     };
     let way = Way { facts: authorized.facts(), server: record::server(&authorized).cloned() };
     let decision = record::permitted(seen, &authorized);
+    seen.clock.lap(Room::AUDIT);
     let cleared = rooms.guard.clear(authorized)?;
-    Ok((way, rooms.audit.record(decision, cleared).await?))
+    seen.clock.lap(Room::GUARD);
+    let recorded = rooms.audit.record(decision, cleared).await;
+    seen.clock.lap(Room::AUDIT);
+    Ok((way, recorded?))
 }
 
 /// The way back, for every message.
@@ -63,13 +82,22 @@ pub(crate) async fn release(
     message: FromServer,
     now: SystemTime,
 ) -> Result<Released, Refusal> {
+    seen.clock.waited();
     learn(rooms, facts, &message).await?;
+    seen.clock.lap(Room::BACK_CATALOG);
     let examined = rooms.guard.examine(&facts.subject, message);
+    seen.clock.lap(Room::BACK_GUARD);
     let carried = rooms.flow.carry(facts.labels, examined);
+    seen.clock.lap(Room::BACK_FLOW);
     let releasable = rooms.policy.release(facts, carried, now)?;
+    seen.clock.lap(Room::BACK_POLICY);
     let cleared = rooms.guard.clear_answer(releasable)?;
+    seen.clock.lap(Room::BACK_GUARD);
+    seen.clock.hears(cleared.of().message());
     let outcome = record::released(seen, cleared.of());
-    Ok(rooms.audit.record(outcome, cleared).await?)
+    let recorded = rooms.audit.record(outcome, cleared).await;
+    seen.clock.lap(Room::BACK_AUDIT);
+    Ok(recorded?)
 }
 
 /// Addresses a message. A name that was not seen yet is looked for once: by a list on the caller's own connection, which walks the
@@ -93,7 +121,7 @@ async fn address(
     let Ok((_, permitted)) = permit(rooms, seen, list, now).await.map(Ok).or_else(hidden)? else {
         return Err(Refusal::from(&unknown));
     };
-    let items = rooms.upstream.list(permitted).await?;
+    let items = rooms.upstream.list(permitted, seen.clock.trail()).await?;
     for change in rooms.catalog.learn(era, &items) {
         rooms.audit.note(record::changed(&change)).await?;
     }

@@ -1,7 +1,6 @@
 //! Plain events for `audit`, built from what the rooms know. Digests stand for arguments and results (5.1, 5.3).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use sekisho_audit::{Digest, Event, EventKind, Outcome, PrincipalRef, SessionTag};
 use sekisho_catalog::{Change, Target};
@@ -11,18 +10,20 @@ use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Reference, ServerId};
 
-use crate::refusal::{Code, Refusal};
+use crate::instruments::Clock;
+use crate::refusal::Refusal;
 
 /// What is known of a request before anything is decided: enough to record how its walk ended.
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) request: Box<str>,
-    started: Instant,
-    endpoint: Option<Box<str>>,
+    /// How long it was where; and its trace.
+    pub(crate) clock: Clock,
+    pub(crate) endpoint: Option<Box<str>>,
     principal: Option<Arc<Principal>>,
-    session: Option<SessionTag>,
-    method: Option<&'static str>,
-    item: Option<Box<str>>,
+    pub(crate) session: Option<SessionTag>,
+    pub(crate) method: Option<&'static str>,
+    pub(crate) item: Option<Box<str>>,
     era: Option<Era>,
     arguments: Option<Digest>,
     /// Of what the client's `_meta` carries for others.
@@ -31,10 +32,10 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// A request of which nothing is known but that it came.
-    pub(crate) fn arrived(request: Box<str>) -> Seen {
+    pub(crate) fn arrived(request: Box<str>, clock: Clock) -> Seen {
         Seen {
             request,
-            started: Instant::now(),
+            clock,
             endpoint: None,
             principal: None,
             session: None,
@@ -102,7 +103,7 @@ impl Seen {
     }
 
     fn elapsed_us(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+        u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }
 
@@ -194,23 +195,7 @@ pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
 
 /// A walk that ended early.
 pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
-    let decided = matches!(
-        refusal.code,
-        Code::Forbidden | Code::EvaluationFailed | Code::Undecidable | Code::ToolUnusable | Code::Arguments
-    );
-    let tried = matches!(
-        refusal.code,
-        Code::UpstreamUnreachable
-            | Code::UpstreamTimeout
-            | Code::UpstreamGarbled
-            | Code::UpstreamBusy
-            | Code::UpstreamDenied
-            | Code::AnswerInvalid
-            | Code::NotOffered
-            | Code::OutcomeUnrecorded
-            | Code::CredentialEnded
-            | Code::Cancelled
-    );
+    let (decided, tried) = (refusal.code.is_decision(), refusal.code.is_after_the_attempt());
     let (kind, outcome) = match (decided, tried) {
         (true, _) => (EventKind::Decision, Outcome::Forbid),
         (false, true) => (EventKind::Outcome, Outcome::Failed),

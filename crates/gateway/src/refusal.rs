@@ -90,6 +90,59 @@ pub enum Code {
 type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
+    /// Every code.
+    pub const ALL: [Code; 49] = [
+        Code::Host,
+        Code::Origin,
+        Code::Unauthenticated,
+        Code::TokenMalformed,
+        Code::KeysUnavailable,
+        Code::SessionMissing,
+        Code::SessionUnknown,
+        Code::SessionVersion,
+        Code::SessionsExhausted,
+        Code::NoSuchPath,
+        Code::VerbNotAllowed,
+        Code::ContentType,
+        Code::NotAcceptable,
+        Code::BodyTooLarge,
+        Code::BodyTooSlow,
+        Code::NotJson,
+        Code::NotRequest,
+        Code::HeaderMismatch,
+        Code::VersionHeader,
+        Code::UnsupportedVersion,
+        Code::MissingMeta,
+        Code::UnknownMethod,
+        Code::BadParams,
+        Code::WrongEra,
+        Code::UnknownServer,
+        Code::UnknownName,
+        Code::UnknownResource,
+        Code::BadCursor,
+        Code::NeedsOneServer,
+        Code::NothingAsked,
+        Code::RateLimited,
+        Code::TooManyAtOnce,
+        Code::Forbidden,
+        Code::EvaluationFailed,
+        Code::Undecidable,
+        Code::ToolUnusable,
+        Code::Arguments,
+        Code::AnswerInvalid,
+        Code::NotOffered,
+        Code::LogDown,
+        Code::OutcomeUnrecorded,
+        Code::UpstreamUnreachable,
+        Code::UpstreamTimeout,
+        Code::UpstreamGarbled,
+        Code::UpstreamBusy,
+        Code::UpstreamDenied,
+        Code::Cancelled,
+        Code::CredentialEnded,
+        Code::ShuttingDown,
+    ];
+
     /// JSON-RPC codes of our own lie outside -32768 … -32000 (BP-07).
     #[rustfmt::skip]
     fn row(self) -> Row {
@@ -170,6 +223,36 @@ impl Code {
             (Code::UnknownResource, Era::Modern) => -32602,
             _ => self.row().3,
         }
+    }
+
+    /// Its place in [`Code::ALL`].
+    pub(crate) fn place(self) -> usize {
+        Code::ALL.iter().position(|code| *code == self).unwrap_or(usize::MAX)
+    }
+
+    /// Whether it says what was decided.
+    pub(crate) fn is_decision(self) -> bool {
+        matches!(
+            self,
+            Code::Forbidden | Code::EvaluationFailed | Code::Undecidable | Code::ToolUnusable | Code::Arguments
+        )
+    }
+
+    /// Whether it says how an attempt ended that was permitted.
+    pub(crate) fn is_after_the_attempt(self) -> bool {
+        matches!(
+            self,
+            Code::UpstreamUnreachable
+                | Code::UpstreamTimeout
+                | Code::UpstreamGarbled
+                | Code::UpstreamBusy
+                | Code::UpstreamDenied
+                | Code::AnswerInvalid
+                | Code::NotOffered
+                | Code::OutcomeUnrecorded
+                | Code::CredentialEnded
+                | Code::Cancelled
+        )
     }
 
     /// The words for the client.
@@ -437,64 +520,12 @@ const LOG_RETRY_S: u32 = 2;
 mod tests {
     use super::*;
 
-    const ALL: [Code; 49] = [
-        Code::Host,
-        Code::Origin,
-        Code::Unauthenticated,
-        Code::TokenMalformed,
-        Code::KeysUnavailable,
-        Code::SessionMissing,
-        Code::SessionUnknown,
-        Code::SessionVersion,
-        Code::SessionsExhausted,
-        Code::NoSuchPath,
-        Code::VerbNotAllowed,
-        Code::ContentType,
-        Code::NotAcceptable,
-        Code::BodyTooLarge,
-        Code::BodyTooSlow,
-        Code::NotJson,
-        Code::NotRequest,
-        Code::HeaderMismatch,
-        Code::VersionHeader,
-        Code::UnsupportedVersion,
-        Code::MissingMeta,
-        Code::UnknownMethod,
-        Code::BadParams,
-        Code::WrongEra,
-        Code::UnknownServer,
-        Code::UnknownName,
-        Code::UnknownResource,
-        Code::BadCursor,
-        Code::NeedsOneServer,
-        Code::NothingAsked,
-        Code::RateLimited,
-        Code::TooManyAtOnce,
-        Code::Forbidden,
-        Code::EvaluationFailed,
-        Code::Undecidable,
-        Code::ToolUnusable,
-        Code::Arguments,
-        Code::AnswerInvalid,
-        Code::NotOffered,
-        Code::LogDown,
-        Code::OutcomeUnrecorded,
-        Code::UpstreamUnreachable,
-        Code::UpstreamTimeout,
-        Code::UpstreamGarbled,
-        Code::UpstreamBusy,
-        Code::UpstreamDenied,
-        Code::Cancelled,
-        Code::CredentialEnded,
-        Code::ShuttingDown,
-    ];
-
     /// What the protocol defines, and may therefore be said by us too (JSON-RPC 2.0 section 5.1; BP-07; RE-02).
     const DEFINED: [i64; 7] = [-32700, -32600, -32601, -32602, -32020, -32022, -32002];
 
     #[test]
     fn own_codes_lie_outside_the_reserved_range() {
-        for code in ALL {
+        for code in Code::ALL {
             for era in [Era::Legacy, Era::Modern] {
                 let number = code.rpc(era);
                 let reserved = (-32768..=-32000).contains(&number);
@@ -505,12 +536,21 @@ mod tests {
     }
 
     #[test]
+    fn every_variant_is_listed() {
+        let source = include_str!("refusal.rs");
+        let variants = source.split("pub enum Code {\n").nth(1).unwrap().split('}').next().unwrap();
+        let variants: Vec<&str> = variants.lines().map(|line| line.trim().trim_end_matches(',')).collect();
+        let listed: Vec<String> = Code::ALL.iter().map(|code| format!("{code:?}")).collect();
+        assert_eq!(variants.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>(), listed);
+    }
+
+    #[test]
     fn every_code_is_named_once_and_has_an_http_status() {
-        let mut names: Vec<&str> = ALL.iter().map(|code| code.as_str()).collect();
+        let mut names: Vec<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), ALL.len());
-        for code in ALL {
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
             for era in [Era::Legacy, Era::Modern] {
                 assert!(code.status(era).as_u16() < 504 && code.status(era) != StatusCode::INTERNAL_SERVER_ERROR);
             }

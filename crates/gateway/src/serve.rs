@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, ConfigError};
 use crate::inflight::InFlight;
+use crate::instruments::{self, Family};
 use crate::listen::{Door, listen};
 use crate::snapshot::{Parts, Rooms};
 use crate::strangers::Strangers;
@@ -65,6 +66,12 @@ pub enum StartError {
     NeedsRestart,
 }
 
+/// What is measured of a gateway.
+#[derive(Clone)]
+pub struct Readings {
+    door: Arc<Door>,
+}
+
 /// A running gateway as the operator sees it.
 #[derive(Debug)]
 pub struct Overview {
@@ -90,13 +97,16 @@ impl Gateway {
         let address = listener.local_addr().map_err(refuse)?;
         let bounds = parts.limits.bounds().clone();
         let revision = parts.revision.clone();
+        let instruments = Arc::clone(&parts.instruments);
         let rooms = Arc::new(Rooms::of(parts));
         rooms.audit.note(lifecycle(&format!("started: {revision}"))).await?;
+        instruments.serve(rooms.catalog.servers());
         let (stop, stopped) = watch::channel(false);
         let door = Arc::new(Door {
             rooms: ArcSwap::new(rooms),
             tls: ArcSwap::from_pointee(tls),
             inflight: Arc::new(InFlight::default()),
+            instruments,
             reading: Semaphore::new(READING_KIB_MAX),
             strangers: Strangers::default(),
             secure: config.public_url.scheme() == "https",
@@ -135,20 +145,22 @@ impl Running {
 
     /// Swaps everything that can change while calls are under way. Calls that began with the old parts end with them.
     pub fn commit(&mut self, prepared: Prepared) {
+        self.door.instruments.serve(prepared.rooms.catalog.servers());
         self.door.tls.store(Arc::new(prepared.tls));
         self.door.rooms.store(Arc::new(prepared.rooms));
         self.config = prepared.config;
     }
 
+    /// What is measured, for whoever exports it. Outlives the gateway.
+    #[must_use]
+    pub fn readings(&self) -> Readings {
+        Readings { door: Arc::clone(&self.door) }
+    }
+
     /// How it is.
     #[must_use]
     pub fn overview(&self) -> Overview {
-        let rooms = self.door.rooms.load();
-        Overview {
-            servers: rooms.upstream.status(),
-            sessions: rooms.identity.sessions().count(),
-            log_healthy: rooms.audit.healthy(),
-        }
+        self.door.overview()
     }
 
     /// Takes no more calls, lets those under way end for `shutdown_seconds`, ends servers, and closes the log.
@@ -160,6 +172,33 @@ impl Running {
         rooms.upstream.shutdown().await;
         if rooms.audit.note(lifecycle("stopped")).await.is_err() {
             tracing::error!("the audit log does not hold the end of this run");
+        }
+    }
+}
+
+impl Readings {
+    /// Every number there is, as it is now.
+    #[must_use]
+    pub fn families(&self) -> Vec<Family> {
+        let mut families = self.door.instruments.measured();
+        families.extend(instruments::seen_now(&self.door.overview()));
+        families
+    }
+
+    /// Whether calls can be served: the audit log can be written, and no shutdown is under way.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.door.rooms.load().audit.healthy() && !*self.door.stopping.borrow()
+    }
+}
+
+impl Door {
+    fn overview(&self) -> Overview {
+        let rooms = self.rooms.load();
+        Overview {
+            servers: rooms.upstream.status(),
+            sessions: rooms.identity.sessions().count(),
+            log_healthy: rooms.audit.healthy(),
         }
     }
 }
@@ -182,6 +221,7 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
         for session in rooms.identity.sessions().sweep(SystemTime::now()) {
             rooms.upstream.end_session(session).await;
         }
+        door.instruments.sessions_ended(&rooms.identity.sessions().lives());
     }
 }
 

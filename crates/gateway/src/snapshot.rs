@@ -14,6 +14,7 @@ use sekisho_upstream::Upstream;
 
 use crate::config::Config;
 use crate::hosts::Hosts;
+use crate::instruments::Instruments;
 
 /// Everything a gateway is made of. `app` puts it together.
 pub struct Parts {
@@ -37,6 +38,8 @@ pub struct Parts {
     pub upstream: Arc<Upstream>,
     /// What happened.
     pub audit: Arc<Audit>,
+    /// What is measured. Those of the start are kept over reloads.
+    pub instruments: Arc<Instruments>,
 }
 
 /// The rooms, in the order of the corridor.

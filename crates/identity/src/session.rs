@@ -64,6 +64,8 @@ struct Table {
     counts: HashMap<PrincipalKey, u32>,
     /// Ended ones that nobody was told of. At most as many as sessions may be open.
     ended: Vec<SessionKey>,
+    /// How long those lived that ended since somebody asked. At most [`LIVES_MAX`].
+    lives: Vec<Duration>,
 }
 
 struct Entry {
@@ -173,6 +175,12 @@ impl Sessions {
         std::mem::take(&mut table.ended)
     }
 
+    /// How long the sessions lived that ended since this was asked last, from their opening to their last use.
+    #[must_use]
+    pub fn lives(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.table().lives)
+    }
+
     /// How many are open, those included that are past their time and not yet swept.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -252,6 +260,9 @@ impl Table {
 
     fn remove(&mut self, key: SessionKey) -> Option<Entry> {
         let entry = self.open.remove(&key)?;
+        if self.lives.len() < LIVES_MAX {
+            self.lives.push(entry.used_at.duration_since(entry.opened_at).unwrap_or_default());
+        }
         let principal = entry.session.principal;
         match self.counts.get_mut(&principal) {
             Some(count) if *count > 1 => *count -= 1,
@@ -270,3 +281,6 @@ fn expired(bounds: &SessionsConfig, entry: &Entry, now: SystemTime) -> bool {
     since(entry.used_at) >= Duration::from_secs(u64::from(bounds.idle_seconds))
         || since(entry.opened_at) >= Duration::from_secs(u64::from(bounds.absolute_seconds))
 }
+
+/// LIMIT: ended sessions whose lives nobody has asked for.
+const LIVES_MAX: usize = 10_000;

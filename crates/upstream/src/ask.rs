@@ -9,6 +9,7 @@ use sekisho_wire::server::{ServerNotice, ServerRequest};
 use sekisho_wire::{Answer, Call, Era, Id, Json, Version, headers};
 
 use crate::error::Fault;
+use crate::trail::Context;
 
 /// A question, ready to be written as soon as its id is known.
 pub(crate) struct Ask<'a> {
@@ -17,6 +18,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) token: Option<Id>,
     /// Whether log messages are wanted.
     pub(crate) logs: Logs,
+    /// The trace context that it goes out with, in place of the client's.
+    pub(crate) context: Option<Context<'a>>,
 }
 
 /// What is asked.
@@ -44,7 +47,7 @@ pub(crate) enum Heard {
 
 impl<'a> Ask<'a> {
     pub(crate) fn initialize(version: Version) -> Ask<'a> {
-        Ask { kind: AskKind::Initialize(version), token: None, logs: Logs::Unwanted }
+        Ask { kind: AskKind::Initialize(version), token: None, logs: Logs::Unwanted, context: None }
     }
 
     pub(crate) fn call(call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version) -> Ask<'a> {
@@ -53,7 +56,13 @@ impl<'a> Ask<'a> {
             Era::Modern if meta.log_level.is_some() => Logs::Wanted,
             Era::Modern => Logs::Unwanted,
         };
-        Ask { kind: AskKind::Call { call, meta, schema, version }, token: meta.progress.clone(), logs }
+        let kind = AskKind::Call { call, meta, schema, version };
+        Ask { kind, token: meta.progress.clone(), logs, context: None }
+    }
+
+    /// The same as part of a trace.
+    pub(crate) fn within(self, context: Option<Context<'a>>) -> Ask<'a> {
+        Ask { context, ..self }
     }
 
     /// Its bytes. The progress token is the request's own id: unique on the connection, and no word of the client's.
@@ -68,7 +77,7 @@ impl<'a> Ask<'a> {
                     capabilities: Json::empty_object(),
                     progress,
                     log_level: meta.log_level.clone(),
-                    carried: meta.carried.clone(),
+                    carried: self.context.map_or_else(|| meta.carried.clone(), |context| context.carried(meta)),
                 };
                 outgoing::request(id, call, &meta, *version)
             }
@@ -87,6 +96,11 @@ impl<'a> Ask<'a> {
             }
             Era::Legacy => Ok(vec![version_header(*version)]),
         }
+    }
+
+    /// The trace context as headers; none where it goes out with none of ours.
+    pub(crate) fn trace_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
+        self.context.map(|context| context.headers()).unwrap_or_default()
     }
 
     /// Whether it opens a conversation. Such a request must not be cancelled (2025-11-25, Cancellation).

@@ -4,6 +4,8 @@ use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
 use sekisho_wire::message::{Meta, Spoken};
 use sekisho_wire::{Era, Inbound, Version};
 
+use crate::trail::Trail;
+
 /// Whom a connection belongs to. It serves nobody else: a server may keep state per connection, and what one principal
 /// left there is not for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -15,12 +17,13 @@ pub(crate) enum Owner {
 }
 
 /// Plain facts about who asks.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Caller {
     pub(crate) owner: Owner,
     pub(crate) principal: PrincipalKey,
     pub(crate) version: Version,
     pub(crate) meta: Meta,
+    pub(crate) trail: Trail,
 }
 
 impl Caller {
@@ -38,7 +41,12 @@ impl Caller {
             Inbound::Request(request) => request.meta().clone(),
             Inbound::Notice(_) | Inbound::Reply(_) => Meta::default(),
         };
-        Some(Caller { owner, principal, version, meta })
+        Some(Caller { owner, principal, version, meta, trail: Trail::default() })
+    }
+
+    /// The same with what goes along.
+    pub(crate) fn along(self, trail: Trail) -> Caller {
+        Caller { trail, ..self }
     }
 
     pub(crate) fn era(&self) -> Era {

@@ -17,6 +17,7 @@ use crate::lessons::empty;
 use crate::link::Flight;
 use crate::peer::{Hold, Peer};
 use crate::stdio::METHOD_NOT_FOUND;
+use crate::trail::Leg;
 
 /// One request under way. Dropping it before its end cancels it upstream. It holds the request's proofs, hence its permits.
 pub struct Exchange {
@@ -40,6 +41,7 @@ pub(crate) struct Running {
     // Before `hold`: the connection is let go after the flight has said its last word.
     flight: Flight,
     hold: Hold,
+    leg: Leg,
 }
 
 /// The list that an answer is read as.
@@ -116,11 +118,18 @@ impl From<Running> for Course {
 }
 
 impl Running {
-    pub(crate) fn new(server: ServerId, era: Era, page: Option<Page>, flight: Flight, hold: Hold) -> Running {
-        Running { server, era, page, flight, hold }
+    pub(crate) fn new(server: ServerId, era: Era, page: Option<Page>, sent: (Flight, Hold), leg: Leg) -> Running {
+        let (flight, hold) = sent;
+        Running { server, era, page, flight, hold, leg }
     }
 
     async fn next(&mut self) -> Result<FromServer, SendError> {
+        let said = self.hear().await;
+        self.leg.heard(&said);
+        said
+    }
+
+    async fn hear(&mut self) -> Result<FromServer, SendError> {
         let heard = self.flight.next().await.map_err(|fault| fault.of(&self.server))?;
         let answer = match heard {
             Heard::Notice(notice) => return Ok(FromServer::Notice(notice)),

@@ -32,6 +32,7 @@ mod stdio;
 mod streamable;
 mod streamed;
 mod tasks;
+mod trail;
 mod upstream;
 
 pub use config::{Config, ConfigError};
@@ -39,6 +40,7 @@ pub use error::{SendError, Trouble};
 pub use exchange::Exchange;
 pub use offer::{Offer, Spoken, Status};
 pub use setup::{Secrets, StartError};
+pub use trail::{Ended, Hop, Tell, Trail, Transport};
 pub use upstream::Upstream;
 
 #[cfg(test)]

@@ -17,11 +17,21 @@ use crate::stdio::StdioFlight;
 use crate::streamable::{HttpTalk, Site};
 use crate::streamed::HttpFlight;
 use crate::tasks::Tasks;
+use crate::trail::Transport;
 
 /// How a server is reached.
 pub(crate) enum Way {
     Http(Arc<Site>),
     Stdio(Stdio),
+}
+
+impl Way {
+    pub(crate) fn transport(&self) -> Transport {
+        match self {
+            Way::Http(_) => Transport::Http,
+            Way::Stdio(_) => Transport::Stdio,
+        }
+    }
 }
 
 /// What is needed to start a process.

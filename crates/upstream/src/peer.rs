@@ -22,6 +22,7 @@ use crate::notes::Notes;
 use crate::offer::{Offer, Status};
 use crate::pool::{Pool, Slot, Use, Visit};
 use crate::setup::Setup;
+use crate::trail::{Context, Leg};
 
 mod probing;
 
@@ -47,6 +48,13 @@ enum Seen {
     NotYet,
     Up(Arc<Offer>),
     Down(Box<str>),
+}
+
+/// What is sent, the schema that its headers come from, and its place in a trace.
+struct Question<'a> {
+    call: &'a Call,
+    schema: Option<&'a Json>,
+    context: Option<Context<'a>>,
 }
 
 /// What is held while a request is under way: the use of a connection.
@@ -156,8 +164,9 @@ impl Peer {
         schema: Option<&Json>,
         deadline: Instant,
     ) -> Result<Running, SendError> {
-        let sent = self.send(caller, call, schema, deadline).await;
-        let (flight, hold) = sent.map_err(|fault| self.failed(fault))?;
+        let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), call);
+        let sent = self.send(caller, Question { call, schema, context: leg.context() }, deadline).await;
+        let sent = sent.map_err(|fault| leg.failed(self.failed(fault)))?;
         let page = match call {
             Call::List { kind, .. } => Some(Page { kind: *kind, server: self.id().clone() }),
             Call::Initialize(_)
@@ -169,7 +178,7 @@ impl Peer {
             | Call::Complete { .. }
             | Call::SetLogLevel { .. } => None,
         };
-        Ok(Running::new(self.id().clone(), caller.era(), page, flight, hold))
+        Ok(Running::new(self.id().clone(), caller.era(), page, sent, leg))
     }
 
     /// All pages of a list, for the gateway's own use, within the time that one call may take. Who asks for the same again within
@@ -223,15 +232,15 @@ impl Peer {
     async fn send(
         &self,
         caller: &Caller,
-        call: &Call,
-        schema: Option<&Json>,
+        question: Question<'_>,
         deadline: Instant,
     ) -> Result<(crate::link::Flight, Hold), Fault> {
+        let Question { call, schema, context } = question;
         let version = self.spoken(caller.era(), deadline).await?;
         let mut tries = 0_u32;
         loop {
             let (link, hold) = self.link(caller, version, deadline).await?;
-            let ask = Ask::call(call, &caller.meta, schema, link.version());
+            let ask = Ask::call(call, &caller.meta, schema, link.version()).within(context);
             match link.ask(&ask, deadline).await {
                 // The server has forgotten the session, so it did nothing: once more in a new one (HT-17).
                 Err(Fault::SessionLost) if tries == 0 => {

@@ -93,6 +93,7 @@ impl HttpTalk {
     pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<HttpFlight, Fault> {
         let id = self.site.ids.fetch_add(1, Ordering::Relaxed);
         let mut extra = ask.headers()?;
+        extra.extend(ask.trace_headers());
         extra.extend(self.session_header());
         // Made before anything is sent, so that a caller who goes away while the server thinks cancels, too.
         let mut parting = Parting::of(self, id, ask);

@@ -24,6 +24,7 @@ use crate::peer::Peer;
 use crate::process::PATIENCE;
 use crate::setup::{Common, Secrets, Setup, StartError};
 use crate::tasks::Tasks;
+use crate::trail::Trail;
 
 /// The room: a connection, or a way to make one, for every server.
 pub struct Upstream {
@@ -98,7 +99,7 @@ impl Upstream {
         Ok(())
     }
 
-    /// Sends what was recorded, cleared and authorized.
+    /// Sends what was recorded, cleared and authorized; `trail` goes along.
     ///
     /// A list of many servers never fails: who does not answer is missing from it. Servers whose list is not permitted are neither
     /// asked nor named. A message that addresses no server ends at once
@@ -106,10 +107,10 @@ impl Upstream {
     ///
     /// # Errors
     /// The one server that is addressed cannot be asked; see [`SendError`].
-    pub async fn open(&self, m: Recorded<Cleared<Authorized>>) -> Result<Exchange, SendError> {
+    pub async fn open(&self, m: Recorded<Cleared<Authorized>>, trail: Trail) -> Result<Exchange, SendError> {
         let authorized = m.get().of();
         let addressed = authorized.addressed();
-        let caller = Caller::of(addressed.message());
+        let caller = Caller::of(addressed.message()).map(|caller| caller.along(trail));
         let course = match addressed.target() {
             Target::Gateway => not_for_servers(),
             Target::One(route) => self.ask(caller, route).await?,
@@ -131,14 +132,14 @@ impl Upstream {
     /// # Errors
     /// As for [`Upstream::open`], the server refused the list, or the message is anything but a permitted list of one server from its
     /// beginning.
-    pub async fn list(&self, m: Recorded<Cleared<Authorized>>) -> Result<Items, SendError> {
+    pub async fn list(&self, m: Recorded<Cleared<Authorized>>, trail: Trail) -> Result<Items, SendError> {
         let authorized = m.get().of();
         let addressed = authorized.addressed();
         let (kind, server) = listed(addressed.target())?;
         if !is_shown(&authorized.facts(), server.id()) {
             return Err(Fault::Unreachable("its list is not permitted".into()).of(server.id()));
         }
-        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(server.id()))?;
+        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(server.id()))?.along(trail);
         let items = self.peer_of(server)?.learn(&caller, kind).await;
         drop(m);
         items

@@ -44,7 +44,12 @@ fn check(file: &ConfigFile) -> Outcome {
     let loaded = config::load(&file.path)?;
     crate::problem::print(&clock::from_the_future(&loaded.files(), now));
     let egress = assemble::egress(&loaded).map_err(|problem| vec![problem])?;
-    assemble::rooms(&loaded, &egress, None)?;
+    let (rooms, sender) =
+        (assemble::rooms(&loaded, &egress, None).map(drop), assemble::sender(&loaded, &egress).map(drop));
+    let problems: Vec<Problem> = [rooms, sender].into_iter().filter_map(Result::err).flatten().collect();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     for danger in loaded.dangers() {
         eprintln!("dangerous option is on: {danger}");
     }

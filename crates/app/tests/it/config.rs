@@ -122,6 +122,30 @@ fn literal_secret_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn telemetry_that_leads_nowhere_is_refused() {
+    let with = |lines: &'static str| move |_: &Home, text: String| format!("{text}\n[telemetry]\n{lines}\n");
+    refused(with("otlp_endpoint = \"http://otel.example.com\""), &["SK0114", "must be https"]);
+    refused(with("otlp_endpoint = \"https://10.0.0.1\""), &["SK0114", "10.0.0.1"]);
+    refused(with("sample_ratio = 2"), &["SK0104", "from 0 to 1"]);
+    refused(with("otlp_headers = { Api-Key = \"env:SEKISHO_TEST_GONE\" }"), &["SK0109", "SEKISHO_TEST_GONE"]);
+    refused(with("sample_rate = 1"), &["SK0103", "did you mean `sample_ratio`?"]);
+}
+
+#[test]
+fn operators_door_that_others_reach_is_refused_unless_that_is_spelled_out() {
+    let with = |lines: &'static str| move |_: &Home, text: String| format!("{text}\n[admin]\n{lines}\n");
+    refused(with("listen = \"0.0.0.0:9464\""), &["SK0104", "dangerous_unauthenticated"]);
+    refused(with("allowed_hosts = [\"a:1\"]"), &["SK0104", "no host name"]);
+    let home = Home::new();
+    home.write(
+        "sekisho.toml",
+        &with("listen = \"0.0.0.0:9464\"\ndangerous_unauthenticated = true")(&home, home.config()),
+    );
+    let said = home.run(&["config", "check"]);
+    assert!(said.code == 0 && said.err.contains("admin.dangerous_unauthenticated"), "{said:?}");
+}
+
+#[test]
 fn certificates_that_cannot_be_read_are_refused() {
     refused(
         |_, text| {

@@ -95,6 +95,7 @@ impl Talk {
         let session = message.session().map(|session| session.key());
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
         let entry = self.id.as_ref().map(|id| self.door.inflight.enter(session, id));
+        let _under_way = self.door.instruments.conversation();
         let mut stage = Stage::Before;
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
@@ -104,13 +105,15 @@ impl Talk {
             () = tokio::time::sleep(limit) => Err(Refusal::new(Code::UpstreamTimeout, "the request's time was used up")),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
-        if let Err(refusal) = ended {
-            self.refuse(refusal, stage).await;
+        match ended {
+            Ok(()) => self.door.instruments.ended(&self.seen, None),
+            Err(refusal) => self.refuse(refusal, stage).await,
         }
     }
 
     async fn exchange(&self, message: Authenticated<Inbound>, stage: &mut Stage) -> Result<(), Refusal> {
         let rooms = &self.rooms;
+        self.seen.clock.skip();
         let (way, mut conversation) = walk(rooms, &self.door.inflight, &self.seen, message, SystemTime::now()).await?;
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
         *stage = Stage::Begun;
@@ -161,6 +164,7 @@ impl Talk {
             (Err(down), Stage::Before) => down.into(),
             (Err(down), Stage::Begun | Stage::Spoken) => Refusal::from(down).after_the_effect(),
         };
+        self.door.instruments.ended(&self.seen, Some(refusal.code));
         let rendered = |id| render::refused(&refusal, self.era, id, self.tool_call, &self.seen.request);
         let message = self.id.as_ref().map(rendered);
         let said = match (message, stage) {

@@ -12,6 +12,7 @@ use sekisho_wire::Endpoint;
 use super::body::Body;
 use super::{Door, mcp, public, respond};
 use crate::hosts::Stranger;
+use crate::instruments::Room;
 use crate::record::Seen;
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
@@ -19,7 +20,7 @@ use crate::snapshot::Rooms;
 /// Answers one request. Never fails: what goes wrong is an answer, too.
 pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
-    let seen = Seen::arrived(respond::request_id());
+    let seen = Seen::arrived(respond::request_id(), door.instruments.clock());
     let id = seen.request.clone();
     let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,
@@ -59,6 +60,7 @@ async fn route(
         Ok(token) => rooms.identity.verify(&token, &asked, SystemTime::now()).await,
         Err(error) => Err(error),
     };
+    seen.clock.lap(Room::IDENTITY);
     let caller = verified.map_err(|error| challenged(rooms, &asked, seen.clone(), error))?;
     let seen = seen.by(caller.principal());
     let Some(endpoint) = endpoint else {

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use super::body::{self, Body};
 use super::converse::{Said, converse};
 use super::{Door, respond};
+use crate::instruments::Room;
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::render;
@@ -42,14 +43,18 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
     negotiable(&head.headers).map_err(|refusal| seen.clone().fails(refusal))?;
     let body = body::read(body, bounds.body_bytes_max, bounds.body_read_timeout, &door.reading).await;
     let body = body.map_err(|refusal| seen.clone().fails(refusal))?;
-    let inbound = front::decode(&head.headers, body, &bounds.json).map_err(|refused| undecodable(&seen, refused))?;
+    seen.clock.skip();
+    let inbound = front::decode(&head.headers, body, &bounds.json);
+    seen.clock.lap(Room::WIRE);
+    let inbound = inbound.map_err(|refused| undecodable(&seen, refused))?;
     let (id, era) = (inbound.id().cloned(), inbound.spoken().era());
     let tool_call = matches!(&inbound, Inbound::Request(request) if render::is_tool_call(request.call()));
     let failed = |refusal: Refusal, seen: Seen| Failed { id: id.clone(), era, tool_call, ..*seen.fails(refusal) };
     let session = session_id(&head.headers).map_err(|refusal| failed(refusal, seen.clone()))?;
     let bound = rooms.identity.authenticate(caller, inbound, session, SystemTime::now());
+    seen.clock.lap(Room::IDENTITY);
     let message = bound.map_err(|error| failed(error.into(), seen.clone()))?;
-    let seen = seen.of(&message);
+    let seen = door.instruments.follow(seen.of(&message), &head.headers, &message);
     let early = match (&id, message.session(), era) {
         (Some(_), Some(_), _) | (Some(_), None, Era::Modern) => Early::Permitted,
         (Some(_), None, Era::Legacy) | (None, _, _) => Early::Refused,

@@ -24,6 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use crate::inflight::InFlight;
+use crate::instruments::Instruments;
 use crate::snapshot::Rooms;
 use crate::strangers::Strangers;
 use preface::{Protocol, preface};
@@ -34,6 +35,7 @@ pub(crate) struct Door {
     pub(crate) rooms: ArcSwap<Rooms>,
     pub(crate) tls: ArcSwap<Option<Arc<ServerConfig>>>,
     pub(crate) inflight: Arc<InFlight>,
+    pub(crate) instruments: Arc<Instruments>,
     /// How many bodies may be read at once, in KiB.
     pub(crate) reading: Semaphore,
     /// Refusals of callers that nobody knows.
@@ -89,6 +91,8 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream, watcher: Watcher) {
+        let door = Arc::clone(&self.door);
+        let _open = door.instruments.connection();
         // One write per message: waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
         let tls = self.door.tls.load_full();

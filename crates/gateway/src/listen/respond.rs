@@ -44,6 +44,7 @@ pub(super) async fn refuse(door: &Door, rooms: &Rooms, mut failed: Failed) -> Re
     if let Err(down) = noted {
         failed.refusal = down.into();
     }
+    door.instruments.ended(&failed.seen, Some(failed.refusal.code));
     render(failed)
 }
 

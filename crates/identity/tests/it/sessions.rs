@@ -241,3 +241,16 @@ async fn a_reload_keeps_the_sessions() {
     assert_eq!(Caller::named(&renewed, "alice").uses(&session, NOW).await, Ok(()));
     assert_eq!(Caller::named(&renewed, "mallory").uses(&session, NOW).await, Err(SessionError::Unknown));
 }
+
+#[tokio::test]
+async fn lives_of_ended_sessions_are_told_once_and_those_of_open_ones_are_not() {
+    let room = small_room();
+    let alice = Caller::named(&room, "alice");
+    let sessions = room.identity.sessions();
+    let session = alice.open(NOW).await.unwrap();
+    alice.uses(&session, NOW + 50).await.unwrap();
+    assert!(sessions.lives().is_empty());
+    assert_eq!(sessions.sweep(at(NOW + 200)).len(), 1);
+    assert_eq!(sessions.lives(), [std::time::Duration::from_secs(50)]);
+    assert!(sessions.lives().is_empty());
+}

@@ -1,5 +1,6 @@
 //! Through the real rooms: what `open` takes is made nowhere else.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use sekisho_audit::{Event, EventKind, Outcome, Recorded};
@@ -9,12 +10,13 @@ use sekisho_guard::{Cleared, Guard};
 use sekisho_identity::Authenticated;
 use sekisho_limits::{Limits, OverLimit};
 use sekisho_policy::{Authorized, Decision, Policy};
-use sekisho_wire::{Answer, Endpoint, Era, FromServer, Inbound, ListKind, ServerId};
+use sekisho_wire::{Answer, Endpoint, Era, FromServer, Inbound, ListKind, ServerId, Trace};
 
 use super::rooms::House;
 use super::site::{Listening, Reply};
 use super::support::words;
 use crate::error::SendError;
+use crate::trail::{Ended, Hop, Tell, Trail};
 
 const ONE: &str = "[servers.one]\ncommand = ['python3', 'SCRIPT', 'both']\n";
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -73,7 +75,7 @@ fn listing(house: &House, of: &Authenticated<Inbound>, server: &str) -> Addresse
 async fn learn(house: &House, corridor: &Corridor) {
     let listing = listing(house, &call(house, "echo").await, "one");
     let recorded = corridor.walk_on(house, listing).await.unwrap();
-    let items = house.upstream.list(recorded).await.unwrap();
+    let items = house.upstream.list(recorded, Trail::default()).await.unwrap();
     assert_eq!(house.catalog.learn(Era::Modern, &items).len(), 3);
 }
 
@@ -82,7 +84,7 @@ async fn a_permitted_call_reaches_the_server_under_its_own_name_and_holds_its_pl
     let (house, corridor) = (House::new(ONE), Corridor::new());
     learn(&house, &corridor).await;
     let recorded = corridor.walk(&house, call(&house, "echo").await).await.unwrap();
-    let mut exchange = house.upstream.open(recorded).await.unwrap();
+    let mut exchange = house.upstream.open(recorded, Trail::default()).await.unwrap();
     let Some(Ok(FromServer::End(answer))) = exchange.next().await else { panic!("an end") };
     assert_eq!(words(answer), r#"{"n": 1.5}"#);
     assert!(exchange.next().await.is_none());
@@ -94,12 +96,47 @@ async fn a_permitted_call_reaches_the_server_under_its_own_name_and_holds_its_pl
     house.upstream.shutdown().await;
 }
 
+/// A trail that writes down how each question ended.
+fn watched() -> (Trail, Arc<Mutex<Vec<Ended>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hears = heard.clone();
+    let trace = Trace::parse("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01");
+    let tell: Tell = Arc::new(move |hop: &Hop<'_>| {
+        assert_eq!((hop.server.as_str(), hop.parent), ("one", trace.map(|trace| trace.span)));
+        assert!(hop.trace.is_some_and(|own| Some(own.id) == trace.map(|t| t.id) && Some(own.span) != hop.parent));
+        hears.lock().unwrap().push(hop.ended);
+    });
+    (Trail { trace, state: None, tell: Some(tell) }, heard)
+}
+
+#[tokio::test]
+async fn each_question_to_a_server_is_told_once_however_it_ends() {
+    let (house, corridor) = (House::new(ONE), Corridor::new());
+    learn(&house, &corridor).await;
+    let (trail, heard) = watched();
+    let recorded = corridor.walk(&house, call(&house, "echo").await).await.unwrap();
+    let mut exchange = house.upstream.open(recorded, trail.clone()).await.unwrap();
+    assert!(matches!(exchange.next().await, Some(Ok(FromServer::End(_)))));
+    drop(exchange);
+    let recorded = corridor.walk(&house, call(&house, "echo").await).await.unwrap();
+    drop(house.upstream.open(recorded, trail).await.unwrap());
+    assert_eq!(*heard.lock().unwrap(), [Ended::Answered, Ended::Left]);
+
+    let absent = House::new("[servers.one]\ncommand = ['/nonexistent/x']\n");
+    let (trail, heard) = watched();
+    let recorded = corridor.walk(&absent, list(&absent).await).await.unwrap();
+    assert!(absent.upstream.open(recorded, trail).await.unwrap().next().await.is_some());
+    assert_eq!(*heard.lock().unwrap(), [Ended::Trouble("unreachable")]);
+    house.upstream.shutdown().await;
+    absent.upstream.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_list_at_the_door_of_all_is_one_page_and_at_the_door_of_one_its_failure_is_the_answer() {
     let (house, corridor) = (House::new("[servers.one]\ncommand = ['/nonexistent/x']\n"), Corridor::new());
     let list = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{{{META}}}}}"#);
     let recorded = corridor.walk(&house, house.caller("ann", &list, None).await).await.unwrap();
-    let mut exchange = house.upstream.open(recorded).await.unwrap();
+    let mut exchange = house.upstream.open(recorded, Trail::default()).await.unwrap();
     let Some(Ok(FromServer::Page(items))) = exchange.next().await else { panic!("a page") };
     assert_eq!((items.entries.len(), items.missing.len()), (0, 1));
     assert!(exchange.next().await.is_none());
@@ -107,7 +144,7 @@ async fn a_list_at_the_door_of_all_is_one_page_and_at_the_door_of_one_its_failur
 
     let door = Endpoint::One(id("one"));
     let recorded = corridor.walk(&house, house.caller_at(&door, "ann", &list, None).await).await.unwrap();
-    assert!(matches!(house.upstream.open(recorded).await.err(), Some(SendError::Unreachable(_))));
+    assert!(matches!(house.upstream.open(recorded, Trail::default()).await.err(), Some(SendError::Unreachable(_))));
     house.upstream.shutdown().await;
 }
 
@@ -116,7 +153,7 @@ async fn a_message_for_no_server_goes_to_none() {
     let (house, corridor) = (House::new(ONE), Corridor::new());
     let ping = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{META}}}}}"#);
     let recorded = corridor.walk(&house, house.caller("ann", &ping, None).await).await.unwrap();
-    let mut exchange = house.upstream.open(recorded).await.unwrap();
+    let mut exchange = house.upstream.open(recorded, Trail::default()).await.unwrap();
     let Some(Ok(FromServer::End(Answer::Error(error)))) = exchange.next().await else { panic!("an error") };
     assert_eq!(error.code, -32601);
     assert_eq!(house.upstream.status().remove(0).connections, 0);
@@ -151,7 +188,7 @@ async fn a_server_whose_list_is_withheld_is_neither_asked_nor_named_and_the_othe
          forbid (principal, action == Sekisho::Action::\"tools/list\", resource == Sekisho::Server::\"b\");",
     );
     let recorded = corridor.walk(&house, list(&house).await).await.unwrap();
-    let mut exchange = house.upstream.open(recorded).await.unwrap();
+    let mut exchange = house.upstream.open(recorded, Trail::default()).await.unwrap();
     let Some(Ok(FromServer::Page(items))) = exchange.next().await else { panic!("a page") };
     let servers: Vec<&str> = items.entries.iter().map(|item| item.server.as_str()).collect();
     assert_eq!((servers, items.missing.len()), (vec!["a"], 0));
@@ -166,12 +203,12 @@ async fn a_listing_is_a_list_of_one_server_from_its_beginning_and_nothing_else()
     let corridor = Corridor::new();
     let discover = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{{{META}}}}}"#);
     for (m, names) in [(list(&house).await, Some("a")), (house.caller("ann", &discover, None).await, None)] {
-        let refused = house.upstream.list(corridor.walk(&house, m).await.unwrap()).await.unwrap_err();
+        let refused = house.upstream.list(corridor.walk(&house, m).await.unwrap(), Trail::default()).await.unwrap_err();
         assert!(refused.to_string().contains("no list of one server"), "{refused}");
         assert_eq!(refused.trouble().server().map(ServerId::as_str), names);
     }
     let listing = listing(&house, &list(&house).await, "b");
-    let items = house.upstream.list(corridor.walk_on(&house, listing).await.unwrap()).await.unwrap();
+    let items = house.upstream.list(corridor.walk_on(&house, listing).await.unwrap(), Trail::default()).await.unwrap();
     assert_eq!(items.entries.len(), 1);
     assert_eq!((lists(&a), lists(&b)), (0, 1));
     house.upstream.shutdown().await;
@@ -183,7 +220,7 @@ async fn a_listing_holds_its_permits_until_it_ends() {
     let (house, corridor) = (House::new(&format!("[servers.one]\nurl = '{}'\n", stalled.url)), Corridor::new());
     let of = list(&house).await;
     let recorded = corridor.walk_on(&house, listing(&house, &of, "one")).await.unwrap();
-    let mut under_way = Box::pin(house.upstream.list(recorded));
+    let mut under_way = Box::pin(house.upstream.list(recorded, Trail::default()));
     let asked = async {
         while lists(&stalled) == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -206,23 +243,23 @@ async fn what_was_decided_for_a_server_as_it_was_before_goes_nowhere() {
     let with = |idle: u32| format!("[servers.one]\nurl = '{}'\nidle_seconds = {idle}\n", site.url);
     let (mut house, corridor) = (House::new(&with(60)), Corridor::new());
     let recorded = corridor.walk_on(&house, listing(&house, &list(&house).await, "one")).await.unwrap();
-    let found = house.catalog.learn(Era::Modern, &house.upstream.list(recorded).await.unwrap());
+    let found = house.catalog.learn(Era::Modern, &house.upstream.list(recorded, Trail::default()).await.unwrap());
     assert_eq!(found.len(), 1);
     let (echo, listed) = (call(&house, "echo").await, list(&house).await);
     let echo = corridor.walk(&house, echo).await.unwrap();
     house.reload(&with(60)).unwrap();
-    assert!(house.upstream.open(echo).await.is_ok(), "nothing has changed");
+    assert!(house.upstream.open(echo, Trail::default()).await.is_ok(), "nothing has changed");
 
     let listed = corridor.walk(&house, listed).await.unwrap();
     house.reload(&with(61)).unwrap();
-    let mut exchange = house.upstream.open(listed).await.unwrap();
+    let mut exchange = house.upstream.open(listed, Trail::default()).await.unwrap();
     let Some(Ok(FromServer::Page(items))) = exchange.next().await else { panic!("a page") };
     assert_eq!(&*items.missing[0].1, "its configuration has just changed");
     drop(exchange);
 
     let echo = corridor.walk(&house, call(&house, "echo").await).await.unwrap();
     house.reload(&with(62)).unwrap();
-    let refused = house.upstream.open(echo).await.err();
+    let refused = house.upstream.open(echo, Trail::default()).await.err();
     let changed = |error: &SendError| error.trouble().why() == "its configuration has just changed";
     assert!(matches!(&refused, Some(error @ SendError::Unreachable(_)) if changed(error)), "{refused:?}");
     house.upstream.shutdown().await;
