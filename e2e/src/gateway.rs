@@ -252,7 +252,10 @@ fn configuration(setup: &Setup, address: SocketAddr, issuer: &Issuer) -> String 
 }
 
 /// An address that nobody listens on at this moment. The public URL names the port, so it has to be known before the start.
-fn free_address() -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

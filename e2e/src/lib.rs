@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod collector;
 pub mod fixture;
 pub mod gateway;
 pub mod issuer;
 pub mod peers;
 pub mod place;
 pub mod process;
+pub mod prometheus;
 pub mod raw;
 pub mod recorder;
 pub mod shim;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use anyhow::Context as _;
+
 use crate::place;
 
 /// The Node.js that came with the peers: the conformance suite needs version 22.
@@ -58,6 +60,25 @@ pub fn conformance() -> anyhow::Result<Command> {
     let mut command = Command::new(node()?);
     command.arg(installed("npm/node_modules/@modelcontextprotocol/conformance/dist/index.js")?);
     Ok(command)
+}
+
+/// The OpenTelemetry collector from PyPI.
+///
+/// # Errors
+/// When the peers are not installed.
+pub fn rotel() -> anyhow::Result<PathBuf> {
+    let libraries = installed("py/lib")?;
+    let versions = std::fs::read_dir(&libraries)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let found = versions.map(|version| version.join("site-packages/rotel/rotel-agent")).find(|agent| agent.is_file());
+    found.with_context(|| format!("no rotel in {}: run `cargo xtask peers`", libraries.display()))
+}
+
+/// Prometheus, as its Debian package has it.
+///
+/// # Errors
+/// When the peers are not installed.
+pub fn prometheus() -> anyhow::Result<Command> {
+    Ok(Command::new(installed("apt/usr/bin/prometheus")?))
 }
 
 fn installed(relative: &str) -> anyhow::Result<PathBuf> {
