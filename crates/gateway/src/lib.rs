@@ -12,6 +12,7 @@ mod inflight;
 mod listen;
 mod own;
 pub mod pipeline;
+mod progress;
 mod record;
 pub mod refusal;
 mod render;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sekisho_audit::{Digest, Event, EventKind, Outcome, PrincipalRef, SessionTag};
+use sekisho_audit::{Digest, Draft, Event, EventKind, Outcome, PrincipalRef, SessionTag};
 use sekisho_catalog::{Change, Target};
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
@@ -16,13 +16,13 @@ use crate::refusal::{Code, Refusal};
 /// What is known of a request before anything is decided: enough to record how its walk ended.
 #[derive(Clone)]
 pub(crate) struct Seen {
-    pub(crate) request: Box<str>,
+    pub(crate) request: Arc<str>,
     started: Instant,
-    endpoint: Option<Box<str>>,
+    endpoint: Option<Arc<str>>,
     principal: Option<Arc<Principal>>,
     session: Option<SessionTag>,
     method: Option<&'static str>,
-    item: Option<Box<str>>,
+    item: Option<Arc<str>>,
     era: Option<Era>,
     arguments: Option<Digest>,
     /// Of what the client's `_meta` carries for others.
@@ -31,7 +31,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// A request of which nothing is known but that it came.
-    pub(crate) fn arrived(request: Box<str>) -> Seen {
+    pub(crate) fn arrived(request: Arc<str>) -> Seen {
         Seen {
             request,
             started: Instant::now(),
@@ -61,7 +61,7 @@ impl Seen {
         self
     }
 
-    /// With all that a decoded, authenticated message says.
+    /// With all that a decoded, authenticated message of this caller, at this door, says.
     pub(crate) fn of(self, message: &Authenticated<Inbound>) -> Seen {
         let inbound = message.message();
         let ((item, arguments), carried) = match inbound {
@@ -69,8 +69,6 @@ impl Seen {
             Inbound::Notice(_) | Inbound::Reply(_) => ((None, None), None),
         };
         Seen {
-            endpoint: Some(message.endpoint().path().into()),
-            principal: Some(Arc::clone(message.principal())),
             session: message.session().map(|session| tag(session.key())),
             method: Some(inbound.method()),
             era: Some(inbound.spoken().era()),
@@ -81,17 +79,17 @@ impl Seen {
         }
     }
 
-    fn event(&self, kind: EventKind, outcome: Outcome) -> Event {
+    fn event(&self, kind: EventKind, outcome: Outcome) -> Event<'_> {
         let mut event = Event::new(kind, outcome);
-        event.request = Some(self.request.clone());
+        event.request = Some((&*self.request).into());
         event.principal = self.principal.as_ref().map(|who| PrincipalRef {
             issuer: who.issuer().into(),
             subject: who.subject().into(),
             client: who.client().into(),
         });
-        event.endpoint = self.endpoint.clone();
+        event.endpoint = self.endpoint.as_deref().map(Into::into);
         event.method = self.method.map(Into::into);
-        event.item = self.item.clone();
+        event.item = self.item.as_deref().map(Into::into);
         event.era = self.era.map(|era| era.as_str().into());
         event.arguments = self.arguments;
         event.session = self.session;
@@ -116,26 +114,26 @@ fn carried(meta: &Meta) -> Option<Digest> {
 }
 
 /// The name a call gives to what it wants, and the digest of what it hands over.
-fn named(call: &Call) -> (Option<Box<str>>, Option<Digest>) {
+fn named(call: &Call) -> (Option<Arc<str>>, Option<Digest>) {
     match call {
         Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
-            (Some(name.clone()), Some(Digest::of(arguments.bytes())))
+            (Some((&**name).into()), Some(Digest::of(arguments.bytes())))
         }
-        Call::ReadResource { uri } => (Some(uri.clone()), None),
+        Call::ReadResource { uri } => (Some((&**uri).into()), None),
         Call::Complete { reference, argument, .. } => {
             let name = match reference {
-                Reference::Prompt { name } => name.clone(),
-                Reference::Resource { uri } => uri.clone(),
+                Reference::Prompt { name } => name,
+                Reference::Resource { uri } => uri,
             };
-            (Some(name), Some(Digest::of(argument.bytes())))
+            (Some((&**name).into()), Some(Digest::of(argument.bytes())))
         }
-        Call::SetLogLevel { level } => (Some(level.clone()), None),
+        Call::SetLogLevel { level } => (Some((&**level).into()), None),
         Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
     }
 }
 
 /// Before the effect: this was permitted, by these policies, with these labels.
-pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Event {
+pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Draft {
     let mut event = seen.event(EventKind::Decision, Outcome::Permit);
     event.policies = authorized.basis().policies.clone();
     let labels = authorized.message().labels();
@@ -145,8 +143,8 @@ pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Event {
     ];
     event.server = server(authorized).map(|server| server.as_str().into());
     let findings = authorized.message().message().findings();
-    event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), f.at.clone())));
-    event
+    event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), (&*f.at).into())));
+    event.into()
 }
 
 /// The one server a request goes to, if it is one.
@@ -158,7 +156,7 @@ pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
 }
 
 /// After the effect: what goes back, and what was withheld from it.
-pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
+pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
         FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
@@ -175,25 +173,25 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
             event.detail.push(("items".into(), items.entries.len().to_string().into()));
             event
                 .detail
-                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), why.clone())));
+                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), (&**why).into())));
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
         FromServer::Ask(_) | FromServer::Park => {}
     }
     let withheld = releasable.withheld().iter();
     event.detail.extend(withheld.map(|(item, why)| (format!("withheld {item}").into(), why.to_string().into())));
-    event
+    event.into()
 }
 
 /// A list that the gateway asks for on a caller's behalf, to find a name.
-pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
+pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event<'_> {
     let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
     event.detail.push(("items".into(), items.to_string().into()));
     event
 }
 
 /// A walk that ended early.
-pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
+pub(crate) fn refused<'a>(seen: &'a Seen, refusal: &'a Refusal) -> Event<'a> {
     let decided = matches!(
         refusal.code,
         Code::Forbidden | Code::EvaluationFailed | Code::Undecidable | Code::ToolUnusable | Code::Arguments
@@ -218,22 +216,22 @@ pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
     };
     let mut event = seen.event(kind, outcome);
     event.code = Some(refusal.code.as_str());
-    event.reason = Some(refusal.reason.clone());
+    event.reason = Some((&*refusal.reason).into());
     event.policies = refusal.policies.clone();
-    event.needed = refusal.needed.clone();
+    event.needed = refusal.needed.as_deref().map(Into::into);
     event.duration_us = Some(seen.elapsed_us());
     event
 }
 
 /// A notification that was taken in: nothing comes back for it.
-pub(crate) fn absorbed(seen: &Seen) -> Event {
+pub(crate) fn absorbed(seen: &Seen) -> Event<'_> {
     let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
     event.duration_us = Some(seen.elapsed_us());
     event
 }
 
 /// A definition that was seen for the first time, has changed, or is withheld.
-pub(crate) fn changed(change: &Change) -> Event {
+pub(crate) fn changed(change: &Change) -> Event<'_> {
     let mut event = Event::new(EventKind::Definition, Outcome::Noted);
     event.server = Some(change.server().as_str().into());
     event.item = Some(change.name().into());
@@ -242,7 +240,7 @@ pub(crate) fn changed(change: &Change) -> Event {
 }
 
 /// A legacy session that its client wants to end.
-pub(crate) fn session_ends(seen: &Seen) -> Event {
+pub(crate) fn session_ends(seen: &Seen) -> Event<'_> {
     let mut event = seen.event(EventKind::Lifecycle, Outcome::Noted);
     event.reason = Some("the client ends its session".into());
     event

@@ -164,7 +164,7 @@ impl Running {
     }
 }
 
-fn lifecycle(words: &str) -> Event {
+fn lifecycle(words: &str) -> Event<'_> {
     let mut event = Event::new(EventKind::Lifecycle, Outcome::Completed);
     event.reason = Some(words.into());
     event
