@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::config::Algorithm;
+
 /// SHA-256 (FIPS 180-4) of the bytes that were checked, forwarded or received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
@@ -23,6 +25,43 @@ impl Digest {
     #[must_use]
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
+    }
+}
+
+/// The digest of a payload, by the algorithm that configuration names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadDigest {
+    algorithm: Algorithm,
+    bytes: [u8; 32],
+}
+
+impl PayloadDigest {
+    /// The digest of `payload`.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, payload: &[u8]) -> PayloadDigest {
+        let bytes = match algorithm {
+            Algorithm::Sha256 => Digest::of(payload).0,
+            Algorithm::Blake3 => *blake3::hash(payload).as_bytes(),
+        };
+        PayloadDigest { algorithm, bytes }
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl fmt::Display for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.bytes))
+    }
+}
+
+impl Serialize for PayloadDigest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex(&self.bytes))
     }
 }
 

@@ -9,7 +9,8 @@ use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::digest::{Digest, SessionTag};
+use crate::config::Algorithm;
+use crate::digest::{PayloadDigest, SessionTag};
 
 /// One thing that happened. Build it from [`Event::new`] and name the fields that are known.
 ///
@@ -46,9 +47,9 @@ pub struct Event<'a> {
     /// What would have permitted it.
     pub needed: Option<Cow<'a, str>>,
     /// Digest of the argument bytes that were decided on.
-    pub arguments: Option<Digest>,
+    pub arguments: Option<PayloadDigest>,
     /// Digest of the result bytes that were released.
-    pub result: Option<Digest>,
+    pub result: Option<PayloadDigest>,
     /// The labels it carried, as name and value.
     pub labels: Pairs<'a>,
     /// How long it took, in microseconds.
@@ -204,8 +205,8 @@ impl Serialize for Line<'_> {
             map.serialize_entry("policies", &Clipped(&*event.policies))?;
         }
         text(&mut map, "needed", event.needed.as_deref())?;
-        some(&mut map, "arguments_sha256", event.arguments.as_ref())?;
-        some(&mut map, "result_sha256", event.result.as_ref())?;
+        payload(&mut map, ["arguments_sha256", "arguments_blake3"], event.arguments.as_ref())?;
+        payload(&mut map, ["result_sha256", "result_blake3"], event.result.as_ref())?;
         pairs(&mut map, "labels", &event.labels)?;
         some(&mut map, "duration_us", event.duration_us.as_ref())?;
         pairs(&mut map, "detail", &event.detail)?;
@@ -222,6 +223,19 @@ fn text<M: SerializeMap>(map: &mut M, name: &'static str, value: Option<&str>) -
 
 fn some<M: SerializeMap, T: Serialize>(map: &mut M, name: &'static str, value: Option<&T>) -> Result<(), M::Error> {
     value.map_or(Ok(()), |value| map.serialize_entry(name, value))
+}
+
+/// Under a name that says how it was made: SHA-256's, then BLAKE3's.
+fn payload<M: SerializeMap>(
+    map: &mut M,
+    [sha256, blake3]: [&'static str; 2],
+    value: Option<&PayloadDigest>,
+) -> Result<(), M::Error> {
+    let name = match value.map(PayloadDigest::algorithm) {
+        Some(Algorithm::Blake3) => blake3,
+        Some(Algorithm::Sha256) | None => sha256,
+    };
+    some(map, name, value)
 }
 
 fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[Pair<'_>]) -> Result<(), M::Error> {

@@ -27,8 +27,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use config::{Config, Level};
-pub use digest::{Digest, SessionTag};
+pub use config::{Algorithm, Config, Level};
+pub use digest::{Digest, PayloadDigest, SessionTag};
 pub use event::{Draft, Event, EventKind, Outcome, PrincipalRef};
 pub use follow::{Follow, Since};
 pub use group::LogDown;
@@ -72,6 +72,7 @@ impl<T> Recorded<T> {
 #[derive(Debug)]
 pub struct Audit {
     group: Arc<Group>,
+    payload_digest: Algorithm,
 }
 
 impl Audit {
@@ -91,7 +92,7 @@ impl Audit {
                 return Err(OpenError::Write { path: dir.into(), source });
             }
         }
-        Ok(Audit { group: Arc::new(Group::new(segment, config)) })
+        Ok(Audit { group: Arc::new(Group::new(segment, config)), payload_digest: config.payload_digest })
     }
 
     /// Writes the event down and stamps the value with the proof.
@@ -122,6 +123,12 @@ impl Audit {
     pub async fn note_all(&self, events: impl Iterator<Item = impl Into<Draft>>) -> Result<(), LogDown> {
         let lines: Vec<Entry> = events.map(|event| Entry::Line(event.into().0)).collect();
         self.group.join_all(lines).await
+    }
+
+    /// How the digests of arguments and results are made.
+    #[must_use]
+    pub fn payload_digest(&self) -> Algorithm {
+        self.payload_digest
     }
 
     /// Whether the last attempt to write succeeded. An unhealthy log is tried again by every record.

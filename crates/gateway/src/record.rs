@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use sekisho_audit::{Digest, Draft, Event, EventKind, Outcome, PrincipalRef, SessionTag};
+use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
 use sekisho_catalog::{Change, Target};
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
@@ -17,6 +17,7 @@ use crate::refusal::{Code, Refusal};
 #[derive(Clone)]
 pub(crate) struct Seen {
     pub(crate) request: Arc<str>,
+    payload_digest: Algorithm,
     started: Instant,
     endpoint: Option<Arc<str>>,
     principal: Option<Arc<Principal>>,
@@ -24,16 +25,17 @@ pub(crate) struct Seen {
     method: Option<&'static str>,
     item: Option<Arc<str>>,
     era: Option<Era>,
-    arguments: Option<Digest>,
+    arguments: Option<PayloadDigest>,
     /// Of what the client's `_meta` carries for others.
     carried: Option<Digest>,
 }
 
 impl Seen {
     /// A request of which nothing is known but that it came.
-    pub(crate) fn arrived(request: Arc<str>) -> Seen {
+    pub(crate) fn arrived(request: Arc<str>, payload_digest: Algorithm) -> Seen {
         Seen {
             request,
+            payload_digest,
             started: Instant::now(),
             endpoint: None,
             principal: None,
@@ -65,7 +67,7 @@ impl Seen {
     pub(crate) fn of(self, message: &Authenticated<Inbound>) -> Seen {
         let inbound = message.message();
         let ((item, arguments), carried) = match inbound {
-            Inbound::Request(request) => (named(request.call()), carried(request.meta())),
+            Inbound::Request(request) => (named(request.call(), self.payload_digest), carried(request.meta())),
             Inbound::Notice(_) | Inbound::Reply(_) => ((None, None), None),
         };
         Seen {
@@ -114,10 +116,10 @@ fn carried(meta: &Meta) -> Option<Digest> {
 }
 
 /// The name a call gives to what it wants, and the digest of what it hands over.
-fn named(call: &Call) -> (Option<Arc<str>>, Option<Digest>) {
+fn named(call: &Call, by: Algorithm) -> (Option<Arc<str>>, Option<PayloadDigest>) {
     match call {
         Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
-            (Some((&**name).into()), Some(Digest::of(arguments.bytes())))
+            (Some((&**name).into()), Some(PayloadDigest::of(by, arguments.bytes())))
         }
         Call::ReadResource { uri } => (Some((&**uri).into()), None),
         Call::Complete { reference, argument, .. } => {
@@ -125,7 +127,7 @@ fn named(call: &Call) -> (Option<Arc<str>>, Option<Digest>) {
                 Reference::Prompt { name } => name,
                 Reference::Resource { uri } => uri,
             };
-            (Some((&**name).into()), Some(Digest::of(argument.bytes())))
+            (Some((&**name).into()), Some(PayloadDigest::of(by, argument.bytes())))
         }
         Call::SetLogLevel { level } => (Some((&**level).into()), None),
         Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
@@ -165,7 +167,9 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
     match releasable.message() {
-        FromServer::End(Answer::Result(result)) => event.result = Some(Digest::of(result.bytes())),
+        FromServer::End(Answer::Result(result)) => {
+            event.result = Some(PayloadDigest::of(seen.payload_digest, result.bytes()));
+        }
         FromServer::End(Answer::Error(error)) => {
             event.detail.push(("upstream error".into(), error.code.to_string().into()));
         }

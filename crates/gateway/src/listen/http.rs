@@ -19,7 +19,7 @@ use crate::snapshot::Rooms;
 /// Answers one request. Never fails: what goes wrong is an answer, too.
 pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
-    let seen = Seen::arrived(respond::request_id());
+    let seen = Seen::arrived(respond::request_id(), rooms.audit.payload_digest());
     let id = seen.request.clone();
     let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,
