@@ -1,0 +1,58 @@
+//! What people see at the end.
+
+use std::collections::BTreeSet;
+
+use sekisho_bench::row::Row;
+
+use crate::bars::{Bar, CPU, P50, RPS, difference, median, pick, ratio};
+
+/// Prints medians of every cell, and how each target stands to `yardstick`: medians of what was found round by round.
+pub(crate) fn print(rows: &[Row], yardstick: &str, bars: &[Bar]) {
+    println!(
+        "| load | bytes | connections | target | a second | x | p50 us | + | p99 us | CPU us a call | x | MiB | errors |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    let mut seen = BTreeSet::new();
+    for row in rows {
+        if seen.insert((cell(row), row.target.clone())) {
+            let ours = pick(rows, |other| cell(other) == cell(row) && other.target == row.target);
+            let theirs = pick(rows, |other| cell(other) == cell(row) && other.target == yardstick);
+            print_line(row, &ours, &theirs);
+        }
+    }
+    println!("\nMedians of the rounds. x and +: against {yardstick} in the same round, then the median of those.");
+    if !bars.is_empty() {
+        println!("\n| promise | found | limit | |\n|---|---|---|---|");
+        bars.iter().for_each(|bar| println!("{bar}"));
+    }
+}
+
+fn print_line(row: &Row, ours: &[&Row], theirs: &[&Row]) {
+    let middle = |figure: fn(&Row) -> f64| median(ours.iter().map(|row| figure(row)).collect()).unwrap_or(f64::NAN);
+    let against = |found: Option<f64>, signed: bool| match found {
+        Some(found) if signed => format!("{found:+.0}"),
+        Some(found) => format!("{found:.2}"),
+        None => String::new(),
+    };
+    let what = [row.load, &row.variant, row.protocol, row.http].map(str::trim).join(" ");
+    println!(
+        "| {what} | {} | {} | {} | {:.0} | {} | {:.0} | {} | {:.0} | {:.1} | {} | {:.1} | {} |",
+        row.payload,
+        row.concurrency,
+        row.target,
+        middle(RPS),
+        against(ratio(ours, theirs, RPS), false),
+        middle(P50),
+        against(difference(ours, theirs, P50), true),
+        middle(crate::bars::P99),
+        middle(CPU),
+        against(ratio(ours, theirs, CPU), false),
+        middle(|row| row.report.peak_rss_mib),
+        ours.iter().map(|row| row.report.errors).sum::<u64>()
+    );
+}
+
+/// What has to be alike for rows to be compared.
+fn cell(row: &Row) -> (&str, &str, &str, &str, u64, u32) {
+    (row.load, &row.variant, row.protocol, row.http, row.payload, row.concurrency)
+}
