@@ -36,8 +36,8 @@ pub struct Target {
     pub address: SocketAddr,
     /// What `Host` says.
     pub authority: String,
-    /// The path of the endpoint.
-    pub path: String,
+    /// Paths of endpoints; connections take them in turn.
+    pub paths: Vec<String>,
     /// How it is spoken to.
     pub transport: Transport,
     /// The processes whose use is reported.
@@ -95,7 +95,7 @@ pub enum Tokens {
 pub enum Sessions {
     /// One for each connection.
     Kept,
-    /// One for each call; opening and ending it counts as part of the call.
+    /// One for each call; opening and ending it count as part of the call.
     PerCall,
 }
 
@@ -138,7 +138,8 @@ pub fn run(plan: &Plan) -> anyhow::Result<Report> {
     LocalSet::new().block_on(&runtime, measure(Rc::new(plan.clone())))
 }
 
-/// Opens sessions and leaves them be: what they hold is seen while `look` runs.
+/// Opens sessions, makes one call in each, and leaves them be: what they hold is seen while `look` runs. The plan must open a session
+/// per call, so that none is opened beside those.
 ///
 /// # Errors
 /// As [`run`], and what `look` says.
@@ -147,9 +148,10 @@ pub fn hold<T>(plan: &Plan, sessions: u32, look: impl FnOnce() -> anyhow::Result
     let plan = Rc::new(plan.clone());
     LocalSet::new().block_on(&runtime, async move {
         let mut callers = open(&plan).await?;
-        for number in 0..sessions.saturating_sub(plan.connections) {
+        for number in 0..sessions {
             let at = usize::try_from(number)?.checked_rem(callers.len()).context("a load has no connection")?;
-            callers.get_mut(at).context("a caller is missing")?.another_session().await?;
+            let caller = callers.get_mut(at).context("a caller is missing")?;
+            caller.use_another_session().await.with_context(|| format!("session {number}"))?;
         }
         look()
     })
@@ -165,7 +167,7 @@ async fn measure(plan: Rc<Plan>) -> anyhow::Result<Report> {
     let callers = phase(callers, plan.stop, &mut tally).await?;
     let seconds = start.elapsed();
     let (after, own_after) = (usage::of(&plan.target.pids), usage::of(&[std::process::id()]));
-    drop(callers);
+    leave(callers, &mut tally).await;
     tally.blame(warm);
     Ok(tally.report(seconds, (before, after), own_after.cpu.saturating_sub(own.cpu)))
 }
@@ -176,6 +178,15 @@ async fn open(plan: &Rc<Plan>) -> anyhow::Result<Vec<Caller>> {
         callers.push(Caller::open(plan, number).await.with_context(|| format!("connection {number}"))?);
     }
     Ok(callers)
+}
+
+/// Ends sessions as a client should, after the clock has stopped.
+async fn leave(callers: Vec<Caller>, tally: &mut Tally) {
+    for mut caller in callers {
+        if let Err(error) = caller.leave().await {
+            tally.fail(&error);
+        }
+    }
 }
 
 /// All callers ask until it is over, each at its own pace.

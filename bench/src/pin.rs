@@ -26,7 +26,7 @@ impl Cores {
     /// # Errors
     /// When the operating system refuses.
     pub fn stay(self) -> anyhow::Result<()> {
-        hold(&[self.ends])
+        hold(self.ends)
     }
 
     /// Runs `start` on the core of what stands between, so that the process it starts stays there.
@@ -34,29 +34,16 @@ impl Cores {
     /// # Errors
     /// When the operating system refuses, or `start` fails.
     pub fn between<T>(self, start: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-        hold(&[self.between])?;
+        hold(self.between)?;
         let started = start();
-        hold(&[self.ends])?;
-        started
-    }
-
-    /// The same on both cores.
-    ///
-    /// # Errors
-    /// As [`Self::between`].
-    pub fn both<T>(self, start: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-        hold(&[self.ends, self.between])?;
-        let started = start();
-        hold(&[self.ends])?;
+        hold(self.ends)?;
         started
     }
 }
 
-fn hold(cpus: &[usize]) -> anyhow::Result<()> {
+fn hold(cpu: usize) -> anyhow::Result<()> {
     let mut set = CpuSet::new();
-    for cpu in cpus {
-        set.set(*cpu)?;
-    }
+    set.set(cpu)?;
     Ok(sched_setaffinity(this_thread(), &set)?)
 }
 

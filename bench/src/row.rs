@@ -1,9 +1,8 @@
 //! One line of figures.
 
-use sekisho_e2e::client::Era;
 use serde::Serialize;
 
-use crate::load::{Asked, Plan, Report, Sessions, Transport};
+use crate::load::{Asked, Plan, Report, Transport};
 
 /// What one target did in one round.
 #[derive(Debug, Clone, Serialize)]
@@ -48,16 +47,9 @@ impl Row {
             Transport::Http2 => "h2c",
             Transport::Tls(_) => "tls",
         };
-        let variant = match plan.sessions {
-            Sessions::Kept => String::new(),
-            Sessions::PerCall => "session per call".to_owned(),
-        };
-        let protocol = match plan.era {
-            Era::Legacy | Era::Modern => plan.era.version(),
-        };
         Self {
             load,
-            variant,
+            variant: String::new(),
             round: 0,
             target: String::new(),
             profile: "",
@@ -65,7 +57,7 @@ impl Row {
             method,
             payload: u64::try_from(payload).unwrap_or(u64::MAX),
             concurrency: plan.connections,
-            protocol,
+            protocol: plan.era.version(),
             http,
             report,
         }

@@ -58,13 +58,16 @@ impl Stand {
         Ok(Self { _nginx: Some(nginx), ..Self::plain("nginx", target, people)? })
     }
 
-    /// The gateway, asked at its endpoint for `server`.
+    /// The gateway, asked at its endpoints for `servers`, of which there are 1, 2, 4 and so on up to 64.
     ///
     /// # Errors
     /// As [`Self::direct`].
-    pub fn sekisho(name: &str, sekisho: Sekisho, server: &str, people: &People) -> anyhow::Result<Self> {
-        let target = target(sekisho.address(), &format!("/s/{server}/mcp"), vec![sekisho.id()]);
-        let tokens = people.tokens(&sekisho.endpoint(server), PRINCIPALS)?;
+    pub fn sekisho(name: &str, sekisho: Sekisho, servers: &[&str], people: &People) -> anyhow::Result<Self> {
+        let mut target = target(sekisho.address(), "", vec![sekisho.id()]);
+        target.paths = servers.iter().map(|server| format!("/s/{server}/mcp")).collect();
+        // Connections take endpoints and tokens in turn, so each token is for the endpoint whose turn it is.
+        let endpoints: Vec<String> = servers.iter().map(|server| sekisho.endpoint(server)).collect();
+        let tokens = people.tokens(&endpoints, PRINCIPALS)?;
         let profile = sekisho.profile();
         let sekisho = Some(sekisho);
         Ok(Self { name: name.to_owned(), profile, checks: "all", target, tokens, sekisho, _nginx: None })
@@ -105,21 +108,36 @@ impl Stand {
                 Ok(report) => anyhow::anyhow!("{:?}", report.error_kinds),
                 Err(error) => error,
             };
-            let said = || format!("{} does not answer; {}", self.name, self.said());
             if start.elapsed() >= READY {
-                return Err(why).with_context(said);
+                return Err(why).with_context(|| self.failed());
             }
             std::thread::sleep(POLL);
         }
     }
 
-    fn said(&self) -> String {
-        self.sekisho.as_ref().map(Sekisho::log).unwrap_or_default()
+    /// Words for a failure: who it was, and what it said last.
+    #[must_use]
+    pub fn failed(&self) -> String {
+        let log = self.sekisho.as_ref().map(Sekisho::log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().rev().take(LOG_LINES_MAX).collect();
+        format!(
+            "{} does not answer as it should\n{}",
+            self.name,
+            lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+        )
+    }
+
+    /// Frees what a turn has left on the disk.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub fn forget(&self) -> anyhow::Result<()> {
+        self.sekisho.as_ref().map_or(Ok(()), Sekisho::forget)
     }
 
     fn plain(name: &str, target: Target, people: &People) -> anyhow::Result<Self> {
         // As long as the others, so that as much is carried.
-        let tokens = people.tokens(&format!("http://{}/s/{SERVER}/mcp", target.authority), PRINCIPALS)?;
+        let tokens = people.tokens(&[format!("http://{}/s/{SERVER}/mcp", target.authority)], PRINCIPALS)?;
         Ok(Self {
             name: name.to_owned(),
             profile: "plain",
@@ -133,8 +151,8 @@ impl Stand {
 }
 
 fn target(address: SocketAddr, path: &str, pids: Vec<u32>) -> Target {
-    let (authority, path) = (address.to_string(), path.to_owned());
-    Target { address, authority, path, transport: Transport::Http1, pids }
+    let (authority, paths) = (address.to_string(), vec![path.to_owned()]);
+    Target { address, authority, paths, transport: Transport::Http1, pids }
 }
 
 /// An address that nobody listens on at this moment.
@@ -151,3 +169,4 @@ pub const PRINCIPALS: u32 = 64;
 /// How long a start may take on a busy machine.
 const READY: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(2);
+const LOG_LINES_MAX: usize = 10;

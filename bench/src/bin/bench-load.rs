@@ -127,7 +127,7 @@ fn target(arguments: &Arguments) -> anyhow::Result<Target> {
     Ok(Target {
         address: address.context("--url names no address")?,
         authority: authority.to_owned(),
-        path: format!("/{path}"),
+        paths: vec![format!("/{path}")],
         transport,
         pids: arguments.pid.clone(),
     })

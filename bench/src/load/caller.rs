@@ -30,7 +30,7 @@ impl Caller {
         let (body, expected) = request::asked(plan.asked, plan.era);
         let mut caller =
             Self { plan: Rc::clone(plan), number, connection: None, session: None, body, expected, calls: 0 };
-        caller.connection = Some(Connection::open(&plan.target).await?);
+        caller.connection = Some(Connection::open(&plan.target, number).await?);
         if plan.sessions == Sessions::Kept {
             caller.session = Some(caller.begin().await?);
         }
@@ -50,31 +50,46 @@ impl Caller {
         done
     }
 
-    /// Opens one more session, and forgets the last one without ending it.
+    /// Opens a session, makes one call in it, and leaves it open.
     ///
     /// # Errors
-    /// When it is refused.
-    pub(super) async fn another_session(&mut self) -> anyhow::Result<()> {
-        self.session = Some(self.begin().await?);
-        Ok(())
+    /// When either is refused.
+    pub(super) async fn use_another_session(&mut self) -> anyhow::Result<()> {
+        let fields = self.begin().await?;
+        self.call(&fields).await
+    }
+
+    /// Ends what is still open.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub(super) async fn leave(&mut self) -> anyhow::Result<()> {
+        match self.session.take() {
+            Some(fields) if self.connection.is_some() => self.end(&fields).await,
+            Some(_) | None => Ok(()),
+        }
     }
 
     async fn attempt(&mut self) -> anyhow::Result<()> {
         if self.connection.is_none() {
-            self.connection = Some(Connection::open(&self.plan.target).await?);
+            self.connection = Some(Connection::open(&self.plan.target, self.number).await?);
         }
         let fields = match self.session.take() {
             Some(fields) => fields,
             None => self.begin().await?,
         };
-        let id = self.next_id();
-        let answer = self.send("POST", &fields, Sent::Call(id)).await?;
-        answer.check(id, self.plan.asked, &self.expected)?;
+        self.call(&fields).await?;
         match self.plan.sessions {
             Sessions::Kept => self.session = Some(fields),
             Sessions::PerCall => self.end(&fields).await?,
         }
         Ok(())
+    }
+
+    async fn call(&mut self, fields: &Fields) -> anyhow::Result<()> {
+        let id = self.next_id();
+        let answer = self.send("POST", fields, Sent::Call(id)).await?;
+        answer.check(id, self.plan.asked, &self.expected)
     }
 
     /// The fields of a session, which is opened first where the era has some.

@@ -24,16 +24,22 @@ pub(super) enum Connection {
 }
 
 impl Connection {
-    pub(super) async fn open(target: &Target) -> anyhow::Result<Self> {
+    /// Connects; `number` says whose turn it is among the endpoints.
+    ///
+    /// # Errors
+    /// When that fails.
+    pub(super) async fn open(target: &Target, number: u32) -> anyhow::Result<Self> {
+        let turn = usize::try_from(number)?.checked_rem(target.paths.len()).context("there is no endpoint")?;
+        let path = target.paths.get(turn).context("there is no endpoint")?;
         let stream = TcpStream::connect(target.address).await.context("no connection")?;
         stream.set_nodelay(true)?;
         Ok(match &target.transport {
-            Transport::Http1 => Self::Http1(Box::new(Http1::new(stream, target))),
-            Transport::Http2 => Self::Http2(Box::new(Http2::new(stream, target).await?)),
+            Transport::Http1 => Self::Http1(Box::new(Http1::new(stream, target, path))),
+            Transport::Http2 => Self::Http2(Box::new(Http2::new(stream, target, path).await?)),
             Transport::Tls(config) => {
                 let connector = TlsConnector::from(Arc::clone(config));
                 let stream = connector.connect(ServerName::from(target.address.ip()), stream).await;
-                Self::Tls(Box::new(Http1::new(stream.context("no TLS")?, target)))
+                Self::Tls(Box::new(Http1::new(stream.context("no TLS")?, target, path)))
             }
         })
     }

@@ -1,7 +1,8 @@
 //! TLS handshakes, and nothing after them.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rustls::client::Resumption;
@@ -11,10 +12,11 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
+use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsConnector;
 
 use super::tally::Tally;
-use super::{Report, Stop, Target};
+use super::{End, Report, Stop, Target};
 use crate::usage;
 
 /// Which key exchanges a client offers.
@@ -47,23 +49,21 @@ pub fn trusting(certificate_pem: &str, groups: Groups) -> anyhow::Result<Arc<Cli
     Ok(Arc::new(config))
 }
 
-/// Makes connections one after the other, on this thread, and ends each when its handshake is done.
+/// Makes connections, `at_once` at a time, on this thread, and ends each when its handshake is done.
 ///
 /// # Errors
 /// When the runtime cannot start. Handshakes that fail are counted in the report.
-pub fn handshakes(target: &Target, config: &Arc<ClientConfig>, stop: Stop) -> anyhow::Result<Report> {
+pub fn handshakes(target: &Target, config: &Arc<ClientConfig>, at_once: u32, stop: Stop) -> anyhow::Result<Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let end = super::End::new(stop);
+    LocalSet::new().block_on(&runtime, async {
+        let end = Rc::new(End::new(stop));
         let mut tally = Tally::new()?;
         let (before, own) = (usage::of(&target.pids), usage::of(&[std::process::id()]));
-        let start = std::time::Instant::now();
-        while end.goes_on() && tally.is_bearable() {
-            let begin = std::time::Instant::now();
-            match handshake(target, config).await {
-                Ok(()) => tally.count(begin.elapsed()),
-                Err(error) => tally.fail(&error),
-            }
+        let start = Instant::now();
+        let one = || spawn_local(repeat(target.clone(), Arc::clone(config), Rc::clone(&end)));
+        let tasks: Vec<_> = (0..at_once).map(|_| one()).collect();
+        for task in tasks {
+            tally.add(&task.await??)?;
         }
         let time = start.elapsed();
         // The other side may still be closing the last one.
@@ -71,6 +71,18 @@ pub fn handshakes(target: &Target, config: &Arc<ClientConfig>, stop: Stop) -> an
         let (after, own_after) = (usage::of(&target.pids), usage::of(&[std::process::id()]));
         Ok(tally.report(time, (before, after), own_after.cpu.saturating_sub(own.cpu)))
     })
+}
+
+async fn repeat(target: Target, config: Arc<ClientConfig>, end: Rc<End>) -> anyhow::Result<Tally> {
+    let mut tally = Tally::new()?;
+    while end.goes_on() && tally.is_bearable() {
+        let start = Instant::now();
+        match handshake(&target, &config).await {
+            Ok(()) => tally.count(start.elapsed()),
+            Err(error) => tally.fail(&error),
+        }
+    }
+    Ok(tally)
 }
 
 async fn handshake(target: &Target, config: &Arc<ClientConfig>) -> anyhow::Result<()> {

@@ -21,8 +21,8 @@ pub(super) struct Http1<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
-    pub(super) fn new(stream: S, target: &Target) -> Self {
-        let line = format!(" {} HTTP/1.1\r\nhost: {}\r\n", target.path, target.authority).into_bytes();
+    pub(super) fn new(stream: S, target: &Target, path: &str) -> Self {
+        let line = format!(" {path} HTTP/1.1\r\nhost: {}\r\n", target.authority).into_bytes();
         Self { stream, line, output: Vec::new(), input: BytesMut::with_capacity(INPUT_BYTES) }
     }
 
@@ -158,13 +158,13 @@ mod tests {
         let target = Target {
             address: ([127, 0, 0, 1], 1).into(),
             authority: "here:1".to_owned(),
-            path: "/mcp".to_owned(),
+            paths: Vec::new(),
             transport: Transport::Http1,
             pids: Vec::new(),
         };
         let (ours, mut theirs) = tokio::io::duplex(1 << 20);
         theirs.write_all(response).await?;
-        let mut connection = Http1::new(ours, &target);
+        let mut connection = Http1::new(ours, &target, "/mcp");
         let (fields, body) = (Fields(vec![("accept", "a".to_owned())]), Body::fixed("{}"));
         let request = Request { method: "POST", fields: &fields, token: "t", body: &body, id: None };
         let answer = connection.send(&request).await?;

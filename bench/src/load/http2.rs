@@ -18,7 +18,7 @@ pub(super) struct Http2 {
 }
 
 impl Http2 {
-    pub(super) async fn new(stream: TcpStream, target: &Target) -> anyhow::Result<Self> {
+    pub(super) async fn new(stream: TcpStream, target: &Target, path: &str) -> anyhow::Result<Self> {
         let (sender, connection) = Builder::new(TokioExecutor::new())
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
@@ -27,7 +27,7 @@ impl Http2 {
             .context("HTTP/2 is not spoken")?;
         // It ends with its sender.
         tokio::task::spawn_local(connection);
-        Ok(Self { sender, url: format!("http://{}{}", target.authority, target.path) })
+        Ok(Self { sender, url: format!("http://{}{path}", target.authority) })
     }
 
     pub(super) async fn send(&mut self, request: &Request<'_>) -> anyhow::Result<Answer> {

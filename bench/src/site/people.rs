@@ -7,6 +7,8 @@ use anyhow::Context as _;
 use sekisho_e2e::issuer::{Issuer, now};
 use serde_json::json;
 
+use super::PRINCIPALS;
+
 /// An issuer of tokens that last for a whole run.
 #[derive(Debug)]
 pub struct People {
@@ -36,25 +38,21 @@ impl People {
         self.issuer.write_key_set(file)
     }
 
-    /// Tokens for an endpoint, each of another principal; all of them are agents.
+    /// Tokens for endpoints in turn. Each is another one, and every 64th is of the same principal; all principals are agents.
     ///
     /// # Errors
-    /// When one cannot be signed.
-    pub fn tokens(&self, endpoint: &str, count: u32) -> anyhow::Result<Arc<[String]>> {
-        (0..count).map(|number| self.token(endpoint, number % PEOPLE_MAX, number)).collect()
+    /// When one cannot be signed, or there is no endpoint.
+    pub fn tokens(&self, endpoints: &[String], count: u32) -> anyhow::Result<Arc<[String]>> {
+        let turns = endpoints.iter().cycle().zip(0..count);
+        let tokens: Arc<[String]> =
+            turns.map(|(endpoint, number)| self.token(endpoint, number)).collect::<Result<_, _>>()?;
+        anyhow::ensure!(!tokens.is_empty() || count == 0, "tokens for no endpoint");
+        Ok(tokens)
     }
 
-    /// Tokens for an endpoint, all of them different and of few principals.
-    ///
-    /// # Errors
-    /// When one cannot be signed.
-    pub fn many_tokens(&self, endpoint: &str, count: u32, principals: u32) -> anyhow::Result<Arc<[String]>> {
-        let principal = |number: u32| number.checked_rem(principals).unwrap_or(0);
-        (0..count).map(|number| self.token(endpoint, principal(number), number)).collect()
-    }
-
-    fn token(&self, endpoint: &str, principal: u32, number: u32) -> anyhow::Result<String> {
-        let mut claims = self.issuer.claims(&format!("agent-{principal:05}"), endpoint);
+    fn token(&self, endpoint: &str, number: u32) -> anyhow::Result<String> {
+        let principal = number.checked_rem(PRINCIPALS).unwrap_or(0);
+        let mut claims = self.issuer.claims(&format!("agent-{principal:02}"), endpoint);
         let more = json!({
             "jti": format!("bench-{number:08}"),
             "exp": now().saturating_add(TOKEN_SECONDS),
@@ -73,5 +71,3 @@ const ISSUER: &str = "http://127.0.0.1:9/issuer";
 
 /// How long a token lasts: longer than any run.
 const TOKEN_SECONDS: u64 = 6 * 60 * 60;
-
-const PEOPLE_MAX: u32 = 100_000;

@@ -23,6 +23,11 @@ pub(crate) enum Limit {
 }
 
 impl Bar {
+    /// A promise and its figure.
+    pub(crate) fn new(promise: &str, found: Option<f64>, limit: Limit) -> Self {
+        Self { promise: promise.to_owned(), found, limit }
+    }
+
     /// Whether the promise is kept; a figure that is missing keeps none.
     pub(crate) fn holds(&self) -> bool {
         self.found.is_some_and(|found| match self.limit {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write as _;
 
 use anyhow::Context as _;
-use sekisho_bench::load::{self, Plan, Stop};
+use sekisho_bench::load::{self, Plan, Report, Stop};
 use sekisho_bench::row::Row;
 use sekisho_bench::site::Stand;
 
@@ -16,14 +16,24 @@ pub(crate) struct Results {
     file: Option<File>,
 }
 
-/// What every target is asked in turn.
-pub(crate) struct Case<'a> {
-    /// The load's name.
-    pub(crate) load: &'static str,
+/// One of those that are compared: who is asked, and what.
+pub(crate) struct Turn<'a> {
+    pub(crate) stand: &'a Stand,
     /// What sets these rows apart from others of the load.
     pub(crate) variant: String,
-    /// Makes a stand's plan out of its usual one. Times are set by the options.
-    pub(crate) plan: &'a dyn Fn(&Stand, Plan) -> Plan,
+    /// Times are those of the options, unless it says otherwise.
+    pub(crate) plan: Plan,
+}
+
+impl<'a> Turn<'a> {
+    /// The usual small calls for as long as the options say, to be changed.
+    ///
+    /// # Errors
+    /// When the options name no time.
+    pub(crate) fn new(options: &Options, stand: &'a Stand, variant: &str) -> anyhow::Result<Self> {
+        let plan = Plan { warm_up: options.warm_up(), stop: Stop::After(options.turn()?), ..stand.plan() };
+        Ok(Self { stand, variant: variant.to_owned(), plan })
+    }
 }
 
 impl Results {
@@ -62,16 +72,17 @@ impl Results {
         Ok(())
     }
 
-    /// Asks each stand once a round, in an order that turns.
+    /// Gives each its turn once a round, in an order that moves on.
     ///
     /// # Errors
-    /// When a stand cannot be reached at all.
-    pub(crate) fn compare(&mut self, options: &Options, stands: &[Stand], case: &Case<'_>) -> anyhow::Result<()> {
-        for round in 0..options.rounds() {
-            let first = usize::try_from(round)?.checked_rem(stands.len()).unwrap_or(0);
-            for stand in stands.iter().cycle().skip(first).take(stands.len()) {
-                let row = turn(options, stand, case).with_context(|| stand.name.clone())?;
-                self.add(Row { round, ..row })?;
+    /// When somebody cannot be reached at all.
+    pub(crate) fn compare(&mut self, load: &'static str, rounds: u32, turns: &[Turn<'_>]) -> anyhow::Result<()> {
+        for round in 0..rounds {
+            let first = usize::try_from(round)?.checked_rem(turns.len()).unwrap_or(0);
+            for turn in turns.iter().cycle().skip(first).take(turns.len()) {
+                let report = load::run(&turn.plan).with_context(|| turn.stand.failed())?;
+                turn.stand.forget()?;
+                self.add(Row { round, ..row(load, turn, report) })?;
             }
         }
         Ok(())
@@ -92,14 +103,9 @@ impl Results {
     }
 }
 
-fn turn(options: &Options, stand: &Stand, case: &Case<'_>) -> anyhow::Result<Row> {
-    let usual = Plan { warm_up: options.warm_up(), stop: Stop::After(options.turn()?), ..stand.plan() };
-    let plan = (case.plan)(stand, usual);
-    let report = load::run(&plan)?;
-    if let Some(sekisho) = &stand.sekisho {
-        sekisho.forget()?;
-    }
-    let row = Row::new(case.load, &plan, report);
-    let variant = if case.variant.is_empty() { row.variant.clone() } else { case.variant.clone() };
-    Ok(Row { variant, target: stand.name.clone(), profile: stand.profile, checks: stand.checks, ..row })
+/// The row of a turn, of the first round.
+pub(crate) fn row(load: &'static str, turn: &Turn<'_>, report: Report) -> Row {
+    let Stand { name, profile, checks, .. } = turn.stand;
+    let row = Row::new(load, &turn.plan, report);
+    Row { variant: turn.variant.clone(), target: name.clone(), profile, checks, ..row }
 }

@@ -1,20 +1,77 @@
 //! The loads.
 
+mod arguments;
 mod corridor;
+mod flat;
+mod h2;
+mod list;
+mod modern;
+mod profile;
+mod servers;
+mod sessions;
+mod start;
+mod stream;
+mod tls;
+mod tokens;
+mod workers;
 
-use crate::compare::Results;
+use clap::ValueEnum as _;
+use sekisho_bench::site::Stand;
+
+use crate::bars::Bar;
+use crate::compare::{Results, Turn};
 use crate::options::{Load, Options};
 use crate::stage::Stage;
+use crate::table;
 
 /// Runs the load that was asked for, and shows what was found.
 ///
 /// # Errors
 /// When something does not start, or a call was not answered as it should be.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let stage = Stage::new()?;
+    let stage = Stage::new(options.binaries()?)?;
     let mut results = Results::new(options)?;
+    let all = Load::value_variants().iter().copied().filter(|load| !matches!(load, Load::All | Load::Profile));
     match options.load {
-        Load::Corridor => corridor::run(options, &stage, &mut results)?,
+        Load::All => all.into_iter().try_for_each(|load| run_one(load, options, &stage, &mut results))?,
+        load => run_one(load, options, &stage, &mut results)?,
     }
     results.demand_no_errors()
 }
+
+fn run_one(load: Load, options: &Options, stage: &Stage, results: &mut Results) -> anyhow::Result<()> {
+    let before = results.rows.len();
+    let bars: Vec<Bar> = match load {
+        Load::Corridor => corridor::run(options, stage, results)?,
+        Load::List => list::run(options, stage, results)?,
+        Load::Modern => modern::run(options, stage, results)?,
+        Load::Stream => stream::run(options, stage, results)?,
+        Load::H2 => h2::run(options, stage, results)?,
+        Load::Tls => tls::run(options, stage, results)?,
+        Load::Sessions => sessions::run(options, stage, results)?,
+        Load::Tokens => tokens::run(options, stage, results)?,
+        Load::Servers => servers::run(options, stage, results)?,
+        Load::Arguments => arguments::run(options, stage, results)?,
+        Load::Start => start::run(options, stage, results)?,
+        Load::Flat => flat::run(options, stage, results)?,
+        Load::Workers => workers::run(options, stage, results)?,
+        Load::Profile => profile::run(options, stage, results)?,
+        Load::All => Vec::new(),
+    };
+    table::print(results.rows.get(before..).unwrap_or_default(), "nginx", &bars);
+    Ok(())
+}
+
+/// A turn of small calls over as many connections as are usual, for each stand.
+fn turns<'a>(options: &Options, stands: &'a [Stand], variant: &str) -> anyhow::Result<Vec<Turn<'a>>> {
+    let mut turns = Vec::new();
+    for stand in stands {
+        let mut turn = Turn::new(options, stand, variant)?;
+        turn.plan.connections = CONNECTIONS;
+        turns.push(turn);
+    }
+    Ok(turns)
+}
+
+/// Connections of a load that does not vary them.
+const CONNECTIONS: u32 = 16;

@@ -44,6 +44,34 @@ pub(crate) struct Options {
 pub(crate) enum Load {
     /// Calls with every check on, beside nginx.
     Corridor,
+    /// `tools/list` of 20 and 5,000 tools.
+    List,
+    /// 2026-07-28 beside 2025-11-25.
+    Modern,
+    /// An upstream that answers with event streams.
+    Stream,
+    /// HTTP/2 beside HTTP/1.1.
+    H2,
+    /// TLS 1.3: handshakes and calls.
+    Tls,
+    /// A session for each call; 10,000 idle sessions.
+    Sessions,
+    /// 100,000 distinct tokens.
+    Tokens,
+    /// 1 to 64 servers.
+    Servers,
+    /// Policies that read an argument of every call.
+    Arguments,
+    /// Start to first answer; memory when idle.
+    Start,
+    /// 20,000 calls beside 200.
+    Flat,
+    /// Two worker threads beside one.
+    Workers,
+    /// Where the time of a call goes, by `perf`.
+    Profile,
+    /// All of them, `profile` left out.
+    All,
 }
 
 impl Options {

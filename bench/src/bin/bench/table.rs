@@ -1,8 +1,11 @@
 //! What people see at the end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use sekisho_bench::load::Report;
 use sekisho_bench::row::Row;
+use sekisho_bench::usage::Usage;
 
 use crate::bars::{Bar, CPU, P50, RPS, difference, median, pick, ratio};
 
@@ -24,6 +27,24 @@ pub(crate) fn print(rows: &[Row], yardstick: &str, bars: &[Bar]) {
     if !bars.is_empty() {
         println!("\n| promise | found | limit | |\n|---|---|---|---|");
         bars.iter().for_each(|bar| println!("{bar}"));
+    }
+}
+
+/// The report of something that was done once.
+pub(crate) fn single(time: Duration, used: Usage) -> Report {
+    let us = time.as_secs_f64() * 1e6;
+    Report {
+        calls: 1,
+        seconds: time.as_secs_f64(),
+        rps: 0.0,
+        p50_us: us,
+        p99_us: us,
+        cpu_us_per_call: used.cpu.as_secs_f64() * 1e6,
+        load_us_per_call: 0.0,
+        rss_mib: used.rss_mib,
+        peak_rss_mib: used.peak_rss_mib,
+        errors: 0,
+        error_kinds: BTreeMap::new(),
     }
 }
 
