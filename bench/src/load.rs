@@ -65,9 +65,9 @@ pub enum Asked {
         /// What it is made of.
         text: Text,
     },
-    /// `tools/list`, the first page.
+    /// `tools/list`, all of its pages; they are one call.
     List {
-        /// How many tools it must hold.
+        /// How many tools there must be.
         tools: usize,
     },
 }
@@ -162,11 +162,11 @@ async fn measure(plan: Rc<Plan>) -> anyhow::Result<Report> {
     let mut warm = Tally::new()?;
     let callers = phase(callers, Stop::After(plan.warm_up), &mut warm).await?;
     let mut tally = Tally::new()?;
-    let (before, own) = (usage::of(&plan.target.pids), usage::of(&[std::process::id()]));
+    let (before, own) = (usage::of(&plan.target.pids), usage::own());
     let start = Instant::now();
     let callers = phase(callers, plan.stop, &mut tally).await?;
     let seconds = start.elapsed();
-    let (after, own_after) = (usage::of(&plan.target.pids), usage::of(&[std::process::id()]));
+    let (after, own_after) = (usage::of(&plan.target.pids), usage::own());
     leave(callers, &mut tally).await;
     tally.blame(warm);
     Ok(tally.report(seconds, (before, after), own_after.cpu.saturating_sub(own.cpu)))

@@ -21,8 +21,18 @@ pub struct Usage {
 /// Adds up the processes `roots` and all that they have started. A process that is gone adds nothing.
 #[must_use]
 pub fn of(roots: &[u32]) -> Usage {
+    sum(&tree(roots))
+}
+
+/// What this process uses, its children left out.
+#[must_use]
+pub fn own() -> Usage {
+    sum(&[std::process::id()])
+}
+
+fn sum(ids: &[u32]) -> Usage {
     let mut sum = Usage::default();
-    for id in tree(roots) {
+    for id in ids.iter().copied() {
         sum.cpu = sum.cpu.saturating_add(cpu(id).unwrap_or_default());
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         sum.rss_mib += mib(&status, "VmRSS:");
@@ -74,9 +84,9 @@ mod tests {
 
     #[test]
     fn work_and_memory_of_this_process_are_seen_and_of_none_are_not() {
-        let before = of(&[std::process::id()]);
+        let before = own();
         let sum: u64 = (0..20_000_000_u64).map(std::hint::black_box).sum();
-        let after = of(&[std::process::id()]);
+        let after = own();
         assert!(after.cpu > before.cpu, "{sum}");
         assert!(after.rss_mib > 1.0 && after.peak_rss_mib >= after.rss_mib);
         assert_eq!(of(&[]), Usage::default());

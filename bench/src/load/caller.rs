@@ -27,7 +27,10 @@ impl Caller {
     /// # Errors
     /// When that fails.
     pub(super) async fn open(plan: &Rc<Plan>, number: u32) -> anyhow::Result<Self> {
-        let (body, expected) = request::asked(plan.asked, plan.era);
+        let (body, expected) = match plan.asked {
+            Asked::Call { payload, text } => request::call(payload, text, plan.era),
+            Asked::List { .. } => (request::list(None, plan.era), Vec::new()),
+        };
         let mut caller =
             Self { plan: Rc::clone(plan), number, connection: None, session: None, body, expected, calls: 0 };
         caller.connection = Some(Connection::open(&plan.target, number).await?);
@@ -87,9 +90,31 @@ impl Caller {
     }
 
     async fn call(&mut self, fields: &Fields) -> anyhow::Result<()> {
+        match self.plan.asked {
+            Asked::Call { .. } => {
+                let id = self.next_id();
+                let answer = self.send("POST", fields, Sent::Call(id)).await?;
+                answer.check_echo(id, &self.expected)
+            }
+            Asked::List { tools } => self.list(fields, tools).await,
+        }
+    }
+
+    /// All pages of the list.
+    async fn list(&mut self, fields: &Fields, tools: usize) -> anyhow::Result<()> {
         let id = self.next_id();
         let answer = self.send("POST", fields, Sent::Call(id)).await?;
-        answer.check(id, self.plan.asked, &self.expected)
+        let (mut found, mut cursor) = answer.check_page(id)?;
+        for _ in 0..PAGES_MAX {
+            let Some(from) = cursor else { break };
+            let (body, id) = (request::list(Some(&from), self.plan.era), self.next_id());
+            let answer = self.send("POST", fields, Sent::Other(&body, Some(id))).await?;
+            let (more, next) = answer.check_page(id)?;
+            found = found.saturating_add(more);
+            cursor = next;
+        }
+        ensure!(found == tools, "{found} tools in place of {tools}");
+        Ok(())
     }
 
     /// The fields of a session, which is opened first where the era has some.
@@ -161,6 +186,8 @@ fn token(plan: &Plan, number: u32, calls: u64) -> anyhow::Result<&str> {
     let at = usize::try_from(turn)?.checked_rem(tokens.len()).context("there is no token")?;
     tokens.get(at).map(String::as_str).context("there is no token")
 }
+
+const PAGES_MAX: usize = 100;
 
 /// Ids of one connection.
 const IDS: u64 = 1_000_000_000;

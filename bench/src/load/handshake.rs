@@ -58,7 +58,7 @@ pub fn handshakes(target: &Target, config: &Arc<ClientConfig>, at_once: u32, sto
     LocalSet::new().block_on(&runtime, async {
         let end = Rc::new(End::new(stop));
         let mut tally = Tally::new()?;
-        let (before, own) = (usage::of(&target.pids), usage::of(&[std::process::id()]));
+        let (before, own) = (usage::of(&target.pids), usage::own());
         let start = Instant::now();
         let one = || spawn_local(repeat(target.clone(), Arc::clone(config), Rc::clone(&end)));
         let tasks: Vec<_> = (0..at_once).map(|_| one()).collect();
@@ -68,7 +68,7 @@ pub fn handshakes(target: &Target, config: &Arc<ClientConfig>, at_once: u32, sto
         let time = start.elapsed();
         // The other side may still be closing the last one.
         tokio::time::sleep(SETTLE).await;
-        let (after, own_after) = (usage::of(&target.pids), usage::of(&[std::process::id()]));
+        let (after, own_after) = (usage::of(&target.pids), usage::own());
         Ok(tally.report(time, (before, after), own_after.cpu.saturating_sub(own.cpu)))
     })
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use sekisho_e2e::client::Era;
 use serde_json::json;
 
-use super::{Asked, Text};
+use super::Text;
 
 /// The fields of a session's requests, beside the token.
 #[derive(Debug, Clone, Default)]
@@ -80,23 +80,26 @@ pub(super) struct Request<'a> {
     pub(super) id: Option<u64>,
 }
 
-/// The body of the calls, and what their answers must hold.
-pub(super) fn asked(asked: Asked, era: Era) -> (Body, Vec<u8>) {
+/// `tools/call` of `echo`, and the message as its answer must hold it.
+pub(super) fn call(payload: usize, text: Text, era: Era) -> (Body, Vec<u8>) {
+    let message = json!(message(payload, text)).to_string();
+    let params = params(&[&format!(r#""name":"{TOOL}","arguments":{{"message":{message}}}"#)], era);
+    (Body::request(&format!(r#""method":"tools/call","params":{params}"#)), message.into_bytes())
+}
+
+/// `tools/list`, from `cursor` on.
+pub(super) fn list(cursor: Option<&str>, era: Era) -> Body {
+    let cursor = cursor.map(|cursor| format!(r#""cursor":{}"#, json!(cursor)));
+    let params = params(&cursor.iter().map(String::as_str).collect::<Vec<_>>(), era);
+    Body::request(&format!(r#""method":"tools/list","params":{params}"#))
+}
+
+fn params(members: &[&str], era: Era) -> String {
     let meta = match era {
-        Era::Legacy => String::new(),
-        Era::Modern => format!(",{META}"),
+        Era::Legacy => None,
+        Era::Modern => Some(META),
     };
-    match asked {
-        Asked::Call { payload, text } => {
-            let message = json!(message(payload, text)).to_string();
-            let params = format!(r#"{{"name":"{TOOL}","arguments":{{"message":{message}}}{meta}}}"#);
-            (Body::request(&format!(r#""method":"tools/call","params":{params}"#)), message.into_bytes())
-        }
-        Asked::List { .. } => {
-            let params = format!("{{{}}}", meta.trim_start_matches(','));
-            (Body::request(&format!(r#""method":"tools/list","params":{params}"#)), br#""inputSchema":"#.to_vec())
-        }
-    }
+    format!("{{{}}}", members.iter().copied().chain(meta).collect::<Vec<_>>().join(","))
 }
 
 /// `initialize`.
@@ -150,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_body_is_as_long_as_it_says() {
-        let (body, _) = asked(Asked::Call { payload: 64, text: Text::Escaped }, Era::Modern);
+        let (body, _) = call(64, Text::Escaped, Era::Modern);
         for id in [0, 1, 9, 10, 999, 1_000_000] {
             let mut bytes = Vec::new();
             body.write(Some(id), &mut bytes);

@@ -34,6 +34,9 @@ pub(crate) struct Options {
     /// How many connections there are.
     #[arg(long, value_delimiter = ',')]
     concurrency: Vec<u32>,
+    /// For `profile`: lists of so many tools in place of calls.
+    #[arg(long)]
+    pub(crate) tools: Option<usize>,
     /// Messages with quotes, line breaks and other scripts in them.
     #[arg(long)]
     pub(crate) escaped: bool,

@@ -18,12 +18,16 @@ use crate::stage::Stage;
 
 /// Each gateway under the first payload and number of connections that were given.
 pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> anyhow::Result<Vec<Bar>> {
-    let upstream = Upstream::start(&[])?;
+    let tools = options.tools.unwrap_or(20);
+    let upstream = Upstream::start(&["--tools", &tools.to_string(), "--page", "1000"])?;
     let mut bars = Vec::new();
     for stand in stage.sekishos(&upstream)? {
         let mut turn = Turn::new(options, &stand, "")?;
         let payload = options.payloads(&[256]).first().copied().unwrap_or_default();
-        turn.plan.asked = Asked::Call { payload, text: Text::Plain };
+        turn.plan.asked = match options.tools {
+            Some(tools) => Asked::List { tools },
+            None => Asked::Call { payload, text: Text::Plain },
+        };
         turn.plan.connections = options.concurrencies(&[super::CONNECTIONS]).first().copied().unwrap_or(1);
         // Once undisturbed: what a call costs. Then under observation: how that is divided.
         let report = load::run(&turn.plan)?;
