@@ -86,9 +86,7 @@ fn apt(list: &Path, folder: &Path) -> anyhow::Result<()> {
     }
     start_afresh(folder)?;
     let names = stamp.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-    // Whoever downloads as root drops to a user who may not write here; apt then says so, and goes on.
-    run(Command::new("apt-get").args(["--quiet=2", "download"]).args(names).current_dir(folder), LIMIT)
-        .context("are the package lists of apt there? `apt-get update` fetches them")?;
+    download(folder, &names.collect::<Vec<_>>())?;
     let packages = packages(folder)?;
     for package in &packages {
         run(Command::new("dpkg").arg("-x").arg(package).arg(folder), LIMIT)?;
@@ -99,6 +97,29 @@ fn apt(list: &Path, folder: &Path) -> anyhow::Result<()> {
     let versions = packages.iter().filter_map(|package| package.file_stem()?.to_str());
     fs::write(folder.join("versions"), versions.collect::<Vec<_>>().join("\n"))?;
     seal(folder, &stamp)
+}
+
+/// With the machine's lists of packages, or where these are missing or too old, with lists of our own.
+fn download(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
+    // Whoever downloads as root drops to a user who may not write here; apt then says so, and goes on.
+    let known = run(Command::new("apt-get").args(["--quiet=2", "download"]).args(names).current_dir(folder), LIMIT);
+    if known.is_ok() {
+        return known;
+    }
+    let state = tempfile::Builder::new().prefix("apt-").tempdir_in(folder)?;
+    fs::create_dir_all(state.path().join("lists/partial"))?;
+    fs::create_dir_all(state.path().join("archives/partial"))?;
+    let apt = |verb: &str| {
+        let option = |name: &str, value: &Path| format!("{name}={}", value.display());
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet=2", "-o", &option("Dir::State::lists", &state.path().join("lists"))]);
+        command.args(["-o", &option("Dir::Cache", state.path())]);
+        // What is installed says nothing about what can be had.
+        command.args(["-o", "Dir::State::status=/dev/null", verb]);
+        command
+    };
+    run(&mut apt("update"), LIMIT).context("the lists of packages cannot be fetched")?;
+    run(apt("download").args(names).current_dir(folder), LIMIT)
 }
 
 fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {

@@ -61,23 +61,33 @@ pub(crate) const P50: Figure = |row| row.report.p50_us;
 /// Latency of the slowest hundredth, in microseconds.
 pub(crate) const P99: Figure = |row| row.report.p99_us;
 
-/// The median over the rounds of `of` applied to both rows of a round: neighbours in time see the same machine.
-pub(crate) fn per_round(ours: &[&Row], theirs: &[&Row], of: impl Fn(&Row, &Row) -> f64) -> Option<f64> {
-    let pairs = ours.iter().filter_map(|our| {
-        let their = theirs.iter().find(|their| their.round == our.round)?;
-        Some(of(our, their))
-    });
-    median(pairs.collect())
-}
-
 /// The median of per-round ratios of one figure.
 pub(crate) fn ratio(ours: &[&Row], theirs: &[&Row], figure: Figure) -> Option<f64> {
+    median(ratios(ours, theirs, figure))
+}
+
+/// The ratios of one figure, round by round.
+pub(crate) fn ratios(ours: &[&Row], theirs: &[&Row], figure: Figure) -> Vec<f64> {
     per_round(ours, theirs, |our, their| figure(our) / figure(their))
 }
 
 /// The median of per-round differences of one figure.
 pub(crate) fn difference(ours: &[&Row], theirs: &[&Row], figure: Figure) -> Option<f64> {
-    per_round(ours, theirs, |our, their| figure(our) - figure(their))
+    median(per_round(ours, theirs, |our, their| figure(our) - figure(their)))
+}
+
+/// The median of one figure over all rounds.
+pub(crate) fn middle(rows: &[&Row], figure: Figure) -> Option<f64> {
+    median(rows.iter().map(|row| figure(row)).collect())
+}
+
+/// `of` applied to both rows of each round: neighbours in time see the same machine.
+fn per_round(ours: &[&Row], theirs: &[&Row], of: impl Fn(&Row, &Row) -> f64) -> Vec<f64> {
+    let pairs = ours.iter().filter_map(|our| {
+        let their = theirs.iter().find(|their| their.round == our.round)?;
+        Some(of(our, their))
+    });
+    pairs.collect()
 }
 
 /// The median.

@@ -58,7 +58,13 @@ fn run_one(load: Load, options: &Options, stage: &Stage, results: &mut Results) 
         Load::Profile => profile::run(options, stage, results)?,
         Load::All => Vec::new(),
     };
-    table::print(results.rows.get(before..).unwrap_or_default(), "nginx", &bars);
+    let rows = results.rows.get(before..).unwrap_or_default();
+    table::print(rows, "nginx", &bars);
+    let mut names = stage.binaries.iter().map(|(name, _)| name.clone());
+    let (first, others) = (names.next(), names.collect::<Vec<_>>());
+    if let Some(first) = first.filter(|_| !others.is_empty()) {
+        table::versus(rows, &first, &others);
+    }
     Ok(())
 }
 

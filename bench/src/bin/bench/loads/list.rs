@@ -4,7 +4,7 @@ use sekisho_bench::load::Asked;
 use sekisho_bench::site::Upstream;
 
 use super::turns;
-use crate::bars::{Bar, CPU, Limit, P50, per_round, pick};
+use crate::bars::{Bar, CPU, Limit, P50, difference, middle, pick};
 use crate::compare::Results;
 use crate::options::Options;
 use crate::stage::Stage;
@@ -32,9 +32,8 @@ pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> an
         };
         let (ours, nginx) = (of(name), of("nginx"));
         let promise = |what: &str| format!("{name}: list of {many} tools, {what}");
-        let cpu = per_round(&ours, &nginx, |our, _| CPU(our));
-        bars.push(Bar::new(&promise("CPU per list, us"), cpu, Limit::AtMost(LIST_US)));
-        let more = per_round(&ours, &nginx, |our, their| P50(our) - P50(their));
+        bars.push(Bar::new(&promise("CPU per list, us"), middle(&ours, CPU), Limit::AtMost(LIST_US)));
+        let more = difference(&ours, &nginx, P50);
         bars.push(Bar::new(&promise("p50, us above nginx"), more, Limit::AtMost(LIST_US)));
     }
     Ok(bars)

@@ -8,7 +8,7 @@ use sekisho_bench::site::Upstream;
 use sekisho_bench::usage;
 
 use super::turns;
-use crate::bars::{Bar, Limit, median, pick};
+use crate::bars::{Bar, Limit, middle, pick};
 use crate::compare::{Results, Turn, row};
 use crate::options::Options;
 use crate::stage::Stage;
@@ -45,7 +45,7 @@ fn idle(options: &Options, stage: &Stage, results: &mut Results) -> anyhow::Resu
     }
     let bar = |name: &str| {
         let rows = pick(&results.rows, |row| row.target == name && row.variant == format!("{many} {IDLE}"));
-        let found = median(rows.iter().map(|row| row.report.rss_mib).collect());
+        let found = middle(&rows, |row| row.report.rss_mib);
         Bar::new(&format!("{name}: memory with {many} open sessions, MiB"), found, Limit::AtMost(150.0))
     };
     Ok(stage.binaries.iter().map(|(name, _)| bar(name)).collect())

@@ -7,7 +7,7 @@ use sekisho_bench::site::Upstream;
 use sekisho_bench::usage;
 use sekisho_e2e::client::Era;
 
-use crate::bars::{Bar, Figure, Limit, P50, median, pick};
+use crate::bars::{Bar, Limit, P50, middle, pick};
 use crate::compare::{Results, Turn, row};
 use crate::options::Options;
 use crate::stage::{Stage, shape};
@@ -33,10 +33,13 @@ pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> an
 
 fn promises(rows: &[Row], name: &str) -> Vec<Bar> {
     let rows = pick(rows, |row| row.load == LOAD && row.target == name);
-    let middle = |figure: Figure| median(rows.iter().map(|row| figure(row)).collect());
     vec![
-        Bar::new(&format!("{name}: start to first answer, us"), middle(P50), Limit::AtMost(300_000.0)),
-        Bar::new(&format!("{name}: memory when idle, MiB"), middle(|row| row.report.rss_mib), Limit::AtMost(30.0)),
+        Bar::new(&format!("{name}: start to first answer, us"), middle(&rows, P50), Limit::AtMost(300_000.0)),
+        Bar::new(
+            &format!("{name}: memory when idle, MiB"),
+            middle(&rows, |row| row.report.rss_mib),
+            Limit::AtMost(30.0),
+        ),
     ]
 }
 
