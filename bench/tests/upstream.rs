@@ -5,15 +5,15 @@ use sekisho_bench::site::{People, Stand, Upstream};
 use sekisho_e2e::client::{Client, Era};
 use serde_json::json;
 
-fn stand(options: &[&str]) -> (Upstream, Stand) {
-    let upstream = Upstream::start(options).unwrap();
-    let stand = Stand::direct(&upstream, &People::new().unwrap()).unwrap();
-    (upstream, stand)
+fn stand(options: &[&str]) -> anyhow::Result<(Upstream, Stand)> {
+    let upstream = Upstream::start(options)?;
+    let stand = Stand::direct(&upstream, &People::new()?)?;
+    Ok((upstream, stand))
 }
 
 #[test]
 fn calls_that_are_answered_are_counted_and_those_that_are_not_are_errors() {
-    let (_upstream, good) = stand(&[]);
+    let (_upstream, good) = stand(&[]).unwrap();
     for (era, sessions) in
         [(Era::Legacy, Sessions::Kept), (Era::Legacy, Sessions::PerCall), (Era::Modern, Sessions::Kept)]
     {
@@ -24,7 +24,7 @@ fn calls_that_are_answered_are_counted_and_those_that_are_not_are_errors() {
         assert!(report.cpu_us_per_call > 0.0 && report.rss_mib > 0.0);
     }
     // Without a tool there is nothing to call.
-    let (_upstream, poor) = stand(&["--tools", "0"]);
+    let (_upstream, poor) = stand(&["--tools", "0"]).unwrap();
     let report = load::run(&Plan { stop: Stop::Calls(5), ..poor.plan() }).unwrap();
     assert_eq!((report.calls, report.errors), (0, 5));
     assert!(report.error_kinds.keys().all(|kind| kind.contains("unknown tool")), "{:?}", report.error_kinds);
@@ -33,7 +33,7 @@ fn calls_that_are_answered_are_counted_and_those_that_are_not_are_errors() {
 #[test]
 fn a_list_must_be_complete() {
     for options in [&["--tools", "70", "--page", "20"][..], &["--tools", "70", "--page", "20", "--stream"]] {
-        let (_upstream, stand) = stand(options);
+        let (_upstream, stand) = stand(options).unwrap();
         let list = |tools| Plan { asked: load::Asked::List { tools }, ..stand.plan() };
         assert_eq!(load::run(&list(70)).unwrap().errors, 0);
         assert_eq!(load::run(&list(71)).unwrap().errors, 1);
@@ -42,7 +42,7 @@ fn a_list_must_be_complete() {
 
 #[test]
 fn an_endpoint_that_is_not_there_stops_the_load() {
-    let (_upstream, stand) = stand(&[]);
+    let (_upstream, stand) = stand(&[]).unwrap();
     let mut plan = stand.plan();
     plan.target.paths = vec!["/elsewhere".to_owned()];
     assert!(load::run(&plan).is_err());
@@ -50,7 +50,7 @@ fn an_endpoint_that_is_not_there_stops_the_load() {
 
 #[test]
 fn the_upstream_refuses_a_session_that_is_missing_or_unknown_or_over() {
-    let (upstream, _) = stand(&[]);
+    let (upstream, _) = stand(&[]).unwrap();
     let mut client = Client::connect(&upstream.url(), None, Era::Legacy).unwrap();
     let session = client.session().unwrap().to_owned();
     let call = json!({"name": "echo", "arguments": {"message": "hi"}});
@@ -67,7 +67,7 @@ fn the_upstream_refuses_a_session_that_is_missing_or_unknown_or_over() {
 
 #[test]
 fn the_upstream_refuses_fields_that_do_not_fit_the_body() {
-    let (upstream, _) = stand(&[]);
+    let (upstream, _) = stand(&[]).unwrap();
     let client = Client::connect(&upstream.url(), None, Era::Modern).unwrap();
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28"});
     let params = json!({"name": "echo", "arguments": {"message": "hi"}, "_meta": meta});

@@ -103,7 +103,7 @@ pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
 }
 
 /// The rows that `wanted` picks.
-pub(crate) fn pick<'a>(rows: &'a [Row], wanted: impl Fn(&Row) -> bool) -> Vec<&'a Row> {
+pub(crate) fn pick(rows: &[Row], wanted: impl Fn(&Row) -> bool) -> Vec<&Row> {
     rows.iter().filter(|row| wanted(row)).collect()
 }
 

@@ -31,10 +31,10 @@ use crate::table;
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let stage = Stage::new(options.binaries()?)?;
     let mut results = Results::new(options)?;
-    let all = Load::value_variants().iter().copied().filter(|load| !matches!(load, Load::All | Load::Profile));
-    match options.load {
-        Load::All => all.into_iter().try_for_each(|load| run_one(load, options, &stage, &mut results))?,
-        load => run_one(load, options, &stage, &mut results)?,
+    let all = Load::value_variants().iter().filter(|load| !matches!(load, Load::All | Load::Profile));
+    let wanted: Vec<Load> = if options.load == Load::All { all.copied().collect() } else { vec![options.load] };
+    for load in wanted {
+        run_one(load, options, &stage, &mut results)?;
     }
     results.demand_no_errors()
 }
