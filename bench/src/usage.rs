@@ -52,7 +52,9 @@ fn mib(status: &str, field: &str) -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
-fn tree(roots: &[u32]) -> Vec<u32> {
+/// The processes `roots`, and all that they have started, behind them.
+#[must_use]
+pub fn tree(roots: &[u32]) -> Vec<u32> {
     let parents = parents();
     let mut found = roots.to_vec();
     let mut at = 0;

@@ -1,9 +1,12 @@
 //! Every load, tiny: nothing is timed here, but every call has to be answered well, and every row has to look like one.
 
 use std::collections::BTreeSet;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+use sekisho_bench::usage;
+use sekisho_e2e::process::Running;
 use sekisho_e2e::{place, process, raw};
 use serde_json::Value;
 
@@ -26,6 +29,28 @@ fn every_load_runs_without_an_error_and_writes_rows() {
     assert_eq!(of("http"), BTreeSet::from(["h2c", "http/1.1", "tls"]));
     let corridor = rows.iter().filter(|row| row["load"] == "corridor");
     assert_eq!(corridor.count(), 3 * 3 * 3, "three payloads, three numbers of connections, three targets");
+}
+
+#[test]
+fn what_was_started_ends_with_the_bench() {
+    let mut command = Command::new(place::binary("bench").unwrap());
+    command.args(["corridor", "--seconds", "60"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut bench = Running::start(&mut command).unwrap();
+    let started = || usage::tree(&[bench.id()]).split_off(1);
+    let start = Instant::now();
+    while started().len() < 4 {
+        assert!(start.elapsed() < LIMIT, "upstream, nginx, its worker and the gateway: {:?}", started());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let started = started();
+    bench.signal(Signal::SIGTERM).unwrap();
+    assert_eq!(bench.wait(LIMIT).unwrap().code(), Some(130));
+    let start = Instant::now();
+    // What has no parent any more is reaped by another process, a moment later.
+    while started.iter().any(|id| usage::of(&[*id]).rss_mib > 0.0) {
+        assert!(start.elapsed() < LIMIT, "one of {started:?} is still there");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod compare;
 mod loads;
 mod options;
 mod stage;
+mod stop;
 mod table;
 
 use clap::Parser as _;
@@ -17,5 +18,7 @@ use clap::Parser as _;
 use crate::options::Options;
 
 fn main() -> anyhow::Result<()> {
-    loads::run(&Options::parse())
+    let options = Options::parse();
+    stop::watch()?;
+    loads::run(&options)
 }
