@@ -137,7 +137,7 @@ mod tests {
             "reason     no policy permits it\\u{1b}[2J",
             "policies   a, b",
             "would have permitted it:\n      permit (principal,\n        action);\n",
-            "arguments  ab",
+            "arguments  sha256 ab",
             "detail     k=v",
             "took       12 µs",
         ] {
