@@ -31,7 +31,7 @@ enum Chore {
     },
     /// Installs the real MCP clients and servers that the tests run against.
     Peers,
-    /// Checks what the compiler does not: arrows between crates, sizes, names of tests, dependencies, paths.
+    /// Checks what the compiler does not: arrows between crates, sizes, names of tests, dependencies, paths, workflows, translations.
     Tidy,
     /// Runs the public conformance suite directly and through the gateway, and compares.
     Conformance {

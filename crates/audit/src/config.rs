@@ -1,7 +1,7 @@
 //! How the log is kept.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How the audit log is kept.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -13,16 +13,18 @@ pub struct Config {
     /// What stands for arguments and results in records. It shows under which name: `arguments_sha256` or `arguments_blake3`.
     #[serde(default)]
     pub payload_digest: Algorithm,
-    /// Size at which a new file is started, in bytes. A single record that is larger still fits.
+    /// Size at which a new file is started, in bytes: 64 KiB to 1 GiB. A single record that is larger still fits.
     #[serde(default = "segment_bytes_max")]
+    #[schemars(range(min = 64 * 1024, max = 1024 * 1024 * 1024))]
     pub segment_bytes_max: u64,
-    /// Most records that may wait to be written; further calls are refused.
+    /// Most records that may wait to be written; further calls are refused: 1 to 1,000,000.
     #[serde(default = "queue_max")]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_max: usize,
 }
 
 /// What counts as recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// The operating system has the record: it outlives a crash of Sekisho, not of the machine.
@@ -33,7 +35,7 @@ pub enum Level {
 }
 
 /// A digest algorithm.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// SHA-256 (FIPS 180-4): what auditors and `sha256sum` know.

@@ -24,6 +24,7 @@ mod tls;
 pub use config::{Config, ConfigError, TlsConfig};
 pub use serve::{Gateway, Overview, Prepared, Running, StartError};
 pub use snapshot::Parts;
+pub use tls::TlsError;
 
 /// The version of this build, in the `serverInfo` of the endpoint of all servers.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
