@@ -81,6 +81,14 @@ pub fn prometheus() -> anyhow::Result<Command> {
     Ok(Command::new(installed("apt/usr/bin/prometheus")?))
 }
 
+/// nginx, as its Debian package has it.
+///
+/// # Errors
+/// When the peers are not installed.
+pub fn nginx() -> anyhow::Result<Command> {
+    Ok(Command::new(installed("apt/usr/sbin/nginx")?))
+}
+
 fn installed(relative: &str) -> anyhow::Result<PathBuf> {
     let path = place::peers()?.join(relative);
     anyhow::ensure!(path.exists(), "{} is missing: run `cargo xtask peers`", path.display());

@@ -1,6 +1,7 @@
 //! The project's own chores.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod peers;
 mod place;
 mod run;
@@ -30,13 +31,20 @@ enum Chore {
     },
     /// Installs the real MCP clients and servers that the tests run against.
     Peers,
-    /// Checks what the compiler does not: arrows between crates, sizes, names of tests, dependencies, paths.
+    /// Checks what the compiler does not: arrows between crates, sizes, names of tests, dependencies, paths, workflows, translations.
     Tidy,
     /// Runs the public conformance suite directly and through the gateway, and compares.
     Conformance {
         /// Writes one row per check into this file.
         #[arg(long)]
         json: Option<PathBuf>,
+    },
+    /// Measures the gateway beside nginx: `cargo xtask bench corridor`, `cargo xtask bench --help`.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Given to the bench as they are.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Everything that blocks a merge: format, lints, tidy, conformance, tests.
     Ci,
@@ -59,6 +67,7 @@ fn chore(place: &Place, chore: Chore) -> anyhow::Result<()> {
         Chore::Peers => peers::install(place),
         Chore::Tidy => tidy::run(place),
         Chore::Conformance { json } => suite::conformance(place, json.as_deref()),
+        Chore::Bench { arguments } => bench::bench(place, &arguments),
         Chore::Ci => suite::ci(place),
     }
 }

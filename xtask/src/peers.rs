@@ -1,7 +1,7 @@
-//! Installs the real MCP clients and servers, at the versions that `e2e/peers` pins.
+//! Installs the real MCP clients and servers, at the versions that `e2e/peers` pins, and what they are compared with.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub(crate) fn install(place: &Place) -> anyhow::Result<()> {
     let lock = File::create(peers.join("lock"))?;
     lock.lock().context("the lock of the peers folder cannot be taken")?;
     npm(&place.root().join("e2e/peers/npm"), &peers.join("npm"))?;
-    python(&place.root().join("e2e/peers/requirements.txt"), &peers.join("py"))
+    python(&place.root().join("e2e/peers/requirements.txt"), &peers.join("py"))?;
+    apt(&place.root().join("e2e/peers/apt.txt"), &peers.join("apt"))
 }
 
 /// Says what is missing before anything fails halfway.
@@ -31,6 +32,8 @@ fn check_tools() -> anyhow::Result<()> {
         ("node", &["--version"][..], "Node.js 18 or newer (any package manager has it)"),
         ("npm", &["--version"], "npm, which comes with Node.js"),
         ("python3", &["-c", "import venv, ensurepip"], "Python 3.10 or newer with venv (Debian: python3-venv)"),
+        ("apt-get", &["--version"], "apt-get, as Debian and Ubuntu have it: nginx is taken from their packages"),
+        ("dpkg", &["--version"], "dpkg, which comes with apt-get"),
     ];
     let missing: Vec<_> = tools.iter().filter(|(program, arguments, _)| !exists(program, arguments)).collect();
     let list: Vec<_> = missing.iter().map(|(program, _, what)| format!("  {program}: {what}")).collect();
@@ -74,10 +77,58 @@ fn python(requirements: &Path, folder: &Path) -> anyhow::Result<()> {
     seal(folder, &stamp)
 }
 
-fn stamp(manifests: &[std::path::PathBuf]) -> anyhow::Result<String> {
-    let read = |path: &std::path::PathBuf| {
-        fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+/// Unpacks Debian packages without installing them, so that nobody has to be root. Their versions are not pinned: mirrors keep the
+/// newest only. `versions` says which ones came.
+fn apt(list: &Path, folder: &Path) -> anyhow::Result<()> {
+    let stamp = stamp(&[list.to_path_buf()])?;
+    if is_installed(folder, &stamp) {
+        return Ok(());
+    }
+    start_afresh(folder)?;
+    let names = stamp.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    download(folder, &names.collect::<Vec<_>>())?;
+    let packages = packages(folder)?;
+    for package in &packages {
+        run(Command::new("dpkg").arg("-x").arg(package).arg(folder), LIMIT)?;
+        fs::remove_file(package)?;
+    }
+    let nginx = folder.join("usr/sbin/nginx");
+    run(Command::new(&nginx).arg("-v"), LIMIT).context("nginx came, but does not run: does a library miss?")?;
+    let versions = packages.iter().filter_map(|package| package.file_stem()?.to_str());
+    fs::write(folder.join("versions"), versions.collect::<Vec<_>>().join("\n"))?;
+    seal(folder, &stamp)
+}
+
+/// With the machine's lists of packages, or where these are missing or too old, with lists of our own.
+fn download(folder: &Path, names: &[&str]) -> anyhow::Result<()> {
+    // Whoever downloads as root drops to a user who may not write here; apt then says so, and goes on.
+    let known = run(Command::new("apt-get").args(["--quiet=2", "download"]).args(names).current_dir(folder), LIMIT);
+    if known.is_ok() {
+        return known;
+    }
+    let state = tempfile::Builder::new().prefix("apt-").tempdir_in(folder)?;
+    fs::create_dir_all(state.path().join("lists/partial"))?;
+    fs::create_dir_all(state.path().join("archives/partial"))?;
+    let apt = |verb: &str| {
+        let option = |name: &str, value: &Path| format!("{name}={}", value.display());
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet=2", "-o", &option("Dir::State::lists", &state.path().join("lists"))]);
+        command.args(["-o", &option("Dir::Cache", state.path())]);
+        // What is installed says nothing about what can be had.
+        command.args(["-o", "Dir::State::status=/dev/null", verb]);
+        command
     };
+    run(&mut apt("update"), LIMIT).context("the lists of packages cannot be fetched")?;
+    run(apt("download").args(names).current_dir(folder), LIMIT)
+}
+
+fn packages(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    Ok(paths.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "deb")).collect())
+}
+
+fn stamp(manifests: &[PathBuf]) -> anyhow::Result<String> {
+    let read = |path: &PathBuf| fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()));
     manifests.iter().map(read).collect()
 }
 

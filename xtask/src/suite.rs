@@ -65,7 +65,10 @@ pub(crate) fn ci(place: &Place) -> anyhow::Result<()> {
 }
 
 /// Everything at once: with the tests' own dependencies left out, cargo would choose other features and build it all twice.
-fn build(place: &Place) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build(place: &Place) -> anyhow::Result<()> {
     run(cargo(place).args(["build", "--release", "--workspace", "--all-targets"]), BUILD)
 }
 

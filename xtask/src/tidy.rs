@@ -4,6 +4,8 @@ mod arrows;
 mod names;
 mod paths;
 mod sizes;
+mod translations;
+mod workflows;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,6 +27,8 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
     sizes::check(&files, &mut found);
     names::check(&files, &mut found);
     paths::check(&files, &mut found);
+    translations::check(&files, &mut found);
+    workflows::check(&files, &mut found);
     found.remarks.iter().for_each(|remark| println!("tidy: {remark}"));
     found.errors.iter().for_each(|error| println!("tidy: error: {error}"));
     anyhow::ensure!(found.errors.is_empty(), "tidy found {} errors", found.errors.len());

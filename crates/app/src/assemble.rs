@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
+use jiff::Timestamp;
 use sekisho_audit::{Audit, Digest};
 use sekisho_catalog::{Catalog, EnvValue, ServerConfig};
 use sekisho_egress::Client;
-use sekisho_gateway::{Instruments, Parts, StartError};
+use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
 use sekisho_guard::Guard;
 use sekisho_identity::Identity;
 use sekisho_keys::SecretRef;
@@ -71,6 +73,25 @@ pub(crate) fn sender(loaded: &Loaded, egress: &Arc<Client>) -> Result<Option<Sen
     Err(problems)
 }
 
+/// Makes the rooms for a start: certificates that are out of date stop it. A reload they do not stop, or no policy could be
+/// changed while the new certificate is on its way.
+///
+/// # Errors
+/// All that is wrong.
+pub(crate) fn at_start(loaded: &Loaded, egress: &Arc<Client>, now: SystemTime) -> Result<Rooms, Vec<Problem>> {
+    let config = &loaded.config.gateway;
+    let outdated = config.tls.iter().flat_map(|tls| tls.out_of_date(&loaded.base, now));
+    let mut problems: Vec<Problem> = outdated.map(|error| refused_certificate(loaded, &error)).collect();
+    match rooms(loaded, egress, None) {
+        Ok(rooms) if problems.is_empty() => Ok(rooms),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(problems)
+        }
+    }
+}
+
 /// Makes the rooms; what clients are owed (sessions, counts, definitions) is kept from `old`.
 ///
 /// # Errors
@@ -84,7 +105,8 @@ pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) 
     if let Err(error) = config.admin.check() {
         problems.push(at(loaded, Code::BadValue, &error, &["admin"]));
     }
-    problems.extend(certificates(loaded));
+    let certificates = config.gateway.tls.iter().flat_map(|tls| tls.problems(&loaded.base));
+    problems.extend(certificates.map(|error| refused_certificate(loaded, &error)));
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
     let identity = Identity::new(&config.identity, &loaded.base, &config.gateway.public_url, Arc::clone(egress));
@@ -249,22 +271,26 @@ fn secrets(loaded: &Loaded) -> Vec<Problem> {
     problems
 }
 
-/// The certificate files that cannot be read at all; what is in them the gateway itself checks.
-fn certificates(loaded: &Loaded) -> Vec<Problem> {
-    let Some(tls) = &loaded.config.gateway.tls else { return Vec::new() };
-    let rooted = tls.rooted(&loaded.base);
-    let files = [
-        ("certificate_file", Some(rooted.certificate_file)),
-        ("key_file", Some(rooted.key_file)),
-        ("client_ca_file", rooted.client_ca_file),
-    ];
-    let unreadable = |(key, file): (&str, Option<PathBuf>)| {
-        let file = file?;
-        let error = std::fs::File::open(&file).err()?;
-        let words = format!("`{}` cannot be read: {error}", file.display());
-        Some(Problem::new(Code::Certificates, words).at(loaded.document.place_of(&["gateway", "tls", key])))
+/// What is wrong with a file of `[gateway.tls]`, at the key that names it.
+fn refused_certificate(loaded: &Loaded, error: &TlsError) -> Problem {
+    let rooted = loaded.config.gateway.tls.as_ref().map(|tls| tls.rooted(&loaded.base));
+    let key = rooted.map_or("certificate_file", |tls| match error.path() {
+        path if path == tls.key_file => "key_file",
+        path if Some(path) == tls.client_ca_file.as_deref() => "client_ca_file",
+        _ => "certificate_file",
+    });
+    let problem = Problem::of(Code::Certificates, error).at(loaded.document.place_of(&["gateway", "tls", key]));
+    let (words, moment) = if let TlsError::Expired { until, .. } = error {
+        ("it was good until", *until)
+    } else if let TlsError::NotYetValid { from, .. } = error {
+        ("it is good from", *from)
+    } else {
+        return problem;
     };
-    files.into_iter().filter_map(unreadable).collect()
+    match Timestamp::try_from(moment) {
+        Ok(time) => problem.help(format!("{words} {time}")),
+        Err(_) => problem,
+    }
 }
 
 fn at(loaded: &Loaded, code: Code, error: &dyn std::error::Error, keys: &[&str]) -> Problem {

@@ -9,47 +9,64 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::folder::Folder;
+use crate::keys;
 use crate::problem::{Code, Problem};
+use crate::schema::schema;
 use crate::strict::Document;
 
 /// The configuration of a Sekisho gateway, `sekisho.toml`. Relative paths start from the folder of this file. Secrets are
 /// never written here, only named: `env:NAME` or `file:PATH`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(title = "sekisho.toml", extend("required" = ["gateway", "identity", "policy", "servers"]))]
 pub(crate) struct Config {
     /// The folder for what lasts: the audit log, the developer issuer's key, the socket of `sekisho status`. Made with mode 0700
     /// where it is missing; one running gateway each.
     #[serde(default = "data_dir")]
+    #[schemars(extend("x-restart" = true))]
     pub(crate) data_dir: PathBuf,
     /// Where clients knock.
     pub(crate) gateway: sekisho_gateway::Config,
     /// Whose tokens are believed.
+    #[schemars(extend("x-requirement" = "2.1"))]
     pub(crate) identity: sekisho_identity::Config,
     /// How much may come.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "4.1"))]
     pub(crate) limits: sekisho_limits::Config,
     /// What is looked for in messages.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "1.2"))]
     pub(crate) guard: sekisho_guard::Config,
     /// Who may do what.
+    #[schemars(extend("x-requirement" = "2.2"))]
     pub(crate) policy: sekisho_policy::Config,
     /// How the audit log is kept.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true, "x-requirement" = "5.1"))]
     pub(crate) audit: sekisho_audit::Config,
     /// How the gateway goes out.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true))]
     pub(crate) egress: sekisho_egress::Config,
     /// What holds for all servers.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true))]
     pub(crate) upstream: sekisho_upstream::Config,
     /// Traces and metrics to a collector.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true))]
     pub(crate) telemetry: crate::export::Config,
     /// The operator's own door.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true))]
     pub(crate) admin: sekisho_admin::Config,
-    /// The MCP servers by name: 1 to 24 characters of a-z, 0-9 and `-`.
+    /// The MCP servers by name: 1 to 24 characters of a-z, 0-9 and `-`. At least one.
     #[serde(default)]
+    #[schemars(extend(
+        "minProperties" = 1,
+        "propertyNames" = { "pattern": "^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$" }
+    ))]
     pub(crate) servers: BTreeMap<String, sekisho_catalog::ServerConfig>,
 }
 
@@ -73,13 +90,39 @@ pub(crate) struct Loaded {
 /// # Errors
 /// It cannot be read, or everything wrong with its form.
 pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
-    let text = read(path).map_err(|problem| vec![problem])?;
-    let document = Document::new(path, &text);
-    let config: Config = document.read(&REQUIRED)?;
+    let document = open(path).map_err(|problem| vec![problem])?;
+    let config = form(&document)?;
     let mut fixed: toml::Table =
-        toml::from_str(&text).map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
+        toml::from_str(document.text()).map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
     fixed.retain(|key, _| FIXED.contains(&key));
     Ok(Loaded { config, path: path.to_owned(), base: base_of(path), document, fixed })
+}
+
+/// The text of the file.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn open(path: &Path) -> Result<Document, Problem> {
+    read(path).map(|text| Document::new(path, &text))
+}
+
+/// What the document says, if it has the form of a configuration: its keys are known, its values of their types and in their
+/// ranges.
+///
+/// # Errors
+/// Everything wrong with its form.
+pub(crate) fn form(document: &Document) -> Result<Config, Vec<Problem>> {
+    let ranges = keys::out_of_range(&schema(), document);
+    match document.read(&REQUIRED) {
+        Ok(config) if ranges.is_empty() => Ok(config),
+        Ok(_) => Err(ranges),
+        Err(problems) => {
+            // A number that is none of its type is outside its range besides; once is enough.
+            let told: Vec<_> = problems.iter().filter_map(Problem::row).collect();
+            let more = ranges.into_iter().filter(|range| range.row().is_none_or(|row| !told.contains(&row)));
+            Err(problems.into_iter().chain(more.collect::<Vec<_>>()).collect())
+        }
+    }
 }
 
 /// The data folder that the file names, for commands that look at it only: whatever else is wrong with the file, they work.
@@ -87,15 +130,8 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
 /// # Errors
 /// It cannot be read.
 pub(crate) fn folder_of(path: &Path) -> Result<Folder, Vec<Problem>> {
-    let text = read(path).map_err(|problem| vec![problem])?;
-    let named = Document::new(path, &text).string("data_dir");
+    let named = open(path).map_err(|problem| vec![problem])?.string("data_dir");
     Ok(Folder::new(base_of(path).join(named.map_or_else(data_dir, PathBuf::from))))
-}
-
-/// The JSON Schema of the file.
-#[must_use]
-pub(crate) fn schema() -> schemars::Schema {
-    schemars::schema_for!(Config)
 }
 
 impl Loaded {
@@ -179,7 +215,7 @@ fn data_dir() -> PathBuf {
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const REQUIRED: [&str; 3] = ["gateway", "identity", "policy"];
 /// What the process is built on. The room `gateway` adds its own: the address, and whether there is TLS.
-const FIXED: [&str; 6] = ["data_dir", "audit", "egress", "upstream", "telemetry", "admin"];
+pub(crate) const FIXED: [&str; 6] = ["data_dir", "audit", "egress", "upstream", "telemetry", "admin"];
 
 #[cfg(test)]
 mod tests {

@@ -178,6 +178,12 @@ impl Problem {
         self.code
     }
 
+    /// The row of the file that it is on, from 1.
+    #[must_use]
+    pub(crate) fn row(&self) -> Option<usize> {
+        self.place.as_ref().map(|place| place.position().0)
+    }
+
     /// On one line, for logs and the status: `sekisho.toml:3:1: unknown key … (SK0103)`.
     #[must_use]
     pub(crate) fn line(&self) -> String {

@@ -40,10 +40,12 @@ pub(crate) struct Plan<'a> {
 /// Why it does not start, or did not stop in peace.
 pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
     raise_open_files();
-    let runtime = runtime().map_err(|error| vec![system("the runtime cannot start", &error)])?;
+    let loaded = config::load(plan.path)?;
+    let runtime =
+        runtime(loaded.config.gateway.workers).map_err(|error| vec![system("the runtime cannot start", &error)])?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| vec![system("signals cannot be received", &error)])?;
-        let mut house = Box::pin(House::open(plan)).await?;
+        let mut house = Box::pin(House::open(plan, loaded)).await?;
         Box::pin(house.keep(plan, &mut signals)).await;
         Box::pin(house.close(&mut signals)).await
     });
@@ -71,10 +73,9 @@ struct House {
 }
 
 impl House {
-    async fn open(plan: &Plan<'_>) -> Result<House, Vec<Problem>> {
+    async fn open(plan: &Plan<'_>, loaded: Loaded) -> Result<House, Vec<Problem>> {
         let now = SystemTime::now();
         clock::check(now).map_err(alone)?;
-        let loaded = config::load(plan.path)?;
         let folder = loaded.folder();
         folder.prepare().map_err(alone)?;
         (plan.prepare)(&loaded).map_err(alone)?;
@@ -83,7 +84,7 @@ impl House {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
         let egress = assemble::egress(&loaded).map_err(alone)?;
-        let rooms = assemble::rooms(&loaded, &egress, None)?;
+        let rooms = assemble::at_start(&loaded, &egress, now)?;
         let sender = assemble::sender(&loaded, &egress)?;
         let admin = sekisho_admin::Bound::take(&loaded.config.admin).await;
         let admin = admin.map_err(|error| vec![refused_admin(&loaded, &error)])?;
@@ -339,8 +340,14 @@ fn raise_open_files() {
     }
 }
 
-fn runtime() -> std::io::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().build()
+/// One thread for each core, unless another number is configured. Never the runtime of a single thread: files are read on a
+/// worker while another takes over its calls.
+fn runtime(workers: Option<u16>) -> std::io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(workers) = workers {
+        builder.worker_threads(usize::from(workers));
+    }
+    builder.enable_all().build()
 }
 
 fn system(what: &str, error: &std::io::Error) -> Problem {

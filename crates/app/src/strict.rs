@@ -99,11 +99,18 @@ impl Document {
     /// The string called `key` at the top, whatever is wrong elsewhere in the file.
     #[must_use]
     pub(crate) fn string(&self, key: &str) -> Option<String> {
-        let (table, _) = DeTable::parse_recoverable(&self.text);
-        table.get_ref().get(key)?.get_ref().as_str().map(str::to_owned)
+        self.table().get_ref().get(key)?.get_ref().as_str().map(str::to_owned)
     }
 
-    fn place(&self, span: Range<usize>) -> Place {
+    /// What it says, as far as it can be read.
+    #[must_use]
+    pub(crate) fn table(&self) -> Spanned<DeTable<'_>> {
+        DeTable::parse_recoverable(&self.text).0
+    }
+
+    /// The place of a part of the text.
+    #[must_use]
+    pub(crate) fn place(&self, span: Range<usize>) -> Place {
         Place { path: self.path.to_path_buf(), text: Arc::clone(&self.text), span }
     }
 
@@ -166,7 +173,11 @@ fn quoted<'a>(words: &'a str, before: &str) -> Option<&'a str> {
 /// The known word that is most like `word`, of those that serde's message lists behind "expected".
 fn similar<'a>(word: &str, words: &'a str) -> Option<&'a str> {
     let (_, expected) = words.split_once("expected ")?;
-    let known = expected.split('`').skip(1).step_by(2);
+    nearest(word, expected.split('`').skip(1).step_by(2))
+}
+
+/// The known word that is most like `word`, if one is.
+pub(crate) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let rated = known.map(|known| (strsim::jaro_winkler(word, known), known));
     let best = rated.max_by(|(a, _), (b, _)| a.total_cmp(b));
     best.filter(|(likeness, _)| *likeness >= LIKENESS_MIN).map(|(_, known)| known)

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::config::Algorithm;
+
 /// SHA-256 (FIPS 180-4) of the bytes that were checked, forwarded or received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
@@ -26,6 +28,43 @@ impl Digest {
     }
 }
 
+/// The digest of a payload, by the algorithm that configuration names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PayloadDigest {
+    algorithm: Algorithm,
+    bytes: [u8; 32],
+}
+
+impl PayloadDigest {
+    /// The digest of `payload`.
+    #[must_use]
+    pub fn of(algorithm: Algorithm, payload: &[u8]) -> PayloadDigest {
+        let bytes = match algorithm {
+            Algorithm::Sha256 => Digest::of(payload).0,
+            Algorithm::Blake3 => *blake3::hash(payload).as_bytes(),
+        };
+        PayloadDigest { algorithm, bytes }
+    }
+
+    /// How it was made.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl fmt::Display for PayloadDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.bytes))
+    }
+}
+
+impl Serialize for PayloadDigest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&hex(&self.bytes))
+    }
+}
+
 impl From<[u8; 32]> for Digest {
     fn from(sum: [u8; 32]) -> Digest {
         Digest(sum)
@@ -34,14 +73,21 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        to.serialize_str(&hex(&self.0))
     }
+}
+
+/// In hexadecimal digits, lower case. By a table: the formatter would be called once for each byte, three times a record.
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Enough of a session's hash to tell the sessions of a log apart, too little to find the session by.
@@ -59,13 +105,13 @@ impl SessionTag {
 
 impl fmt::Display for SessionTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
 impl Serialize for SessionTag {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        to.serialize_str(&hex(&self.0))
     }
 }
 

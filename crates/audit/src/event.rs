@@ -1,5 +1,7 @@
 //! What happened, in plain words: the gateway builds it, this room only writes it.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
@@ -7,58 +9,59 @@ use jiff::fmt::temporal::DateTimePrinter;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::digest::{Digest, SessionTag};
+use crate::config::Algorithm;
+use crate::digest::{PayloadDigest, SessionTag};
 
 /// One thing that happened. Build it from [`Event::new`] and name the fields that are known.
 ///
 /// No field may hold arguments, results or tokens. Text beyond 2 KiB and list entries beyond 32 are cut off in the
 /// record, which then says `"clipped":true`.
 #[derive(Debug, Clone)]
-pub struct Event {
+pub struct Event<'a> {
     /// What sort of event it is.
     pub kind: EventKind,
     /// How it ended.
     pub outcome: Outcome,
     /// The gateway's own id of the request it belongs to, the one a refused client is told.
-    pub request: Option<Box<str>>,
+    pub request: Option<Cow<'a, str>>,
     /// Who caused it.
-    pub principal: Option<PrincipalRef>,
+    pub principal: Option<PrincipalRef<'a>>,
     /// The door it came through.
-    pub endpoint: Option<Box<str>>,
+    pub endpoint: Option<Cow<'a, str>>,
     /// The legacy session it belongs to.
     pub session: Option<SessionTag>,
     /// The upstream server it concerns.
-    pub server: Option<Box<str>>,
+    pub server: Option<Cow<'a, str>>,
     /// The MCP method.
-    pub method: Option<Box<str>>,
+    pub method: Option<Cow<'a, str>>,
     /// The tool, prompt or resource.
-    pub item: Option<Box<str>>,
+    pub item: Option<Cow<'a, str>>,
     /// The protocol era the client speaks.
-    pub era: Option<Box<str>>,
+    pub era: Option<Cow<'a, str>>,
     /// The stable code of a refusal.
     pub code: Option<&'static str>,
     /// Why, in full, for the operator; never shown to the client.
-    pub reason: Option<Box<str>>,
+    pub reason: Option<Cow<'a, str>>,
     /// Ids of the policies that decided.
-    pub policies: Vec<Box<str>>,
+    pub policies: Arc<[Box<str>]>,
     /// What would have permitted it.
-    pub needed: Option<Box<str>>,
+    pub needed: Option<Cow<'a, str>>,
     /// Digest of the argument bytes that were decided on.
-    pub arguments: Option<Digest>,
+    pub arguments: Option<PayloadDigest>,
     /// Digest of the result bytes that were released.
-    pub result: Option<Digest>,
+    pub result: Option<PayloadDigest>,
     /// The labels it carried, as name and value.
-    pub labels: Vec<(Box<str>, Box<str>)>,
+    pub labels: Pairs<'a>,
     /// How long it took, in microseconds.
     pub duration_us: Option<u64>,
     /// What else is worth knowing, as name and value.
-    pub detail: Vec<(Box<str>, Box<str>)>,
+    pub detail: Pairs<'a>,
 }
 
-impl Event {
+impl<'a> Event<'a> {
     /// An event of which only this much is known.
     #[must_use]
-    pub fn new(kind: EventKind, outcome: Outcome) -> Event {
+    pub fn new(kind: EventKind, outcome: Outcome) -> Event<'a> {
         Event {
             kind,
             outcome,
@@ -72,7 +75,7 @@ impl Event {
             era: None,
             code: None,
             reason: None,
-            policies: Vec::new(),
+            policies: Arc::default(),
             needed: None,
             arguments: None,
             result: None,
@@ -91,8 +94,8 @@ impl Event {
     }
 
     fn is_clipped(&self) -> bool {
-        let long = |text: &Option<Box<str>>| text.as_deref().is_some_and(is_long);
-        let pairs = |pairs: &[(Box<str>, Box<str>)]| {
+        let long = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(is_long);
+        let pairs = |pairs: &[Pair<'_>]| {
             pairs.len() > ENTRIES_MAX || pairs.iter().any(|(name, value)| is_long(name) || is_long(value))
         };
         [&self.request, &self.endpoint, &self.server, &self.method, &self.item, &self.era, &self.reason, &self.needed]
@@ -150,17 +153,32 @@ pub enum Outcome {
 
 /// Who caused an event, as far as the verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PrincipalRef {
+pub struct PrincipalRef<'a> {
     /// Who vouches for the subject.
-    pub issuer: Box<str>,
+    pub issuer: Cow<'a, str>,
     /// The subject, unique within the issuer.
-    pub subject: Box<str>,
+    pub subject: Cow<'a, str>,
     /// The client the subject uses.
-    pub client: Box<str>,
+    pub client: Cow<'a, str>,
+}
+
+/// A name and its value.
+type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+type Pairs<'a> = Vec<Pair<'a>>;
+
+/// An event written down, without its number. Its time is when that was done, whoever made the event.
+#[derive(Debug)]
+pub struct Draft(pub(crate) Vec<u8>);
+
+impl From<Event<'_>> for Draft {
+    fn from(event: Event<'_>) -> Draft {
+        // The one clock reading of this room.
+        Draft(event.line(SystemTime::now()))
+    }
 }
 
 struct Line<'a> {
-    event: &'a Event,
+    event: &'a Event<'a>,
     at: SystemTime,
 }
 
@@ -184,11 +202,11 @@ impl Serialize for Line<'_> {
         some(&mut map, "code", event.code.as_ref())?;
         text(&mut map, "reason", event.reason.as_deref())?;
         if !event.policies.is_empty() {
-            map.serialize_entry("policies", &Clipped(event.policies.as_slice()))?;
+            map.serialize_entry("policies", &Clipped(&*event.policies))?;
         }
         text(&mut map, "needed", event.needed.as_deref())?;
-        some(&mut map, "arguments_sha256", event.arguments.as_ref())?;
-        some(&mut map, "result_sha256", event.result.as_ref())?;
+        payload(&mut map, ["arguments_sha256", "arguments_blake3"], event.arguments.as_ref())?;
+        payload(&mut map, ["result_sha256", "result_blake3"], event.result.as_ref())?;
         pairs(&mut map, "labels", &event.labels)?;
         some(&mut map, "duration_us", event.duration_us.as_ref())?;
         pairs(&mut map, "detail", &event.detail)?;
@@ -207,7 +225,20 @@ fn some<M: SerializeMap, T: Serialize>(map: &mut M, name: &'static str, value: O
     value.map_or(Ok(()), |value| map.serialize_entry(name, value))
 }
 
-fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[(Box<str>, Box<str>)]) -> Result<(), M::Error> {
+/// Under a name that says how it was made: SHA-256's, then BLAKE3's.
+fn payload<M: SerializeMap>(
+    map: &mut M,
+    [sha256, blake3]: [&'static str; 2],
+    value: Option<&PayloadDigest>,
+) -> Result<(), M::Error> {
+    let name = match value.map(PayloadDigest::algorithm) {
+        Some(Algorithm::Blake3) => blake3,
+        Some(Algorithm::Sha256) | None => sha256,
+    };
+    some(map, name, value)
+}
+
+fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[Pair<'_>]) -> Result<(), M::Error> {
     if pairs.is_empty() {
         return Ok(());
     }
@@ -217,7 +248,7 @@ fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[(Box<str>, B
 /// Writes what is within the bounds.
 struct Clipped<'a, T: ?Sized>(&'a T);
 
-impl Serialize for Clipped<'_, PrincipalRef> {
+impl Serialize for Clipped<'_, PrincipalRef<'_>> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_map(Some(3))?;
         map.serialize_entry("issuer", clip(&self.0.issuer))?;
@@ -235,7 +266,7 @@ impl Serialize for Clipped<'_, [Box<str>]> {
     }
 }
 
-impl Serialize for Clipped<'_, [(Box<str>, Box<str>)]> {
+impl Serialize for Clipped<'_, [Pair<'_>]> {
     /// An object; a name that comes more than once has all its values in one array, since a key that stands twice makes a
     /// JSON text unreadable (RFC 8259 section 4).
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -269,10 +300,15 @@ fn clip(text: &str) -> &str {
 fn timestamp(at: SystemTime) -> String {
     // A clock past the year 9999 gets the last instant that can be written.
     let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
-    DateTimePrinter::new().precision(Some(6)).timestamp_to_string(&at)
+    let mut text = String::with_capacity(TIME_BYTES);
+    // Writing into a String cannot fail.
+    let _ = DateTimePrinter::new().precision(Some(6)).print_timestamp(&at, &mut text);
+    text
 }
 
 const TEXT_BYTES_MAX: usize = 2048;
+/// `2026-07-28T12:00:00.000000Z` and a little more.
+const TIME_BYTES: usize = 32;
 const ENTRIES_MAX: usize = 32;
 const LINE_BYTES_USUAL: usize = 512;
 
@@ -286,7 +322,7 @@ mod tests {
 
     use super::*;
 
-    fn written(event: &Event) -> String {
+    fn written(event: &Event<'_>) -> String {
         String::from_utf8(event.line(SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001))).unwrap()
     }
 
@@ -323,7 +359,7 @@ mod tests {
 
     #[test]
     fn longest_event_keeps_to_the_longest_line() {
-        let text: Box<str> = "\u{1}".repeat(TEXT_BYTES_MAX + 1).into();
+        let text: Cow<'_, str> = "\u{1}".repeat(TEXT_BYTES_MAX + 1).into();
         let pairs: Vec<_> = (0..100).map(|at| (format!("{at}{text}").into(), text.clone())).collect();
         let mut event = Event::new(EventKind::Decision, Outcome::Permit);
         for field in [
@@ -339,7 +375,7 @@ mod tests {
             *field = Some(text.clone());
         }
         event.principal = Some(PrincipalRef { issuer: text.clone(), subject: text.clone(), client: text.clone() });
-        event.policies = vec![text; 100];
+        event.policies = vec![Box::from(&*text); 100].into();
         event.labels = pairs.clone();
         event.detail = pairs;
         assert!(written(&event).len() <= LINE_BYTES_MAX);

@@ -1,10 +1,13 @@
 //! Group commit: who comes first has everything written that waits by then, with one call for all.
+//!
+//! A write goes to the page cache and takes microseconds, less than waking a thread for it, so it is done where the caller runs.
+//! Once it was slow, and always where the disk itself is waited for, a thread that may block does it.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -37,6 +40,8 @@ pub(crate) struct Group {
     // LOCKS: a leader holds this one and takes `queue` for moments; nobody does it the other way round.
     segment: Mutex<Segment>,
     healthy: AtomicBool,
+    /// Whether the last write was quick enough for a thread that others wait for.
+    swift: AtomicBool,
     level: Level,
     queue_max: usize,
     batch_bytes_max: usize,
@@ -92,6 +97,7 @@ impl Group {
             queue: Mutex::default(),
             segment: Mutex::new(segment),
             healthy: AtomicBool::new(true),
+            swift: AtomicBool::new(config.level == Level::Written),
             level: config.level,
             queue_max: config.queue_max,
             batch_bytes_max: usize::try_from(config.segment_bytes_max).unwrap_or(BATCH_BYTES_MAX).min(BATCH_BYTES_MAX),
@@ -105,7 +111,17 @@ impl Group {
 
     /// Waits until the entry is dealt with, and says the number of its line, or of the next one where it has none.
     pub(crate) async fn join(self: &Arc<Self>, entry: Entry) -> Result<u64, LogDown> {
-        let (ticket, answer) = self.enter(entry)?;
+        self.wait(self.enter(entry)?).await
+    }
+
+    async fn wait(self: &Arc<Self>, place: Place) -> Result<u64, LogDown> {
+        let Place { ticket, mut answer, lead } = place;
+        if let Some(lead) = lead {
+            lead.take().await;
+            if let Ok(answer) = answer.try_recv() {
+                return answer;
+            }
+        }
         match tokio::time::timeout(self.wait_max, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(LogDown::Abandoned),
@@ -117,8 +133,21 @@ impl Group {
         }
     }
 
-    fn enter(self: &Arc<Self>, entry: Entry) -> Result<(u64, oneshot::Receiver<Answer>), LogDown> {
-        let (answer, answered) = oneshot::channel();
+    /// Waits until all of them are dealt with. They enter the queue a part at a time, so that they never fill it alone.
+    pub(crate) async fn join_all(self: &Arc<Self>, entries: Vec<Entry>) -> Result<(), LogDown> {
+        let mut entries = entries.into_iter().peekable();
+        while entries.peek().is_some() {
+            let part = entries.by_ref().take(self.queue_max.div_ceil(QUEUE_SHARE));
+            let places: Vec<Place> = part.map(|entry| self.enter(entry)).collect::<Result<_, _>>()?;
+            for place in places {
+                self.wait(place).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(self: &Arc<Self>, entry: Entry) -> Result<Place, LogDown> {
+        let (to, answer) = oneshot::channel();
         let mut queue = self.queue();
         let bytes = queue.bytes.saturating_add(entry.bytes());
         match entry {
@@ -134,15 +163,10 @@ impl Group {
         let ticket = queue.next_ticket;
         queue.next_ticket = ticket.wrapping_add(1);
         queue.bytes = bytes;
-        queue.waiting.push_back(Waiting { ticket, entry, answer });
+        queue.waiting.push_back(Waiting { ticket, entry, answer: to });
         let led = std::mem::replace(&mut queue.led, true);
-        drop(queue);
-        if !led {
-            // On a thread that may block, and not in the caller's future, which may be dropped at any time.
-            let lead = Lead { group: Arc::clone(self), done: false };
-            drop(tokio::task::spawn_blocking(move || lead.run()));
-        }
-        Ok((ticket, answered))
+        let lead = (!led).then(|| Elected(Some(Lead { group: Arc::clone(self), done: false })));
+        Ok(Place { ticket, answer, lead })
     }
 
     /// Takes an entry back that nobody has begun to write: its caller was told that it is not recorded.
@@ -173,10 +197,19 @@ impl Group {
         batch
     }
 
+    /// Whether somebody came meanwhile. If nobody did, nobody leads any more.
+    fn goes_on(&self) -> bool {
+        let mut queue = self.queue();
+        queue.led = !queue.waiting.is_empty();
+        queue.led
+    }
+
     fn write(&self, segment: &mut Segment, batch: Vec<Waiting>) -> Answers {
+        let begun = Instant::now();
         let written = segment.append(batch.iter().filter_map(|waiting| waiting.entry.line()), self.level);
         let flush = batch.iter().any(|waiting| waiting.entry.line().is_none());
         let flushed = if flush { segment.sync() } else { Ok(()) };
+        self.swift.store(self.level == Level::Written && begun.elapsed() < SWIFT, Ordering::Relaxed);
         self.note_health(written.as_ref().err().or(flushed.as_ref().err()));
         let flushed = flushed.map_err(|error| LogDown::Write(Arc::new(error)));
         let (mut numbers, written) = match written {
@@ -215,6 +248,38 @@ impl Group {
     }
 }
 
+/// A place in the queue.
+struct Place {
+    ticket: u64,
+    answer: oneshot::Receiver<Answer>,
+    /// Who came first has everybody's entries written.
+    lead: Option<Elected>,
+}
+
+/// A lead that nobody has taken yet. Its caller may be gone before it does; then a thread takes it.
+struct Elected(Option<Lead>);
+
+impl Elected {
+    async fn take(mut self) {
+        let flushes = |group: &Group| group.queue().waiting.iter().any(|waiting| waiting.entry.line().is_none());
+        if self.0.as_ref().is_some_and(|lead| lead.group.swift.load(Ordering::Relaxed) && !flushes(&lead.group)) {
+            // Who is about to record gets there first, and is written with the rest.
+            tokio::task::yield_now().await;
+            if let Some(lead) = self.0.take() {
+                lead.write_here();
+            }
+        }
+    }
+}
+
+impl Drop for Elected {
+    fn drop(&mut self) {
+        if let (Some(lead), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            drop(runtime.spawn_blocking(move || lead.run()));
+        }
+    }
+}
+
 /// The one who writes for all.
 struct Lead {
     group: Arc<Group>,
@@ -222,6 +287,7 @@ struct Lead {
 }
 
 impl Lead {
+    /// On a thread that may block: until nobody waits.
     fn run(mut self) {
         let mut answers = Answers::default();
         let mut segment = self.group.segment();
@@ -237,6 +303,30 @@ impl Lead {
         self.done = true;
         // The last answers go out when this lead holds nothing any more: who got them all and drops the log has it closed.
         drop(self);
+        answers.send();
+    }
+
+    /// On a thread that others wait for: one batch, and a task for who came meanwhile.
+    fn write_here(mut self) {
+        let group = Arc::clone(&self.group);
+        let Ok(mut segment) = group.segment.try_lock() else {
+            drop(Elected(Some(self)));
+            return;
+        };
+        let batch = group.next_batch();
+        if batch.is_empty() {
+            self.done = true;
+            return;
+        }
+        let answers = group.write(&mut segment, batch);
+        drop(segment);
+        if group.goes_on() {
+            drop(tokio::spawn(Elected(Some(self)).take()));
+        } else {
+            self.done = true;
+            drop(self);
+        }
+        drop(group);
         answers.send();
     }
 }
@@ -268,7 +358,11 @@ impl Drop for Lead {
     }
 }
 
+/// What part of the queue one caller fills at a time.
+const QUEUE_SHARE: usize = 8;
 const WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a write may hold up the tasks of a runtime thread before the next one is left to a thread of its own.
+const SWIFT: Duration = Duration::from_millis(5);
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 const QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
@@ -328,8 +422,35 @@ mod tests {
         let second = group.enter(line("second")).unwrap();
         assert!(matches!(group.enter(line("third")), Err(LogDown::Full)));
         drop(segment);
-        assert_eq!(first.1.await.unwrap().unwrap(), 1);
-        assert_eq!(second.1.await.unwrap().unwrap(), 2);
+        assert!(second.lead.is_none());
+        first.lead.unwrap().take().await;
+        assert_eq!(first.answer.await.unwrap().unwrap(), 1);
+        assert_eq!(second.answer.await.unwrap().unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn who_comes_first_and_goes_away_leaves_nobody_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = Arc::new(group(&dir.path().join("log"), &Config::default()));
+        let first = group.enter(line("first")).unwrap();
+        let second = group.enter(line("second")).unwrap();
+        drop(first);
+        assert_eq!(second.answer.await.unwrap().unwrap(), 2);
+        assert!(group.healthy());
+        assert_eq!(group.join(line("third")).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn after_a_slow_write_a_thread_writes_until_it_is_swift_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let group = Arc::new(group(&dir.path().join("log"), &Config::default()));
+        group.swift.store(false, Ordering::Relaxed);
+        assert_eq!(group.join(line("first")).await.unwrap(), 1);
+        assert!(group.swift.load(Ordering::Relaxed));
+        let durable = Config { level: Level::Durable, ..Config::default() };
+        let group = Arc::new(self::group(&dir.path().join("durable"), &durable));
+        assert_eq!(group.join(line("first")).await.unwrap(), 1);
+        assert!(!group.swift.load(Ordering::Relaxed));
     }
 
     #[test]

@@ -27,9 +27,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-pub use config::{Config, Level};
-pub use digest::{Digest, SessionTag};
-pub use event::{Event, EventKind, Outcome, PrincipalRef};
+pub use config::{Algorithm, Config, Level};
+pub use digest::{Digest, PayloadDigest, SessionTag};
+pub use event::{Draft, Event, EventKind, Outcome, PrincipalRef};
 pub use follow::{Follow, Since};
 pub use group::LogDown;
 pub use read::{ReadError, Records, find, read};
@@ -72,6 +72,7 @@ impl<T> Recorded<T> {
 #[derive(Debug)]
 pub struct Audit {
     group: Arc<Group>,
+    payload_digest: Algorithm,
 }
 
 impl Audit {
@@ -91,19 +92,18 @@ impl Audit {
                 return Err(OpenError::Write { path: dir.into(), source });
             }
         }
-        Ok(Audit { group: Arc::new(Group::new(segment, config)) })
+        Ok(Audit { group: Arc::new(Group::new(segment, config)), payload_digest: config.payload_digest })
     }
 
     /// Writes the event down and stamps the value with the proof.
     ///
-    /// The answer comes within 2 seconds. The time in the record is the system clock's at this call. If the returned
+    /// The answer comes within 2 seconds. The time in the record is when the event became a [`Draft`]: at this call, if not before. If the returned
     /// future is dropped, the event is written all the same.
     ///
     /// # Errors
     /// The record is not in the log, or not in time; the value is gone with it, so nothing can be done with it.
-    pub async fn record<T>(&self, event: Event, value: T) -> Result<Recorded<T>, LogDown> {
-        // The one clock reading of this room: a record's time is when it was recorded, whoever made the event.
-        let line = event.line(SystemTime::now());
+    pub async fn record<T>(&self, event: impl Into<Draft>, value: T) -> Result<Recorded<T>, LogDown> {
+        let Draft(line) = event.into();
         let seq = self.group.join(Entry::Line(line)).await?;
         Ok(Recorded { value, seq })
     }
@@ -112,8 +112,23 @@ impl Audit {
     ///
     /// # Errors
     /// As for [`Audit::record`].
-    pub async fn note(&self, event: Event) -> Result<(), LogDown> {
+    pub async fn note(&self, event: impl Into<Draft>) -> Result<(), LogDown> {
         self.record(event, ()).await.map(Recorded::into_inner)
+    }
+
+    /// The same for many events, which are written with as few calls as they fit into.
+    ///
+    /// # Errors
+    /// As for [`Audit::record`]; some of them may be written all the same.
+    pub async fn note_all(&self, events: impl Iterator<Item = impl Into<Draft>>) -> Result<(), LogDown> {
+        let lines: Vec<Entry> = events.map(|event| Entry::Line(event.into().0)).collect();
+        self.group.join_all(lines).await
+    }
+
+    /// How the digests of arguments and results are made.
+    #[must_use]
+    pub fn payload_digest(&self) -> Algorithm {
+        self.payload_digest
     }
 
     /// Whether the last attempt to write succeeded. An unhealthy log is tried again by every record.
@@ -140,7 +155,7 @@ impl Audit {
 }
 
 /// What a crash did to the log, as a record of its own.
-fn torn_event(torn: &Torn) -> Event {
+fn torn_event(torn: &Torn) -> Event<'static> {
     let mut event = Event::new(EventKind::Security, Outcome::Noted);
     event.reason = Some("the log ended in an unfinished record, which was moved to a file of its own".into());
     event.detail = vec![

@@ -59,7 +59,7 @@ async fn in_a_child_of_its_own() {
     assert_eq!(u64::try_from(records.unwrap().len()).unwrap(), recorded + 1, "no partial line, no gap");
 }
 
-fn event() -> Event {
+fn event() -> Event<'static> {
     Event { reason: Some("x".repeat(100).into()), ..Event::new(EventKind::Decision, Outcome::Permit) }
 }
 

@@ -16,7 +16,7 @@ fn open(dir: &Path, config: &Config) -> Result<Audit, OpenError> {
     Audit::open(dir, config, SystemTime::UNIX_EPOCH)
 }
 
-fn event(request: &str) -> Event {
+fn event(request: &str) -> Event<'_> {
     Event { request: Some(request.into()), ..Event::new(EventKind::Decision, Outcome::Permit) }
 }
 

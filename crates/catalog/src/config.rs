@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use sekisho_keys::{BadRef, SecretRef};
 use sekisho_wire::endpoint::BadServerId;
 use sekisho_wire::{Era, ServerId};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// The servers behind the gateway, by name.
@@ -25,18 +25,26 @@ pub struct Config {
 /// `[servers.<name>]`: an MCP server, where it is and what is said of it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("oneOf" = [
+    { "required": ["url"], "properties": { "command": false, "cwd": false, "env": { "maxProperties": 0 } } },
+    { "required": ["command"], "properties": { "url": false, "headers": { "maxProperties": 0 } } }
+]))]
 pub struct ServerConfig {
     /// Its Streamable HTTP endpoint, such as `https://mcp.example.com/mcp`. Either this or `command`.
+    #[schemars(extend("format" = "uri"))]
     pub url: Option<String>,
     /// The program that speaks MCP on its standard streams, and its arguments. No shell is involved. Either this or `url`.
+    #[schemars(length(min = 1))]
     pub command: Option<Vec<String>>,
     /// Environment variables of the program, beside a few harmless ones. Secrets by reference only.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" }, "x-requirement" = "6.3"))]
     pub env: BTreeMap<String, EnvValue>,
     /// The program's working folder; a relative path starts from the folder of this configuration.
     pub cwd: Option<PathBuf>,
     /// Headers that are sent to `url` with every request, such as `authorization`: references to secrets.
     #[serde(default)]
+    #[schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" }, "x-requirement" = "6.3"))]
     pub headers: BTreeMap<String, SecretRef>,
     /// How far what it says may be believed.
     #[serde(default)]
@@ -49,20 +57,24 @@ pub struct ServerConfig {
     pub era: EraChoice,
     /// How long it may take to answer, in seconds: 1 to 3600.
     #[serde(default = "timeout_seconds")]
+    #[schemars(range(min = 1, max = 3600))]
     pub timeout_seconds: u32,
     /// Most connections to it, or processes of it: 1 to 10,000.
     #[serde(default = "connections_max")]
+    #[schemars(range(min = 1, max = 10_000))]
     pub connections_max: u32,
     /// Most connections to it, or processes of it, for one principal: 1 to 10,000.
     #[serde(default = "per_principal_max")]
+    #[schemars(range(min = 1, max = 10_000))]
     pub per_principal_max: u32,
     /// A connection or process that was not used for so long is closed, in seconds: 1 to 86,400.
     #[serde(default = "idle_seconds")]
+    #[schemars(range(min = 1, max = 86_400))]
     pub idle_seconds: u32,
 }
 
 /// How far what a server says may be believed. The order is that of trust: untrusted is less.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// Its words may be anybody's.
@@ -73,7 +85,7 @@ pub enum Trust {
 }
 
 /// Who may learn what a server says. The order is that of confidentiality: public is less.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Confidentiality {
     /// Anybody.
@@ -88,7 +100,7 @@ pub enum Confidentiality {
 }
 
 /// Which of the protocol's two eras is spoken with a server.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum EraChoice {
     /// Every era that it is found to speak.
@@ -385,6 +397,7 @@ impl JsonSchema for EnvValue {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "writeOnly": true,
             "description": "A harmless setting as it is, or a reference to a secret: `env:NAME` or `file:PATH`. Where the \
                 variable's name has TOKEN, SECRET, PASSWORD, KEY or CREDENTIAL in it, a reference."
         })

@@ -9,14 +9,17 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Longest time for a TCP connection to be made, in milliseconds, for all addresses of a name together.
+    /// Longest time for a TCP connection to be made, in milliseconds, for all addresses of a name together: 1 to 600,000.
     #[serde(default = "connect_timeout_ms")]
+    #[schemars(range(min = 1, max = 600_000))]
     pub connect_timeout_ms: u64,
-    /// Longest silence of a server in the middle of its answer, in milliseconds.
+    /// Longest silence of a server in the middle of its answer, in milliseconds: 1 to 3,600,000.
     #[serde(default = "timeout_ms")]
+    #[schemars(range(min = 1, max = 3_600_000))]
     pub timeout_ms: u64,
-    /// Longest body of an answer, in bytes.
+    /// Longest body of an answer, in bytes: 1 KiB to 1 GiB.
     #[serde(default = "response_bytes_max")]
+    #[schemars(range(min = 1024, max = 1024 * 1024 * 1024))]
     pub response_bytes_max: u64,
     /// A PEM file of certificate authorities to trust besides the system's. A relative path starts from the folder of this
     /// configuration.

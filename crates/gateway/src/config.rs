@@ -13,26 +13,36 @@ use url::Url;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Address and port to listen on, such as `127.0.0.1:8700`. Port 0 takes any free one.
+    #[schemars(extend("x-restart" = true))]
     pub listen: SocketAddr,
     /// The origin clients reach the gateway at, such as `https://mcp.example.com`: scheme, host and port, nothing else.
     /// Canonical URIs, hence token audiences, are made from it and never from `Host` or `Forwarded`.
     #[serde(deserialize_with = "url")]
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "uri", "x-requirement" = "7.2"))]
     pub public_url: Url,
     /// Origins of web pages that may call, beside that of `public_url`.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "8.4"))]
     pub allowed_origins: Vec<String>,
     /// Values of `Host` that are accepted, beside that of `public_url`.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "8.4"))]
     pub allowed_hosts: Vec<String>,
-    /// Certificate and key. Without them the gateway speaks plain HTTP, on loopback only.
+    /// Certificate and key. Without them the gateway speaks plain HTTP, on loopback only. The files are read again when they
+    /// change; whether there is TLS at all changes with a restart only.
+    #[schemars(extend("x-requirement" = "3.1"))]
     pub tls: Option<TlsConfig>,
     /// Speak plain HTTP on an address that others can reach. Tokens and data then cross the network in the clear.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "3.1"))]
     pub dangerous_plaintext: bool,
     /// How long a shutdown waits for calls under way, in seconds, at most 600.
     #[serde(default = "shutdown_seconds")]
+    #[schemars(range(max = SHUTDOWN_SECONDS_MAX), extend("x-restart" = true))]
     pub shutdown_seconds: u64,
+    /// Threads that work on calls: 1 to 256. Not set: as many as this machine has cores for us.
+    #[schemars(range(min = 1, max = WORKERS_MAX), extend("x-restart" = true))]
+    pub workers: Option<u16>,
 }
 
 /// `[gateway.tls]`: TLS 1.3 from PEM files, read again when they change.
@@ -66,6 +76,9 @@ pub enum ConfigError {
     /// Too long a shutdown.
     #[error("`shutdown_seconds` is {0}, limit is 600")]
     Shutdown(u64),
+    /// No thread, or more than any machine has cores for.
+    #[error("`workers` is {0}, but must be between 1 and {WORKERS_MAX}")]
+    Workers(u16),
     /// An origin that no browser sends.
     #[error("`allowed_origins` has `{0}`, which is no origin such as `https://app.example.com`")]
     Origin(String),
@@ -100,6 +113,9 @@ impl Config {
         if self.shutdown_seconds > SHUTDOWN_SECONDS_MAX {
             return Err(ConfigError::Shutdown(self.shutdown_seconds));
         }
+        if let Some(workers) = self.workers.filter(|workers| !(1..=WORKERS_MAX).contains(workers)) {
+            return Err(ConfigError::Workers(workers));
+        }
         for origin in &self.allowed_origins {
             let parsed = Url::parse(origin).ok().filter(|url| url.origin().ascii_serialization() == *origin);
             parsed.ok_or_else(|| ConfigError::Origin(origin.clone()))?;
@@ -109,6 +125,12 @@ impl Config {
             parsed.ok_or_else(|| ConfigError::Host(host.clone()))?;
         }
         Ok(())
+    }
+
+    /// Whether this asks for something else than `running` in what only a restart can change.
+    #[must_use]
+    pub(crate) fn needs_restart_after(&self, running: &Config) -> bool {
+        self.listen != running.listen || self.workers != running.workers || self.tls.is_some() != running.tls.is_some()
     }
 
     /// The dangerous options that are on, by name: for the start log and the status.
@@ -140,3 +162,4 @@ fn shutdown_seconds() -> u64 {
 }
 
 const SHUTDOWN_SECONDS_MAX: u64 = 600;
+const WORKERS_MAX: u16 = 256;

@@ -31,6 +31,7 @@ impl Hosts {
             origins.push(url.origin().ascii_serialization());
             authorities.extend(authority_forms(&url));
         }
+        authorities.retain(|known| known.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@')));
         Hosts { authorities, origins }
     }
 
@@ -52,9 +53,9 @@ impl Hosts {
         if origin_good { Ok(()) } else { Err(Stranger::Origin) }
     }
 
+    /// Whether it is one of ours; those are valid, so that what is not stays out without being parsed.
     fn knows(&self, authority: &str) -> bool {
-        let valid = authority.parse::<Authority>().is_ok_and(|parsed| !parsed.as_str().contains('@'));
-        valid && self.authorities.iter().any(|known| known.eq_ignore_ascii_case(authority))
+        self.authorities.iter().any(|known| known.eq_ignore_ascii_case(authority))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests under way, so that `notifications/cancelled` finds its own session's request and no other (UT-06).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_identity::SessionKey;
 use sekisho_wire::Id;
@@ -12,8 +12,11 @@ type Key = (SessionKey, Id);
 /// The table. Its size is bounded by the concurrency that `limits` admits.
 #[derive(Default)]
 pub(crate) struct InFlight {
-    requests: Mutex<HashMap<Key, Vec<Arc<Notify>>>>,
+    /// By the first byte of the session's key, so that no two calls wait for each other without need.
+    shards: [Shard; SHARDS],
 }
+
+type Shard = Mutex<HashMap<Key, Vec<Arc<Notify>>>>;
 
 /// One entry; leaves the table when dropped.
 pub(crate) struct Entry {
@@ -28,17 +31,26 @@ impl InFlight {
         let cancelled = Arc::new(Notify::new());
         let key = session.map(|session| (session, id.clone()));
         if let Some(key) = &key {
-            let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            requests.entry(key.clone()).or_default().push(Arc::clone(&cancelled));
+            self.shard(key.0).entry(key.clone()).or_default().push(Arc::clone(&cancelled));
         }
         Entry { table: Arc::clone(self), key, cancelled }
     }
 
     /// Cancels a session's request; unknown ones are ignored, as races are normal (UT-06).
     pub(crate) fn cancel(&self, session: SessionKey, id: &Id) {
-        let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = self.shard(session);
         let named = requests.get(&(session, id.clone()));
         named.into_iter().flatten().for_each(|cancelled| cancelled.notify_one());
+    }
+}
+
+impl InFlight {
+    fn shard(&self, session: SessionKey) -> MutexGuard<'_, HashMap<Key, Vec<Arc<Notify>>>> {
+        let [first, ..] = *session.as_bytes();
+        let [zero, ..] = &self.shards;
+        let shard = self.shards.get(usize::from(first) % SHARDS).unwrap_or(zero);
+        // Nothing between lock and unlock panics.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,7 +64,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let Some(key) = self.key.take() else { return };
-        let mut requests = self.table.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.table.shard(key.0);
         let Some(waiting) = requests.get_mut(&key) else { return };
         waiting.retain(|cancelled| !Arc::ptr_eq(cancelled, &self.cancelled));
         if waiting.is_empty() {
@@ -60,3 +72,5 @@ impl Drop for Entry {
         }
     }
 }
+
+const SHARDS: usize = 32;

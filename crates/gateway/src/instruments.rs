@@ -320,7 +320,7 @@ mod tests {
     }
 
     fn ended(instruments: &Instruments, method: &'static str, code: Option<Code>) {
-        let mut seen = Seen::arrived("req-1".into(), instruments.clock());
+        let mut seen = Seen::arrived("req-1".into(), instruments.clock(), sekisho_audit::Algorithm::Sha256);
         seen.method = Some(method);
         seen.clock.lap(Room::POLICY);
         instruments.ended(&seen, code);

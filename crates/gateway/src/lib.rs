@@ -13,6 +13,7 @@ mod instruments;
 mod listen;
 mod own;
 pub mod pipeline;
+mod progress;
 mod record;
 pub mod refusal;
 mod render;
@@ -27,6 +28,7 @@ pub use instruments::{
 };
 pub use serve::{Gateway, Overview, Prepared, Readings, Running, StartError};
 pub use snapshot::Parts;
+pub use tls::TlsError;
 
 /// The version of this build, in the `serverInfo` of the endpoint of all servers.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,11 +11,12 @@ use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
 use sekisho_upstream::{Exchange, SendError};
-use sekisho_wire::{FromServer, Inbound, ServerId};
+use sekisho_wire::{Era, FromServer, Inbound, Items, ServerId};
 
 use crate::inflight::InFlight;
 use crate::instruments::Room;
 use crate::own;
+use crate::progress::{Progress, Stage};
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
@@ -26,7 +27,7 @@ pub(crate) type Released = Recorded<Cleared<Releasable>>;
 /// The way in.
 pub(crate) async fn walk(
     rooms: &Rooms,
-    inflight: &InFlight,
+    under_way: UnderWay<'_>,
     seen: &Seen,
     message: Authenticated<Inbound>,
     now: SystemTime,
@@ -34,9 +35,10 @@ pub(crate) async fn walk(
     let addressed = address(rooms, seen, message, now).await?;
     seen.clock.lap(Room::CATALOG);
     let (way, recorded) = permit(rooms, seen, addressed, now).await?;
+    under_way.progress.reach(Stage::Begun);
     let conversation = match recorded.get().of().addressed().target() {
         Target::Gateway => {
-            let own = own::answer(rooms, inflight, recorded, now);
+            let own = own::answer(rooms, under_way.inflight, recorded, now);
             seen.clock.lap(Room::OWN);
             own?
         }
@@ -83,7 +85,9 @@ pub(crate) async fn release(
     now: SystemTime,
 ) -> Result<Released, Refusal> {
     seen.clock.waited();
-    learn(rooms, facts, &message).await?;
+    if let FromServer::Page(items) = &message {
+        remember(rooms, facts.era, items).await?;
+    }
     seen.clock.lap(Room::BACK_CATALOG);
     let examined = rooms.guard.examine(&facts.subject, message);
     seen.clock.lap(Room::BACK_GUARD);
@@ -122,9 +126,7 @@ async fn address(
         return Err(Refusal::from(&unknown));
     };
     let items = rooms.upstream.list(permitted, seen.clock.trail()).await?;
-    for change in rooms.catalog.learn(era, &items) {
-        rooms.audit.note(record::changed(&change)).await?;
-    }
+    remember(rooms, era, &items).await?;
     rooms.audit.note(record::looked_up(seen, items.entries.len())).await?;
     rooms.catalog.address(message).map_err(|refused| Refusal::from(&refused.0))
 }
@@ -136,13 +138,20 @@ fn hidden(refusal: Refusal) -> Result<Result<Permitted, Refusal>, Refusal> {
     if refusal.code == Code::Forbidden { Ok(Err(refusal)) } else { Err(refusal) }
 }
 
-/// Remembers the definitions of a page before anybody sees them.
-async fn learn(rooms: &Rooms, facts: &Facts, message: &FromServer) -> Result<(), Refusal> {
-    let FromServer::Page(items) = message else { return Ok(()) };
-    for change in rooms.catalog.learn(facts.era, items) {
-        rooms.audit.note(record::changed(&change)).await?;
-    }
+/// Remembers the definitions of a page before anybody sees them. Its changes are written down together.
+async fn remember(rooms: &Rooms, era: Era, items: &Items) -> Result<(), Refusal> {
+    let changes = rooms.catalog.learn(era, items);
+    rooms.audit.note_all(changes.iter().map(record::changed)).await?;
     Ok(())
+}
+
+/// What a walk touches beside the rooms.
+#[derive(Clone, Copy)]
+pub(crate) struct UnderWay<'a> {
+    /// The requests that can be cancelled.
+    pub(crate) inflight: &'a InFlight,
+    /// How far this one has come.
+    pub(crate) progress: &'a Progress,
 }
 
 /// What the way back needs to know of the way in.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sekisho_audit::{Digest, Event, EventKind, Outcome, PrincipalRef, SessionTag};
+use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
 use sekisho_catalog::{Change, Target};
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
@@ -16,26 +16,28 @@ use crate::refusal::Refusal;
 /// What is known of a request before anything is decided: enough to record how its walk ended.
 #[derive(Clone)]
 pub(crate) struct Seen {
-    pub(crate) request: Box<str>,
+    pub(crate) request: Arc<str>,
+    payload_digest: Algorithm,
     /// How long it was where; and its trace.
     pub(crate) clock: Clock,
-    pub(crate) endpoint: Option<Box<str>>,
+    pub(crate) endpoint: Option<Arc<str>>,
     principal: Option<Arc<Principal>>,
     pub(crate) session: Option<SessionTag>,
     pub(crate) method: Option<&'static str>,
-    pub(crate) item: Option<Box<str>>,
+    pub(crate) item: Option<Arc<str>>,
     era: Option<Era>,
-    arguments: Option<Digest>,
+    arguments: Option<PayloadDigest>,
     /// Of what the client's `_meta` carries for others.
     carried: Option<Digest>,
 }
 
 impl Seen {
     /// A request of which nothing is known but that it came.
-    pub(crate) fn arrived(request: Box<str>, clock: Clock) -> Seen {
+    pub(crate) fn arrived(request: Arc<str>, clock: Clock, payload_digest: Algorithm) -> Seen {
         Seen {
             request,
             clock,
+            payload_digest,
             endpoint: None,
             principal: None,
             session: None,
@@ -62,16 +64,14 @@ impl Seen {
         self
     }
 
-    /// With all that a decoded, authenticated message says.
+    /// With all that a decoded, authenticated message of this caller, at this door, says.
     pub(crate) fn of(self, message: &Authenticated<Inbound>) -> Seen {
         let inbound = message.message();
         let ((item, arguments), carried) = match inbound {
-            Inbound::Request(request) => (named(request.call()), carried(request.meta())),
+            Inbound::Request(request) => (named(request.call(), self.payload_digest), carried(request.meta())),
             Inbound::Notice(_) | Inbound::Reply(_) => ((None, None), None),
         };
         Seen {
-            endpoint: Some(message.endpoint().path().into()),
-            principal: Some(Arc::clone(message.principal())),
             session: message.session().map(|session| tag(session.key())),
             method: Some(inbound.method()),
             era: Some(inbound.spoken().era()),
@@ -82,17 +82,17 @@ impl Seen {
         }
     }
 
-    fn event(&self, kind: EventKind, outcome: Outcome) -> Event {
+    fn event(&self, kind: EventKind, outcome: Outcome) -> Event<'_> {
         let mut event = Event::new(kind, outcome);
-        event.request = Some(self.request.clone());
+        event.request = Some((&*self.request).into());
         event.principal = self.principal.as_ref().map(|who| PrincipalRef {
             issuer: who.issuer().into(),
             subject: who.subject().into(),
             client: who.client().into(),
         });
-        event.endpoint = self.endpoint.clone();
+        event.endpoint = self.endpoint.as_deref().map(Into::into);
         event.method = self.method.map(Into::into);
-        event.item = self.item.clone();
+        event.item = self.item.as_deref().map(Into::into);
         event.era = self.era.map(|era| era.as_str().into());
         event.arguments = self.arguments;
         event.session = self.session;
@@ -117,26 +117,26 @@ fn carried(meta: &Meta) -> Option<Digest> {
 }
 
 /// The name a call gives to what it wants, and the digest of what it hands over.
-fn named(call: &Call) -> (Option<Box<str>>, Option<Digest>) {
+fn named(call: &Call, by: Algorithm) -> (Option<Arc<str>>, Option<PayloadDigest>) {
     match call {
         Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => {
-            (Some(name.clone()), Some(Digest::of(arguments.bytes())))
+            (Some((&**name).into()), Some(PayloadDigest::of(by, arguments.bytes())))
         }
-        Call::ReadResource { uri } => (Some(uri.clone()), None),
+        Call::ReadResource { uri } => (Some((&**uri).into()), None),
         Call::Complete { reference, argument, .. } => {
             let name = match reference {
-                Reference::Prompt { name } => name.clone(),
-                Reference::Resource { uri } => uri.clone(),
+                Reference::Prompt { name } => name,
+                Reference::Resource { uri } => uri,
             };
-            (Some(name), Some(Digest::of(argument.bytes())))
+            (Some((&**name).into()), Some(PayloadDigest::of(by, argument.bytes())))
         }
-        Call::SetLogLevel { level } => (Some(level.clone()), None),
+        Call::SetLogLevel { level } => (Some((&**level).into()), None),
         Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
     }
 }
 
 /// Before the effect: this was permitted, by these policies, with these labels.
-pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Event {
+pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Draft {
     let mut event = seen.event(EventKind::Decision, Outcome::Permit);
     event.policies = authorized.basis().policies.clone();
     let labels = authorized.message().labels();
@@ -146,8 +146,8 @@ pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Event {
     ];
     event.server = server(authorized).map(|server| server.as_str().into());
     let findings = authorized.message().message().findings();
-    event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), f.at.clone())));
-    event
+    event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), (&*f.at).into())));
+    event.into()
 }
 
 /// The one server a request goes to, if it is one.
@@ -159,7 +159,7 @@ pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
 }
 
 /// After the effect: what goes back, and what was withheld from it.
-pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
+pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
         FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
@@ -168,7 +168,9 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
     match releasable.message() {
-        FromServer::End(Answer::Result(result)) => event.result = Some(Digest::of(result.bytes())),
+        FromServer::End(Answer::Result(result)) => {
+            event.result = Some(PayloadDigest::of(seen.payload_digest, result.bytes()));
+        }
         FromServer::End(Answer::Error(error)) => {
             event.detail.push(("upstream error".into(), error.code.to_string().into()));
         }
@@ -176,25 +178,25 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Event {
             event.detail.push(("items".into(), items.entries.len().to_string().into()));
             event
                 .detail
-                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), why.clone())));
+                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), (&**why).into())));
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
         FromServer::Ask(_) | FromServer::Park => {}
     }
     let withheld = releasable.withheld().iter();
     event.detail.extend(withheld.map(|(item, why)| (format!("withheld {item}").into(), why.to_string().into())));
-    event
+    event.into()
 }
 
 /// A list that the gateway asks for on a caller's behalf, to find a name.
-pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event {
+pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event<'_> {
     let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
     event.detail.push(("items".into(), items.to_string().into()));
     event
 }
 
 /// A walk that ended early.
-pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
+pub(crate) fn refused<'a>(seen: &'a Seen, refusal: &'a Refusal) -> Event<'a> {
     let (decided, tried) = (refusal.code.is_decision(), refusal.code.is_after_the_attempt());
     let (kind, outcome) = match (decided, tried) {
         (true, _) => (EventKind::Decision, Outcome::Forbid),
@@ -203,22 +205,22 @@ pub(crate) fn refused(seen: &Seen, refusal: &Refusal) -> Event {
     };
     let mut event = seen.event(kind, outcome);
     event.code = Some(refusal.code.as_str());
-    event.reason = Some(refusal.reason.clone());
+    event.reason = Some((&*refusal.reason).into());
     event.policies = refusal.policies.clone();
-    event.needed = refusal.needed.clone();
+    event.needed = refusal.needed.as_deref().map(Into::into);
     event.duration_us = Some(seen.elapsed_us());
     event
 }
 
 /// A notification that was taken in: nothing comes back for it.
-pub(crate) fn absorbed(seen: &Seen) -> Event {
+pub(crate) fn absorbed(seen: &Seen) -> Event<'_> {
     let mut event = seen.event(EventKind::Outcome, Outcome::Completed);
     event.duration_us = Some(seen.elapsed_us());
     event
 }
 
 /// A definition that was seen for the first time, has changed, or is withheld.
-pub(crate) fn changed(change: &Change) -> Event {
+pub(crate) fn changed(change: &Change) -> Event<'_> {
     let mut event = Event::new(EventKind::Definition, Outcome::Noted);
     event.server = Some(change.server().as_str().into());
     event.item = Some(change.name().into());
@@ -227,7 +229,7 @@ pub(crate) fn changed(change: &Change) -> Event {
 }
 
 /// A legacy session that its client wants to end.
-pub(crate) fn session_ends(seen: &Seen) -> Event {
+pub(crate) fn session_ends(seen: &Seen) -> Event<'_> {
     let mut event = seen.event(EventKind::Lifecycle, Outcome::Noted);
     event.reason = Some("the client ends its session".into());
     event

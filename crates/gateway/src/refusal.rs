@@ -1,6 +1,8 @@
 //! The one map from inner errors to what a client sees: a stable code, an HTTP status of its era, a JSON-RPC code, and words
 //! that are ours. No inner text crosses it; the operator's side of a refusal goes into the record (`sekisho why`).
 
+use std::sync::Arc;
+
 use http::StatusCode;
 use sekisho_audit::LogDown;
 use sekisho_catalog::Unknown;
@@ -20,7 +22,7 @@ pub struct Refusal {
     /// Words for the operator's record: which rule, which inputs.
     pub reason: Box<str>,
     /// Policies that decided.
-    pub policies: Vec<Box<str>>,
+    pub policies: Arc<[Box<str>]>,
     /// What would have permitted it, for the operator.
     pub needed: Option<Box<str>>,
     /// Words for the client beyond the code's own; safe to show.
@@ -269,7 +271,7 @@ impl Refusal {
         Refusal {
             code,
             reason: reason.into(),
-            policies: Vec::new(),
+            policies: Arc::default(),
             needed: None,
             detail: None,
             retry_after_s: None,

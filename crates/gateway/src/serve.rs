@@ -61,8 +61,8 @@ pub enum StartError {
     /// The audit log cannot be written.
     #[error("the audit log cannot be written")]
     Log(#[from] LogDown),
-    /// A reload asks for another address.
-    #[error("`listen` and the presence of `[gateway.tls]` change with a restart only")]
+    /// A reload asks for what a process cannot change.
+    #[error("`listen`, `workers` and the presence of `[gateway.tls]` change with a restart only")]
     NeedsRestart,
 }
 
@@ -133,7 +133,7 @@ impl Running {
     pub async fn prepare(&self, parts: Parts) -> Result<Prepared, StartError> {
         let config = parts.config.clone();
         config.check()?;
-        if config.listen != self.config.listen || config.tls.is_some() != self.config.tls.is_some() {
+        if config.needs_restart_after(&self.config) {
             return Err(StartError::NeedsRestart);
         }
         let tls = config.tls.as_ref().map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
@@ -203,7 +203,8 @@ impl Door {
     }
 }
 
-fn lifecycle(words: &str) -> Event {
+
+fn lifecycle(words: &str) -> Event<'_> {
     let mut event = Event::new(EventKind::Lifecycle, Outcome::Completed);
     event.reason = Some(words.into());
     event

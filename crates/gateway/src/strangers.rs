@@ -29,7 +29,7 @@ enum Share {
 
 impl Strangers {
     /// Writes a refusal down, or counts it.
-    pub(crate) async fn note(&self, audit: &Audit, event: Event) -> Result<(), LogDown> {
+    pub(crate) async fn note(&self, audit: &Audit, event: Event<'_>) -> Result<(), LogDown> {
         match self.share(Instant::now()) {
             Share::Counted => Ok(()),
             Share::Noted { passed_over: 0 } => audit.note(event).await,

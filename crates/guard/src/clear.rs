@@ -2,7 +2,7 @@
 
 use sekisho_wire::server::ServerNotice;
 use sekisho_wire::server::{Item, ServerRequest};
-use sekisho_wire::text::visible;
+use sekisho_wire::text::{is_plainly_visible, visible};
 use sekisho_wire::{Answer, FromServer, Items, Json, RpcError};
 
 /// What policy obliges the gateway to do with a message before it goes on.
@@ -115,6 +115,9 @@ fn page(items: &Items) -> Items {
 }
 
 fn shown(json: &Json) -> Json {
+    if is_plainly_visible(json) {
+        return json.clone();
+    }
     json.map_strings(&mut |text| {
         let shown = visible(text);
         (shown != text).then(|| shown.into_owned())

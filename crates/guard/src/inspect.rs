@@ -4,8 +4,8 @@ use sekisho_catalog::{Addressed, Addressee, Pinned, Target};
 use sekisho_wire::message::Mirrored;
 use sekisho_wire::{Call, Era, Inbound, Json, headers};
 
-use crate::schema::{Role, Schemas};
-use crate::{FINDINGS_MAX, Finding, Rule, text, value};
+use crate::schema::{Role, Schemas, declared};
+use crate::{FINDINGS_MAX, Finding, Rule, schema, text, value};
 
 /// What there is to find in a request.
 pub(crate) fn findings(schemas: &Schemas, addressed: &Addressed) -> Vec<Finding> {
@@ -68,11 +68,17 @@ pub(crate) fn of_tool(
     arguments: &Json,
     mirrored: Option<&[Mirrored]>,
 ) -> Vec<Finding> {
-    if let Err(why) = schemas.usable(definition) {
+    let Some(schema) = declared(definition, Role::Input) else {
+        return vec![Finding::new(Rule::SchemaUnusable, "", "the tool declares no `inputSchema`")];
+    };
+    // Its answer could not be examined, and then the effect is there.
+    if let Err(why) = schemas.usable_as(Role::Output, definition) {
         return vec![Finding::new(Rule::SchemaUnusable, "", &why)];
     }
-    let Some(schema) = definition.get("inputSchema") else {
-        return vec![Finding::new(Rule::SchemaUnusable, "", "the tool declares no `inputSchema`")];
+    let compiled = schemas.compiled(Role::Input, &schema);
+    let compiled = match &*compiled {
+        Ok(compiled) => compiled,
+        Err(why) => return vec![Finding::new(Rule::SchemaUnusable, "", &schema::words(Role::Input, why))],
     };
     let mut found = Vec::new();
     if let Some(mirrored) = mirrored
@@ -80,10 +86,9 @@ pub(crate) fn of_tool(
     {
         found.push(Finding::new(Rule::HeaderMismatch, "", &mismatch.to_string()));
     }
-    match (value::tree(arguments), &*schemas.compiled(Role::Input, &schema)) {
-        (Ok(tree), Ok(schema)) => found.extend(schema.check(Rule::InputSchema, "", &tree)),
-        (Err(unfaithful), _) => found.push(Finding::new(Rule::Arguments, "", &unfaithful.to_string())),
-        (Ok(_), Err(why)) => found.push(Finding::new(Rule::SchemaUnusable, "", &why.to_string())),
+    match value::tree(arguments) {
+        Ok(tree) => found.extend(compiled.check(Rule::InputSchema, "", &tree)),
+        Err(unfaithful) => found.push(Finding::new(Rule::Arguments, "", &unfaithful.to_string())),
     }
     found
 }

@@ -102,14 +102,20 @@ impl Schemas {
 
     /// Whether the schemas of a tool's definition compile. Other definitions have none.
     pub(crate) fn usable(&self, definition: &Json) -> Result<(), Box<str>> {
-        for role in [Role::Input, Role::Output] {
-            let Some(schema) = declared(definition, role) else { continue };
-            if let Err(why) = &*self.compiled(role, &schema) {
-                return Err(format!("`{}` cannot be used: {why}", role.member()).into());
-            }
-        }
-        Ok(())
+        self.usable_as(Role::Input, definition)?;
+        self.usable_as(Role::Output, definition)
     }
+
+    /// Whether the one schema compiles, if it is declared.
+    pub(crate) fn usable_as(&self, role: Role, definition: &Json) -> Result<(), Box<str>> {
+        let Some(schema) = declared(definition, role) else { return Ok(()) };
+        self.compiled(role, &schema).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
+    }
+}
+
+/// Why a tool with this schema is not used.
+pub(crate) fn words(role: Role, why: &Unusable) -> Box<str> {
+    format!("`{}` cannot be used: {why}", role.member()).into()
 }
 
 /// A schema that values are checked against.

@@ -1,7 +1,7 @@
 //! Texts of findings, and the search for characters that a reader does not see.
 
 use sekisho_wire::Json;
-use sekisho_wire::text::visible;
+use sekisho_wire::text::{is_plainly_visible, visible};
 
 /// `text` made visible and cut to `chars_max` characters.
 pub(crate) fn brief(text: &str, chars_max: usize) -> Box<str> {
@@ -17,6 +17,9 @@ pub(crate) fn brief(text: &str, chars_max: usize) -> Box<str> {
 
 /// Whether any string value or member name below `json` has hidden characters.
 pub(crate) fn hides(json: &Json) -> bool {
+    if is_plainly_visible(json) {
+        return false;
+    }
     let mut found = false;
     // A walk over the values on their bytes; nothing is changed, so what comes out is what went in.
     let _ = json.map_strings(&mut |text| {

@@ -3,67 +3,85 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::BOUND_MAX;
+use crate::issuer::{CLOCK_SKEW_SECONDS_MAX, JWKS_STALE_SECONDS_MAX, LIFETIME_SECONDS_MAX};
 use crate::keys::KeySetError;
 
 /// The `[identity]` section.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("required" = ["issuers"]))]
 pub struct Config {
     /// Authorization servers whose tokens are believed. At least one: a gateway that believes nobody does not start.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub issuers: Vec<IssuerConfig>,
     /// Sessions of the legacy era.
     #[serde(default)]
+    #[schemars(extend("x-restart" = true, "x-requirement" = "8.1"))]
     pub sessions: SessionsConfig,
-    /// Most verified tokens that are remembered, so that their signature is not checked again at each request.
+    /// Most verified tokens that are remembered, so that their signature is not checked again at each request: 1 to
+    /// 10,000,000.
     #[serde(default = "defaults::token_cache_max")]
+    #[schemars(range(min = 1, max = BOUND_MAX))]
     pub token_cache_max: u32,
 }
 
 /// One authorization server.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("not" = { "required": ["jwks_file", "jwks_url"] }))]
 pub struct IssuerConfig {
     /// The issuer identifier, exactly as tokens carry it in `iss` (byte for byte; RFC 8414 section 2). `https`, or
     /// `http` on a loopback address.
+    #[schemars(extend("format" = "uri"))]
     pub issuer: String,
     /// A file with its key set (RFC 7517), relative to the configuration file. Read at start and at each reload.
     #[serde(default)]
     pub jwks_file: Option<PathBuf>,
     /// The address of its key set. Without this and without `jwks_file` it is discovered (RFC 8414, OpenID Connect Discovery).
     #[serde(default)]
+    #[schemars(extend("format" = "uri"))]
     pub jwks_url: Option<String>,
     /// Values of `aud` that name this gateway. Empty: the canonical URI of the endpoint that is called, and nothing else (RFC 8707).
     #[serde(default)]
+    #[schemars(inner(length(min = 1)), extend("x-requirement" = "7.2"))]
     pub audiences: Vec<String>,
     /// Signature algorithms that are accepted. All are asymmetric; there is no name for `none` or an HMAC.
     #[serde(default = "defaults::algorithms")]
+    #[schemars(length(min = 1))]
     pub algorithms: Vec<Algorithm>,
     /// How far the issuer's clock may be from ours, in seconds; at most 120.
     #[serde(default = "defaults::clock_skew_seconds")]
+    #[schemars(range(max = CLOCK_SKEW_SECONDS_MAX))]
     pub clock_skew_seconds: u32,
-    /// Longest lifetime of a token, from `iat` to `exp`, in seconds. Longer ones are refused.
+    /// Longest lifetime of a token, from `iat` to `exp`, in seconds: 1 to 2,592,000 (thirty days). Longer ones are refused.
     #[serde(default = "defaults::lifetime_seconds_max")]
+    #[schemars(range(min = 1, max = LIFETIME_SECONDS_MAX), extend("x-requirement" = "2.3"))]
     pub lifetime_seconds_max: u32,
     /// Values of the header `typ` that are accepted (RFC 9068 section 4); letter case is ignored, as media types have none.
     /// An issuer that writes the plain `JWT` must have it spelled out here, since its identity tokens look alike.
     #[serde(default = "defaults::token_types")]
+    #[schemars(length(min = 1), inner(length(min = 1)))]
     pub token_types: Vec<String>,
     /// The top-level claim that holds the principal's roles: a string or an array of strings.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
     pub roles_claim: Option<String>,
     /// The top-level claim that holds the principal's groups: a string or an array of strings.
     #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
     pub groups_claim: Option<String>,
     /// How long a key set that could not be refreshed when it was due still serves, in seconds; at most 86400.
     #[serde(default = "defaults::jwks_stale_max_seconds")]
+    #[schemars(range(max = JWKS_STALE_SECONDS_MAX))]
     pub jwks_stale_max_seconds: u32,
 }
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864. Asymmetric ones only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[expect(missing_docs, reason = "the names are those of the IANA registry, and say all")]
 pub enum Algorithm {
     ES256,
@@ -82,13 +100,17 @@ pub enum Algorithm {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SessionsConfig {
-    /// A session that was not used for so long has ended, in seconds.
+    /// A session that was not used for so long has ended, in seconds: 1 to 10,000,000.
+    #[schemars(range(min = 1, max = BOUND_MAX))]
     pub idle_seconds: u32,
-    /// A session that was opened so long ago has ended, in seconds.
+    /// A session that was opened so long ago has ended, in seconds: 1 to 10,000,000.
+    #[schemars(range(min = 1, max = BOUND_MAX))]
     pub absolute_seconds: u32,
-    /// Most open sessions of one principal.
+    /// Most open sessions of one principal: 1 to 10,000,000.
+    #[schemars(range(min = 1, max = BOUND_MAX))]
     pub per_principal_max: u32,
-    /// Most open sessions of all.
+    /// Most open sessions of all: 1 to 10,000,000.
+    #[schemars(range(min = 1, max = BOUND_MAX))]
     pub total_max: u32,
 }
 

@@ -17,11 +17,11 @@ use crate::remote::{Loaded, Place, RemoteKeys, acceptable};
 use crate::token::TokenError;
 
 /// Most seconds that two clocks may be apart.
-const CLOCK_SKEW_SECONDS_MAX: u32 = 120;
+pub(crate) const CLOCK_SKEW_SECONDS_MAX: u32 = 120;
 /// Most seconds that a token may live: thirty days.
-const LIFETIME_SECONDS_MAX: u32 = 2_592_000;
+pub(crate) const LIFETIME_SECONDS_MAX: u32 = 2_592_000;
 /// Most seconds that keys which could not be refreshed may serve.
-const JWKS_STALE_SECONDS_MAX: u32 = 86_400;
+pub(crate) const JWKS_STALE_SECONDS_MAX: u32 = 86_400;
 
 /// An authorization server.
 pub(crate) struct Issuer {

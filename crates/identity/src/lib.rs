@@ -263,4 +263,4 @@ fn check_bounds(config: &Config) -> Result<(), ConfigError> {
 }
 
 /// Largest number that makes sense for any bound of this room.
-const BOUND_MAX: u32 = 10_000_000;
+pub(crate) const BOUND_MAX: u32 = 10_000_000;

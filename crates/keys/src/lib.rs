@@ -199,6 +199,7 @@ impl JsonSchema for SecretRef {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
+            "writeOnly": true,
             "description": "Where a secret is: an environment variable, `env:NAME`, or a file, `file:PATH`. A relative path \
                 starts from the folder of this configuration.",
             "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"

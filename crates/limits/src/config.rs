@@ -12,32 +12,46 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Requests of one principal in a minute, on average: 1 to 1,000,000.
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub requests_per_minute: u32,
     /// Requests that one principal may send at once before that average counts: 1 to 100,000.
+    #[schemars(range(min = 1, max = 100_000))]
     pub burst: u32,
     /// Requests of one principal that are under way at once: 1 to 10,000.
+    #[schemars(range(min = 1, max = 10_000))]
     pub concurrent_max: u32,
     /// Principals that are counted at once, 16 to 1,000,000. Beyond, the one that has been idle longest is forgotten.
+    #[schemars(range(min = 16, max = 1_000_000))]
     pub principals_max: u32,
     /// Longest body of a request, in bytes: 1 KiB to 64 MiB.
+    #[schemars(range(min = 1024, max = 64 * 1024 * 1024))]
     pub body_bytes_max: u32,
     /// Deepest nesting of a request's JSON: 8 to 128.
+    #[schemars(range(min = 8, max = 128))]
     pub json_depth_max: u32,
     /// Most members and elements of a request's JSON: 100 to 1,000,000.
+    #[schemars(range(min = 100, max = 1_000_000))]
     pub json_nodes_max: u32,
     /// Longest head of a request, in bytes: 4 KiB to 256 KiB.
+    #[schemars(range(min = 4096, max = 256 * 1024), extend("x-restart" = true))]
     pub header_bytes_max: u32,
     /// Most header lines of a request: 16 to 1,000.
+    #[schemars(range(min = 16, max = 1000), extend("x-restart" = true))]
     pub header_count_max: u32,
     /// How long a client may take for a request's head, in seconds: 1 to 300.
+    #[schemars(range(min = 1, max = 300), extend("x-restart" = true))]
     pub header_read_timeout_seconds: u32,
     /// How long a client may take for a request's body, in seconds: 1 to 3600.
+    #[schemars(range(min = 1, max = 3600))]
     pub body_read_timeout_seconds: u32,
     /// How long a request may take altogether, in seconds: 1 to 86,400.
+    #[schemars(range(min = 1, max = 86_400))]
     pub request_timeout_seconds: u32,
     /// Connections of all clients at once: 1 to 1,000,000.
+    #[schemars(range(min = 1, max = 1_000_000), extend("x-restart" = true))]
     pub connections_max: u32,
     /// Streams of one HTTP/2 connection at once: 1 to 1,000.
+    #[schemars(range(min = 1, max = 1000), extend("x-restart" = true))]
     pub http2_streams_max: u32,
 }
 

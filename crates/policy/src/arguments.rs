@@ -4,6 +4,8 @@ use cedar_policy::RestrictedExpression;
 use sekisho_wire::json::{Exact, Kind};
 use sekisho_wire::{Call, Json};
 
+use crate::slice::Slice;
+
 /// The arguments of a call, each in every form that holds it exactly.
 #[derive(Debug, Default)]
 pub(crate) struct Tags {
@@ -14,7 +16,7 @@ pub(crate) struct Tags {
 }
 
 impl Tags {
-    pub(crate) fn of(arguments: &[(String, Json)]) -> Tags {
+    pub(crate) fn of<'a>(arguments: impl Iterator<Item = &'a (String, Json)>) -> Tags {
         let mut tags = Tags::default();
         for (name, argument) in arguments {
             match argument.kind() {
@@ -41,14 +43,16 @@ impl Tags {
     }
 }
 
-/// What a policy may read of a call, by name.
+/// What the policies of `slice` may read of a call, by name.
 ///
 /// # Errors
 /// The name of an argument that a completion gives two values: a policy would read one of them, and the server
 /// might use the other.
-pub(crate) fn named(call: &Call) -> Result<Vec<(String, Json)>, Box<str>> {
+pub(crate) fn named(call: &Call, slice: &Slice) -> Result<Vec<(String, Json)>, Box<str>> {
     let members = |object: &Json| object.members().map(|(name, value)| (name.into_owned(), value)).collect::<Vec<_>>();
     match call {
+        // Nobody looks at them: they are not taken apart.
+        Call::CallTool { .. } | Call::GetPrompt { .. } if !slice.inputs.arguments => Ok(Vec::new()),
         Call::CallTool { arguments, .. } | Call::GetPrompt { arguments, .. } => Ok(members(arguments)),
         Call::Complete { argument, context, .. } => {
             let given = context.as_ref().and_then(|context| context.get("arguments"));

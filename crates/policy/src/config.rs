@@ -11,5 +11,6 @@ use serde::Deserialize;
 pub struct Config {
     /// Files of Cedar policies, relative to the configuration file. All of them hold together: a `forbid` in
     /// one wins over a `permit` in another.
+    #[schemars(length(min = 1))]
     pub files: Vec<PathBuf>,
 }

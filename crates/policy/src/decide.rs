@@ -1,5 +1,6 @@
 //! The way in.
 
+use std::collections::BTreeSet;
 use std::time::SystemTime;
 
 use sekisho_catalog::{Addressed, Addressee, Route, Target};
@@ -7,9 +8,10 @@ use sekisho_flow::{Labelled, Labels};
 use sekisho_guard::{Finding, Rule};
 use sekisho_wire::Json;
 
-use crate::arguments::{self, Tags};
+use crate::arguments;
 use crate::entities::{BuildError, Circumstances, Object};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
+use crate::slice::Slice;
 use crate::{Authorized, Basis, Decision, ForbidReason, Forbidden, Listed, Origin, Policy, Shown, explain};
 
 /// Why not, by which policies, and what would have permitted it.
@@ -21,15 +23,14 @@ impl Policy {
     /// Decides a request: permitted only if a policy permits it, none forbids it, none errs, and inspection found
     /// nothing that would make the decision one about another request than the server sees.
     pub fn decide(&self, m: Labelled, now: SystemTime) -> Decision {
-        let judged = self.asker(m.message().message().message().message().principal());
-        let judged = judged.map_err(|e| failed(&e)).and_then(|asker| self.judge(&m, &asker, now));
-        match judged {
+        let asker = Asker::of(m.message().message().message().message().principal());
+        match self.judge(&m, &asker, now) {
             Ok((basis, listed)) => Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed }),
             Err((reason, basis, needed)) => Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m })),
         }
     }
 
-    fn judge(&self, m: &Labelled, asker: &Asker, now: SystemTime) -> Result<(Basis, Vec<Listed>), Refused> {
+    fn judge(&self, m: &Labelled, asker: &Asker<'_>, now: SystemTime) -> Result<(Basis, Vec<Listed>), Refused> {
         let addressed = m.message().message().message();
         let under = |labels: Labels| circumstances(addressed, labels, now);
         let method = addressed.message().message().method();
@@ -42,12 +43,13 @@ impl Policy {
             Target::One(route) => {
                 let server = Origin::of(route.server());
                 let object = object(route, &server);
-                let named = arguments::named(route.call())
+                let slice = self.slice(method, object).map_err(|e| failed(&e))?;
+                let named = arguments::named(route.call(), &slice)
                     .map_err(|name| (ForbidReason::Undecidable(name), Basis::default(), explain::ambiguous()))?;
                 let basis = self.judge_one(asker, (method, object, under(m.labels())), &named)?;
-                found(m.message().findings()).map_err(|reason| (reason, basis.clone(), explain::content()))?;
-                self.undecidable(asker, (method, object, under(m.labels())), &named)
-                    .map_err(|reason| (reason, basis.clone(), explain::content()))?;
+                let stands_against = |reason| (reason, basis.clone(), explain::content());
+                found(m.message().findings()).map_err(stands_against)?;
+                self.undecidable(&slice, asker, (method, object, under(m.labels())), &named).map_err(stands_against)?;
                 Ok((basis, Vec::new()))
             }
             Target::Many { routes, .. } => {
@@ -57,10 +59,10 @@ impl Policy {
         }
     }
 
-    fn judge_one(&self, asker: &Asker, of: Asked<'_>, named: &[(String, Json)]) -> Result<Basis, Refused> {
+    fn judge_one(&self, asker: &Asker<'_>, of: Asked<'_>, named: &[(String, Json)]) -> Result<Basis, Refused> {
         let (method, object, circumstances) = of;
-        let arguments = Arguments::Known(Tags::of(named));
-        let verdict = self.evaluate(Question { asker, action: method, object, circumstances, arguments });
+        let arguments = Arguments::Known(named);
+        let verdict = self.evaluate(&Question { asker, action: method, object, circumstances, arguments });
         let needed = |basis: &Basis| explain::needed(&self.vocabulary, asker, method, object, basis);
         match verdict {
             Verdict::Permit(basis) => Ok(basis),
@@ -75,7 +77,7 @@ impl Policy {
             }
             // Everything is known here, so nothing may depend on what is not.
             Verdict::Depends(ids) => {
-                let basis = Basis { policies: ids.iter().map(|id| AsRef::<str>::as_ref(id).into()).collect() };
+                let basis = Basis::of(ids.iter());
                 let needed = explain::failed(&basis);
                 Err((ForbidReason::EvaluationFailed, basis, needed))
             }
@@ -85,18 +87,18 @@ impl Policy {
     /// A list of many servers is permitted if that of one is; the others' items are withheld on the way back.
     fn judge_many<'a>(
         &self,
-        asker: &Asker,
+        asker: &Asker<'_>,
         method: &'static str,
         servers: Vec<Origin>,
         under: impl Fn(Labels) -> Circumstances<'a>,
     ) -> Result<(Basis, Vec<Listed>), Refused> {
         let mut listed = Vec::new();
-        let mut basis = Basis::default();
+        let mut policies = BTreeSet::new();
         let mut refused = None;
         for server in servers {
             let shown = match self.judge_one(asker, (method, Object::Server(&server), under(server.labels())), &[]) {
                 Ok(by) => {
-                    basis.policies.extend(by.policies);
+                    policies.extend(by.policies.iter().cloned());
                     Shown::Permitted
                 }
                 // A policy that errs is not skipped by asking about another server.
@@ -108,10 +110,8 @@ impl Policy {
             };
             listed.push(Listed { server, shown });
         }
-        basis.policies.sort_unstable();
-        basis.policies.dedup();
         if listed.iter().any(|listed| listed.shown == Shown::Permitted) {
-            Ok((basis, listed))
+            Ok((Basis { policies: policies.into_iter().collect() }, listed))
         } else {
             Err(refused.unwrap_or_else(|| (ForbidReason::NoPermit, Basis::default(), "no server is addressed".into())))
         }
@@ -119,9 +119,15 @@ impl Policy {
 
     /// Refuses what a policy reads in a form that does not hold it. A permit would be about another call: the
     /// policy would see no such argument, and the server one.
-    fn undecidable(&self, asker: &Asker, of: Asked<'_>, named: &[(String, Json)]) -> Result<(), ForbidReason> {
+    fn undecidable(
+        &self,
+        slice: &Slice,
+        asker: &Asker<'_>,
+        of: Asked<'_>,
+        named: &[(String, Json)],
+    ) -> Result<(), ForbidReason> {
         let (action, object, circumstances) = of;
-        let missed: Vec<_> = self
+        let missed: Vec<_> = slice
             .reads
             .iter()
             .filter_map(|(id, reads)| Some((id, named.iter().find(|(name, value)| reads.misses(name, value))?)))
@@ -131,7 +137,7 @@ impl Policy {
         }
         // Only policies that depend on arguments here matter: the others would decide alike whatever they are.
         let arguments = Arguments::Unknown;
-        match self.evaluate(Question { asker, action, object, circumstances, arguments }) {
+        match self.evaluate_in(slice, &Question { asker, action, object, circumstances, arguments }) {
             Verdict::Depends(ids) => match missed.iter().find(|(id, _)| ids.contains(id)) {
                 Some((_, (name, _))) => Err(ForbidReason::Undecidable(name.as_str().into())),
                 None => Ok(()),

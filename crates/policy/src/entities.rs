@@ -1,5 +1,6 @@
 //! Principals, actions, resources and context as Cedar sees them, built from typed parts and never from text.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr;
 use std::time::SystemTime;
@@ -26,6 +27,8 @@ pub(crate) enum BuildError {
     Context(#[source] Box<cedar_policy::ContextCreationError>),
     #[error("the entities cannot be put together")]
     Entities(#[source] Box<cedar_policy::entities_errors::EntitiesError>),
+    #[error("the policies that can match cannot be put together")]
+    Slice(#[source] Box<cedar_policy::PolicySetError>),
     #[error("the request cannot be put together")]
     Request(#[source] Box<cedar_policy::RequestValidationError>),
 }
@@ -87,7 +90,30 @@ impl<'a> Object<'a> {
         }
     }
 
-    fn server(self) -> Option<&'a Origin> {
+    /// The name of its type.
+    pub(crate) fn kind(self) -> &'static str {
+        match self {
+            Object::Gateway => "Gateway",
+            Object::Server(_) => "Server",
+            Object::Tool { .. } => "Tool",
+            Object::Prompt { .. } => "Prompt",
+            Object::Resource { .. } | Object::Template { .. } => "Resource",
+        }
+    }
+
+    /// Its id among those of its type.
+    pub(crate) fn id(self) -> Cow<'a, str> {
+        match self {
+            Object::Gateway => "gateway".into(),
+            Object::Server(server) => server.id.as_str().into(),
+            Object::Tool { server, name } | Object::Prompt { server, name } => format!("{}/{name}", server.id).into(),
+            Object::Resource { server, uri } => format!("{}/{uri}", server.id).into(),
+            // No URI is empty, so no policy means this one by name.
+            Object::Template { server } => format!("{}/", server.id).into(),
+        }
+    }
+
+    pub(crate) fn server(self) -> Option<&'a Origin> {
         match self {
             Object::Gateway => None,
             Object::Server(server)
@@ -179,15 +205,7 @@ impl Vocabulary {
     }
 
     pub(crate) fn resource(&self, object: Object<'_>) -> Result<EntityUid, BuildError> {
-        match object {
-            Object::Gateway => self.uid("Gateway", "gateway"),
-            Object::Server(server) => self.uid("Server", server.id.as_str()),
-            Object::Tool { server, name } => self.uid("Tool", &format!("{}/{name}", server.id)),
-            Object::Prompt { server, name } => self.uid("Prompt", &format!("{}/{name}", server.id)),
-            Object::Resource { server, uri } => self.uid("Resource", &format!("{}/{uri}", server.id)),
-            // No URI is empty, so no policy means this one by name.
-            Object::Template { server } => self.uid("Resource", &format!("{}/", server.id)),
-        }
+        self.uid(object.kind(), &object.id())
     }
 
     /// The caller, with claims as tags.

@@ -1,44 +1,64 @@
 //! The one decision function: for calls with what is known, for lists with what is not (architecture, property 3).
 
-use cedar_policy::{Authorizer, Decision, Effect, Entity, EntityUid, PartialResponse, PolicyId, Request};
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PartialResponse, PolicyId, Request, Response,
+};
 use sekisho_identity::Principal;
+use sekisho_wire::Json;
 
 use crate::arguments::Tags;
-use crate::entities::{BuildError, Circumstances, Object, Uses};
-use crate::{Basis, Policy, reads};
+use crate::entities::{BuildError, Circumstances, Object, Uses, Vocabulary};
+use crate::slice::Slice;
+use crate::{Basis, Policy, memory, reads};
 
 /// What is asked.
 pub(crate) struct Question<'a> {
-    pub(crate) asker: &'a Asker,
+    pub(crate) asker: &'a Asker<'a>,
     /// A method's name.
     pub(crate) action: &'static str,
     pub(crate) object: Object<'a>,
     pub(crate) circumstances: Circumstances<'a>,
-    pub(crate) arguments: Arguments,
+    pub(crate) arguments: Arguments<'a>,
 }
 
 /// What is known of the arguments.
-pub(crate) enum Arguments {
+#[derive(Clone, Copy)]
+pub(crate) enum Arguments<'a> {
     /// All of them.
-    Known(Tags),
+    Known(&'a [(String, Json)]),
     /// Nothing: the call was not made yet.
     Unknown,
 }
 
-/// Who asks, prepared once for all questions of one message.
-pub(crate) struct Asker {
-    uid: EntityUid,
-    user: Entity,
+/// Who asks. Cedar's form of it is made when it is first needed, for all questions of one message.
+pub(crate) struct Asker<'a> {
+    who: &'a Principal,
+    user: OnceCell<(EntityUid, Entity)>,
 }
 
-impl Asker {
-    pub(crate) fn uid(&self) -> &EntityUid {
-        &self.uid
+impl<'a> Asker<'a> {
+    pub(crate) fn of(who: &'a Principal) -> Asker<'a> {
+        Asker { who, user: OnceCell::new() }
+    }
+
+    pub(crate) fn who(&self) -> &'a Principal {
+        self.who
+    }
+
+    fn user(&self, vocabulary: &Vocabulary) -> Result<&(EntityUid, Entity), BuildError> {
+        if let Some(user) = self.user.get() {
+            return Ok(user);
+        }
+        let user = (vocabulary.principal(self.who)?, vocabulary.user(self.who)?);
+        Ok(self.user.get_or_init(|| user))
     }
 }
 
 /// How a question is answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Verdict {
     /// Permitted, whatever is unknown.
     Permit(Basis),
@@ -49,43 +69,79 @@ pub(crate) enum Verdict {
     /// A policy errs, whatever is unknown. It is never skipped.
     Failed(Basis),
     /// It depends on what is unknown, by these policies.
-    Depends(Vec<PolicyId>),
+    Depends(Arc<[PolicyId]>),
 }
 
 impl Policy {
-    pub(crate) fn asker(&self, who: &Principal) -> Result<Asker, BuildError> {
-        Ok(Asker { uid: self.vocabulary.principal(who)?, user: self.vocabulary.user(who)? })
+    /// The policies that can matter to a question about this object.
+    pub(crate) fn slice(&self, action: &'static str, object: Object<'_>) -> Result<Arc<Slice>, BuildError> {
+        self.slices.matching(&self.vocabulary, action, object)
     }
 
     /// Answers a question. What cannot even be asked is [`Verdict::Failed`].
-    pub(crate) fn evaluate(&self, question: Question<'_>) -> Verdict {
-        match self.response(question) {
-            Ok(response) => verdict(&response),
+    pub(crate) fn evaluate(&self, question: &Question<'_>) -> Verdict {
+        let slice = self.slice(question.action, question.object);
+        slice.map_or(Verdict::Failed(Basis::default()), |slice| self.evaluate_in(&slice, question))
+    }
+
+    /// The same by the slice that the question belongs to.
+    pub(crate) fn evaluate_in(&self, slice: &Slice, question: &Question<'_>) -> Verdict {
+        let Question { asker, object, circumstances, arguments, .. } = question;
+        let Some(key) = memory::key(slice, asker.who, *object, circumstances, arguments) else {
+            return self.verdict(slice, question).unwrap_or(Verdict::Failed(Basis::default()));
+        };
+        if let Some(verdict) = self.memory.recall(&key) {
+            return verdict;
+        }
+        match self.verdict(slice, question) {
+            Ok(verdict) => {
+                self.memory.keep(key, &verdict);
+                verdict
+            }
+            // It may be the clock: the next one may fare better.
             Err(_) => Verdict::Failed(Basis::default()),
         }
     }
 
-    fn response(&self, question: Question<'_>) -> Result<PartialResponse, BuildError> {
-        let Question { asker, action, object, circumstances, arguments } = question;
+    fn verdict(&self, slice: &Slice, question: &Question<'_>) -> Result<Verdict, BuildError> {
+        let &Question { asker, action, object, ref circumstances, arguments } = question;
+        let (principal, user) = asker.user(&self.vocabulary)?;
         let mut entities = self.vocabulary.object(object)?;
-        entities.push(asker.user.clone());
-        let store = match arguments {
-            Arguments::Known(tags) => {
-                entities.extend(self.vocabulary.arguments(tags)?);
-                self.vocabulary.store(action, entities)?
+        entities.push(user.clone());
+        let context = self.vocabulary.context(circumstances, Uses::of(action))?;
+        match arguments {
+            Arguments::Known(arguments) => {
+                // An argument that no policy reads changes no decision.
+                let read = arguments.iter().filter(|(name, _)| slice.reads_argument(name));
+                entities.extend(self.vocabulary.arguments(Tags::of(read))?);
+                let store = self.vocabulary.store(action, entities)?;
+                let request = self.request(principal, action, object, context)?;
+                Ok(decided(&Authorizer::new().is_authorized(&request, &slice.policies, &store)))
             }
-            // What is not in a partial store is unknown; in a whole one it does not exist.
-            Arguments::Unknown => self.vocabulary.store(action, entities)?.partial(),
-        };
-        let context = self.vocabulary.context(&circumstances, Uses::of(action))?;
+            Arguments::Unknown => {
+                // What is not in a partial store is unknown; in a whole one it does not exist.
+                let store: Entities = self.vocabulary.store(action, entities)?.partial();
+                let request = self.request(principal, action, object, context)?;
+                Ok(verdict(&Authorizer::new().is_authorized_partial(&request, &slice.policies, &store)))
+            }
+        }
+    }
+
+    fn request(
+        &self,
+        principal: &EntityUid,
+        action: &str,
+        object: Object<'_>,
+        context: Context,
+    ) -> Result<Request, BuildError> {
         let action = self.vocabulary.action(action)?;
-        let request = match object {
-            Object::Template { server } if self.names_resource_of(server.id.as_str()) => Request::builder()
-                .principal(asker.uid.clone())
+        match object {
+            Object::Template { server } if self.names_resource_of(server.id.as_str()) => Ok(Request::builder()
+                .principal(principal.clone())
                 .action(action)
                 .unknown_resource_with_type(self.vocabulary.resource_type()?)
                 .context(context)
-                .build(),
+                .build()),
             Object::Template { .. }
             | Object::Gateway
             | Object::Server(_)
@@ -93,11 +149,10 @@ impl Policy {
             | Object::Prompt { .. }
             | Object::Resource { .. } => {
                 let resource = self.vocabulary.resource(object)?;
-                Request::new(asker.uid.clone(), action, resource, context, Some(self.vocabulary.schema()))
-                    .map_err(|e| BuildError::Request(Box::new(e)))?
+                Request::new(principal.clone(), action, resource, context, Some(self.vocabulary.schema()))
+                    .map_err(|e| BuildError::Request(Box::new(e)))
             }
-        };
-        Ok(Authorizer::new().is_authorized_partial(&request, &self.policies, &store))
+        }
     }
 
     /// Whether a policy means a resource of this server by its exact URI. If none does, which resource it is
@@ -107,6 +162,21 @@ impl Policy {
     }
 }
 
+/// The answer where everything is known.
+fn decided(response: &Response) -> Verdict {
+    let errored = Basis::of(response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id()));
+    if !errored.policies.is_empty() {
+        return Verdict::Failed(errored);
+    }
+    let basis = Basis::of(response.diagnostics().reason());
+    match response.decision() {
+        Decision::Allow => Verdict::Permit(basis),
+        Decision::Deny if basis.policies.is_empty() => Verdict::NoPermit,
+        Decision::Deny => Verdict::Forbid(basis),
+    }
+}
+
+/// The answer where something is not.
 fn verdict(response: &PartialResponse) -> Verdict {
     let errored = Basis::of(response.definitely_errored());
     if !errored.policies.is_empty() {
@@ -145,9 +215,9 @@ fn undecided(response: &PartialResponse) -> Verdict {
 }
 
 impl Basis {
-    fn of<'a>(ids: impl Iterator<Item = &'a PolicyId>) -> Basis {
+    pub(crate) fn of<'a>(ids: impl Iterator<Item = &'a PolicyId>) -> Basis {
         let mut policies: Vec<Box<str>> = ids.map(|id| AsRef::<str>::as_ref(id).into()).collect();
         policies.sort_unstable();
-        Basis { policies }
+        Basis { policies: policies.into() }
     }
 }

@@ -7,16 +7,17 @@ use crate::evaluate::Asker;
 /// The smallest policy that permits it, and the policies that stand against it.
 pub(crate) fn needed(
     vocabulary: &Vocabulary,
-    asker: &Asker,
+    asker: &Asker<'_>,
     method: &str,
     object: Object<'_>,
     against: &Basis,
 ) -> Box<str> {
-    let (Ok(action), Ok(resource)) = (vocabulary.action(method), vocabulary.resource(object)) else {
+    let parts = (vocabulary.principal(asker.who()), vocabulary.action(method), vocabulary.resource(object));
+    let (Ok(principal), Ok(action), Ok(resource)) = parts else {
         return "the method is not one that policies decide about".into();
     };
     // Cedar writes entity ids escaped, control characters and quotes included.
-    let permit = format!("permit(principal == {}, action == {action}, resource == {resource});", asker.uid());
+    let permit = format!("permit(principal == {principal}, action == {action}, resource == {resource});");
     let words = if against.policies.is_empty() {
         format!("no policy matches; this one would permit it: {permit}")
     } else {

@@ -6,8 +6,10 @@
 //! A rule that reads an argument reads the one the server will see, or nothing is decided: an argument in a
 //! form that the rule does not read is refused as [`ForbidReason::Undecidable`].
 //!
-//! *Depth still missing*: step-up and approval challenges, risk, analysis, replay, synthesis, slicing and
-//! caching of decisions; nested arguments; a listed tool may still be unreachable where only its schema keeps
+//! Of all policies a question meets those whose scope can match it, and an answer is remembered by exactly what they read; where
+//! they read the time or arguments, each call is evaluated.
+//!
+//! *Depth still missing*: step-up and approval challenges, risk, analysis, replay, synthesis; nested arguments; a listed tool may still be unreachable where only its schema keeps
 //! a rule from ever matching.
 #![forbid(unsafe_code)]
 
@@ -17,14 +19,16 @@ mod decide;
 mod entities;
 mod evaluate;
 mod explain;
+mod inputs;
 mod load;
+mod memory;
 mod reads;
 mod release;
+mod slice;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use cedar_policy::{PolicyId, PolicySet};
 use sekisho_catalog::Addressed;
 use sekisho_flow::{Labelled, Labels};
 use sekisho_guard::{Finding, Maskable, Masked, Obligation, Obliged, Subject};
@@ -36,7 +40,8 @@ pub use entities::Origin;
 pub use load::{LoadError, Problem, SCHEMA};
 
 use entities::Vocabulary;
-use reads::Reads;
+use memory::Memory;
+use slice::Slices;
 
 /// The proof that a policy permits this request.
 pub struct Authorized {
@@ -81,8 +86,8 @@ impl Obliged for Authorized {
 /// Which policies decided, by id, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Basis {
-    /// Their ids.
-    pub policies: Vec<Box<str>>,
+    /// Their ids. Shared: what is decided alike is decided by the same ones.
+    pub policies: Arc<[Box<str>]>,
 }
 
 /// Plain facts about a permitted request, for the way back.
@@ -235,8 +240,9 @@ impl Maskable for Releasable {
 /// The room: policies that were validated, and the words they are written in.
 pub struct Policy {
     vocabulary: Vocabulary,
-    policies: PolicySet,
-    reads: BTreeMap<PolicyId, Reads>,
+    slices: Slices,
+    memory: Memory,
+    ids: BTreeSet<Box<str>>,
     /// The ids of all resources that policies mean by name.
     resources: HashSet<String>,
 }

@@ -1,6 +1,6 @@
 //! Policies from text: parsed, strictly validated, named. What does not validate does not load.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -10,6 +10,8 @@ use miette::Diagnostic;
 
 use crate::entities::{Actions, Vocabulary};
 use crate::reads::Reads;
+use crate::memory::Memory;
+use crate::slice::Slices;
 use crate::{Config, Policy};
 
 /// The schema that every policy is validated against; published with the policies.
@@ -136,21 +138,21 @@ impl Policy {
         if policies.is_empty() {
             return Err(LoadError::Empty);
         }
-        let reads: BTreeMap<PolicyId, Reads> =
-            policies.policies().map(|policy| (policy.id().clone(), Reads::of(policy))).collect();
+        let slices = Slices::of(&schema, &policies)?;
         let resources: HashSet<String> = policies
             .policies()
             .flat_map(cedar_policy::Policy::entity_literals)
             .filter(|uid| uid.type_name().basename() == "Resource")
             .map(|uid| uid.id().unescaped().to_owned())
             .collect();
-        let held = if reads.values().any(Reads::names_actions) { Actions::Every } else { Actions::Reached };
-        Ok(Policy { vocabulary: Vocabulary::of(&schema, held)?, policies, reads, resources })
+        let held = if slices.reads().any(Reads::names_actions) { Actions::Every } else { Actions::Reached };
+        let ids = policies.policies().map(|policy| AsRef::<str>::as_ref(policy.id()).into()).collect();
+        Ok(Policy { vocabulary: Vocabulary::of(&schema, held)?, slices, memory: Memory::default(), ids, resources })
     }
 
     /// The ids of the loaded policies, in order: the `@id` of each, or `<file>#<number>`.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        self.reads.keys().map(PolicyId::as_ref)
+        self.ids.iter().map(|id| &**id)
     }
 }
 

@@ -95,6 +95,11 @@ impl Reads {
         self.names_actions
     }
 
+    /// Whether the policy reads the argument of this name.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.any != Forms::NONE || self.named.get(name).is_some_and(|forms| *forms != Forms::NONE)
+    }
+
     /// Whether the policy reads this argument, but in no form that holds it: then it would decide as if there
     /// were no such argument, and the server would see one. `null` stands for none on both sides.
     pub(crate) fn misses(&self, name: &str, argument: &Json) -> bool {

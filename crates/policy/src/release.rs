@@ -45,7 +45,7 @@ impl Policy {
         let (message, findings) = m.into_message().into_parts();
         let (message, withheld) = match message {
             FromServer::Page(items) => {
-                let (items, withheld) = self.page(of, items, &findings, now)?;
+                let (items, withheld) = self.page(of, items, &findings, now);
                 (FromServer::Page(items), withheld)
             }
             FromServer::End(Answer::Result(result)) => {
@@ -70,8 +70,8 @@ impl Policy {
         items: Items,
         findings: &[Finding],
         now: SystemTime,
-    ) -> Result<(Items, Vec<Withheld>), ForbidReason> {
-        let asker = self.asker(&of.who).map_err(|_| ForbidReason::EvaluationFailed)?;
+    ) -> (Items, Vec<Withheld>) {
+        let asker = Asker::of(&of.who);
         let mut kept = Vec::new();
         let mut withheld = Vec::new();
         let Items { kind, entries, next, missing, ttl_ms, meta } = items;
@@ -88,13 +88,13 @@ impl Policy {
                 Err(reason) => withheld.push((Sanitized::new(&at).as_str().into(), reason)),
             }
         }
-        Ok((Items { kind, entries: kept, next, missing, ttl_ms, meta }, withheld))
+        (Items { kind, entries: kept, next, missing, ttl_ms, meta }, withheld)
     }
 
     /// An item is listed unless using it is forbidden whatever the arguments are.
     fn item(
         &self,
-        (of, asker, now): (&Facts, &Asker, SystemTime),
+        (of, asker, now): (&Facts, &Asker<'_>, SystemTime),
         kind: ListKind,
         item: &Item,
         name: &str,
@@ -116,7 +116,7 @@ impl Policy {
         };
         let object = Object::item(kind, server, name);
         let arguments = Arguments::Unknown;
-        match self.evaluate(Question { asker, action: used_by(kind), object, circumstances, arguments }) {
+        match self.evaluate(&Question { asker, action: used_by(kind), object, circumstances, arguments }) {
             Verdict::Permit(_) | Verdict::Depends(_) => Ok(()),
             Verdict::NoPermit => Err(ForbidReason::NoPermit),
             Verdict::Forbid(_) => Err(ForbidReason::Forbidden),

@@ -11,39 +11,50 @@ use serde::Deserialize;
 pub struct Config {
     /// How long one question of a probe may take, in seconds, the start of a process included: 1 to 300.
     #[serde(default = "probe_timeout_seconds")]
+    #[schemars(range(min = 1, max = 300))]
     pub probe_timeout_seconds: u64,
     /// Longest pause before a server that is down is tried again, in seconds: 1 to 3600. The pauses double from half a
     /// second.
     #[serde(default = "restart_backoff_max_seconds")]
+    #[schemars(range(min = 1, max = 3600))]
     pub restart_backoff_max_seconds: u64,
     /// How long a server may take for its part of a list of many servers, in seconds: 1 to 60, and never longer than its own
     /// `timeout_seconds`. Who is late is missing from the list.
     #[serde(default = "list_timeout_seconds")]
+    #[schemars(range(min = 1, max = 60))]
     pub list_timeout_seconds: u64,
     /// Longest message of a server, in bytes: 1 KiB to 256 MiB.
     #[serde(default = "answer_bytes_max")]
+    #[schemars(range(min = 1024, max = 256 * 1024 * 1024))]
     pub answer_bytes_max: usize,
     /// Deepest nesting in a message of a server: 8 to 128.
     #[serde(default = "answer_depth_max")]
+    #[schemars(range(min = 8, max = 128))]
     pub answer_depth_max: usize,
     /// Most members and elements in a message of a server: 100 to 10,000,000.
     #[serde(default = "answer_nodes_max")]
+    #[schemars(range(min = 100, max = 10_000_000))]
     pub answer_nodes_max: usize,
     /// Most pages that the gateway's own listing follows: 1 to 10,000.
     #[serde(default = "list_pages_max")]
+    #[schemars(range(min = 1, max = 10_000))]
     pub list_pages_max: usize,
     /// Most items that the gateway's own listing collects: 1 to 100,000.
     #[serde(default = "list_items_max")]
+    #[schemars(range(min = 1, max = 100_000))]
     pub list_items_max: usize,
     /// Most lines in a row on a process's standard output that are no MCP message, before it is restarted: 0 to
     /// 100,000.
     #[serde(default = "garbage_lines_max")]
+    #[schemars(range(min = 0, max = 100_000))]
     pub garbage_lines_max: u32,
     /// Most lines of a process's error stream that are recorded in a minute: 0 to 10,000. The rest is counted only.
     #[serde(default = "stderr_lines_max")]
+    #[schemars(range(min = 0, max = 10_000))]
     pub stderr_lines_max: u32,
     /// Longest line of a process's error stream, in bytes: 64 to 64 KiB. A longer one is only counted.
     #[serde(default = "stderr_line_bytes_max")]
+    #[schemars(range(min = 64, max = 64 * 1024))]
     pub stderr_line_bytes_max: usize,
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use sekisho_audit::{Audit, Event, EventKind, Outcome};
+use sekisho_audit::{Audit, Draft, Event, EventKind, Outcome};
 use sekisho_wire::ServerId;
 use tokio::time::Instant;
 
@@ -50,25 +50,25 @@ impl Notes {
         self.write(event(EventKind::Server, outcome, what, detail), 0);
     }
 
-    fn write(&self, mut event: Event, unsaid: u64) {
+    fn write<'a>(&'a self, mut event: Event<'a>, unsaid: u64) {
         event.server = Some(self.server.as_str().into());
         if unsaid > 0 {
             event.detail.push(("not_recorded".into(), unsaid.to_string().into()));
         }
-        let audit = self.audit.clone();
+        let (audit, draft) = (self.audit.clone(), Draft::from(event));
         self.tasks.spawn(async move {
-            if audit.note(event).await.is_err() {
+            if audit.note(draft).await.is_err() {
                 tracing::warn!(target: "upstream", "a note about a server was not recorded");
             }
         });
     }
 }
 
-fn event(kind: EventKind, outcome: Outcome, what: &'static str, detail: &str) -> Event {
+fn event(kind: EventKind, outcome: Outcome, what: &'static str, detail: &str) -> Event<'static> {
     let mut event = Event::new(kind, outcome);
     event.reason = Some(what.into());
     if !detail.is_empty() {
-        event.detail.push(("words".into(), words(detail)));
+        event.detail.push(("words".into(), String::from(words(detail)).into()));
     }
     event
 }

@@ -65,11 +65,9 @@ impl Envelope {
                 return Err((None, BadEnvelope::NotAnObject));
             }
         }
-        let id = WrittenId::of(&message);
-        match Envelope::members(&message) {
-            Ok(envelope) => Ok(Envelope { id, ..envelope }),
-            Err(why) => Err((id.into_read(), why)),
-        }
+        // The id of a message that is refused is looked for by itself: it may stand behind what is wrong.
+        Envelope::members(&message)
+            .map_err(|why| (message.get("id").map_or(WrittenId::Absent, |id| WrittenId::of(&id)).into_read(), why))
     }
 
     fn members(message: &Json) -> Result<Envelope, BadEnvelope> {
@@ -78,7 +76,7 @@ impl Envelope {
         let mut envelope = Envelope { id: WrittenId::Absent, method: None, params: None, result: None, error: None };
         for (key, value) in message.members() {
             match &*key {
-                "id" => {}
+                "id" => envelope.id = WrittenId::of(&value),
                 "jsonrpc" => version = Some(value),
                 "method" => method = Some(value),
                 "params" => envelope.params = Some(value),
@@ -98,12 +96,8 @@ impl Envelope {
 }
 
 impl WrittenId {
-    fn of(message: &Json) -> WrittenId {
-        match message.get("id") {
-            None => WrittenId::Absent,
-            Some(id) if id.is_null() => WrittenId::Null,
-            Some(id) => Id::read(&id).map_or(WrittenId::Bad, WrittenId::Read),
-        }
+    fn of(id: &Json) -> WrittenId {
+        if id.is_null() { WrittenId::Null } else { Id::read(id).map_or(WrittenId::Bad, WrittenId::Read) }
     }
 
     pub(crate) fn into_read(self) -> Option<Id> {

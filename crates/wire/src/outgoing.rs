@@ -26,18 +26,21 @@ pub struct OutMeta {
 /// A request to an upstream server.
 #[must_use]
 pub fn request(id: u64, call: &Call, meta: &OutMeta, version: Version) -> Bytes {
-    let params = params(call);
-    let params = match out_meta(meta, version) {
-        Some(meta) => params.json("_meta", &meta),
-        None => params,
+    let write = |object| {
+        let written = params(call, object);
+        match out_meta(meta, version) {
+            Some(meta) => written.json("_meta", &meta),
+            None => written,
+        }
     };
-    envelope().unsigned("id", id).text("method", call.method().as_str()).json("params", &params.finish()).into_bytes()
+    let head = envelope().unsigned("id", id).text("method", call.method().as_str());
+    head.with_room(ENVELOPE_BYTES + content_bytes(call)).object("params", write).into_bytes()
 }
 
 /// `initialize`, to a server of the legacy era.
 #[must_use]
 pub fn initialize(id: u64, version: Version, capabilities: &Json, client: &Json) -> Bytes {
-    let params = handshake(version.as_str(), capabilities, client).finish();
+    let params = handshake(Object::new(), version.as_str(), capabilities, client).finish();
     envelope().unsigned("id", id).text("method", "initialize").json("params", &params).into_bytes()
 }
 
@@ -62,7 +65,10 @@ pub fn cancelled(id: u64, reason: Option<&str>) -> Bytes {
 #[must_use]
 pub fn response(id: &Id, answer: &Answer) -> Bytes {
     match answer {
-        Answer::Result(result) => envelope().json("id", &id.to_json()).json("result", result).into_bytes(),
+        Answer::Result(result) => {
+            let room = ENVELOPE_BYTES + result.bytes().len();
+            envelope().with_room(room).json("id", &id.to_json()).json("result", result).into_bytes()
+        }
         Answer::Error(fault) => error(Some(id), fault),
     }
 }
@@ -90,10 +96,25 @@ fn envelope() -> Object {
     Object::new().text("jsonrpc", "2.0")
 }
 
-fn params(call: &Call) -> Object {
-    let params = Object::new();
+/// The long part of a call, in bytes.
+fn content_bytes(call: &Call) -> usize {
     match call {
-        Call::Initialize(Handshake { version, capabilities, client }) => handshake(version, capabilities, client),
+        Call::CallTool { arguments, .. } | Call::GetPrompt { arguments, .. } => arguments.bytes().len(),
+        Call::Initialize(_)
+        | Call::Discover
+        | Call::Ping
+        | Call::List { .. }
+        | Call::ReadResource { .. }
+        | Call::Complete { .. }
+        | Call::SetLogLevel { .. } => 0,
+    }
+}
+
+fn params(call: &Call, params: Object) -> Object {
+    match call {
+        Call::Initialize(Handshake { version, capabilities, client }) => {
+            handshake(params, version, capabilities, client)
+        }
         Call::Discover | Call::Ping => params,
         Call::List { cursor: None, .. } => params,
         Call::List { cursor: Some(cursor), .. } => params.text("cursor", cursor),
@@ -108,8 +129,8 @@ fn params(call: &Call) -> Object {
     }
 }
 
-fn handshake(version: &str, capabilities: &Json, client: &Json) -> Object {
-    Object::new().text("protocolVersion", version).json("capabilities", capabilities).json("clientInfo", client)
+fn handshake(params: Object, version: &str, capabilities: &Json, client: &Json) -> Object {
+    params.text("protocolVersion", version).json("capabilities", capabilities).json("clientInfo", client)
 }
 
 fn written(reference: &Reference) -> Json {
@@ -138,6 +159,9 @@ fn out_meta(meta: &OutMeta, version: Version) -> Option<Json> {
     let said = said.maybe("progressToken", meta.progress.as_ref().map(Id::to_json).as_ref());
     Some(meta.carried.iter().fold(said, |said, (key, value)| said.json(key, value)).finish())
 }
+
+/// What an envelope takes beside its content, about.
+const ENVELOPE_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
+use crate::json::Json;
+
 /// Text whose control, ANSI, bidi, tag and other invisible characters were made visible (`\u{202e}`
 /// written out). Tab and line feed stay. Requirement 1.4.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +36,7 @@ impl fmt::Display for Sanitized {
 /// between letters of a script that shapes with them.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if !text.contains(suspect) {
+    if is_plain(text.as_bytes()) || !text.contains(suspect) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -50,6 +52,29 @@ pub fn visible(text: &str) -> Cow<'_, str> {
         before = Some(char);
     }
     Cow::Owned(out)
+}
+
+/// Whether every string and name in the JSON text is plainly visible: told at a glance, by bytes. No for what has to be looked at
+/// more closely, and for all that is not ASCII.
+#[must_use]
+pub fn is_plainly_visible(json: &Json) -> bool {
+    // An escape may stand for anything, but for these: a quotation mark, a backslash, a slash, a line feed, a tab.
+    let text = json.bytes();
+    let mut rest = 0;
+    while let Some(at) = memchr::memchr(b'\\', text.get(rest..).unwrap_or_default()) {
+        match text.get(rest + at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'n' | b't') => rest += at + 2,
+            Some(_) | None => return false,
+        }
+    }
+    is_plain(text)
+}
+
+/// Whether all of it is printable ASCII, tabs and line feeds aside.
+fn is_plain(text: &[u8]) -> bool {
+    // A whole block at a time, without a branch: the compiler makes wide instructions of it.
+    let strange = |byte: &u8| *byte >= 0x7f || (*byte < b' ' && *byte != b'\t' && *byte != b'\n');
+    text.chunks(BLOCK).all(|block| !block.iter().fold(false, |found, byte| found | strange(byte)))
 }
 
 /// Whether `char` is one that a reader does not see, or that changes how others are seen.
@@ -107,6 +132,8 @@ fn shapes(char: char) -> bool {
 
 const ZWJ: char = '\u{200d}';
 const ZWNJ: char = '\u{200c}';
+
+const BLOCK: usize = 64;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Files, Found};
 
 /// The crates from the bottom up. A crate may know those of the rows below its own, and none of its own row.
-const ROWS: [&[&str]; 15] = [
+const ROWS: [&[&str]; 16] = [
     &["wire", "keys", "egress"],
     &["store"],
     // They know no room: what they need comes as plain values.
@@ -27,10 +27,11 @@ const ROWS: [&[&str]; 15] = [
     // Chores and tests: they use the product as anybody would.
     &["xtask"],
     &["e2e"],
+    &["bench"],
 ];
 
-/// Packages that may know none of the crates: they see the product from outside.
-const OUTSIDERS: [&str; 2] = ["xtask", "e2e"];
+/// Packages that may know none of the crates, only each other: they see the product from outside.
+const OUTSIDERS: [&str; 3] = ["xtask", "e2e", "bench"];
 
 pub(crate) fn check(files: &Files, found: &mut Found) {
     let documented = documented(files);
@@ -66,12 +67,12 @@ fn arrow(folder: &str, own: usize, known: &str, is_for_tests: bool) -> Option<St
         return None;
     }
     let Some(other) = row(known) else { return Some(format!("`{known}` has no row in xtask/src/tidy/arrows.rs")) };
-    let is_outside = OUTSIDERS.contains(&folder);
+    let is_outside = OUTSIDERS.contains(&folder) && !OUTSIDERS.contains(&known);
     (is_outside || other >= own).then(|| format!("`{folder}` must not know `{known}`"))
 }
 
 fn manifests(files: &Files) -> impl Iterator<Item = (&str, &str)> {
-    let is_ours = |path: &str| path == "xtask/Cargo.toml" || path == "e2e/Cargo.toml" || path.starts_with("crates/");
+    let is_ours = |path: &str| OUTSIDERS.contains(&folder(path)) || path.starts_with("crates/");
     files
         .0
         .iter()
@@ -141,6 +142,9 @@ mod tests {
     #[test]
     fn outsiders_know_no_crate() {
         assert_eq!(errors("e2e/Cargo.toml", "sekisho-wire = '1'\n").len(), 1);
+        assert_eq!(errors("bench/Cargo.toml", "sekisho-wire = '1'\n").len(), 1);
+        assert_eq!(errors("bench/Cargo.toml", "sekisho-e2e = '1'\n"), Vec::<String>::new());
+        assert_eq!(errors("e2e/Cargo.toml", "sekisho-bench = '1'\n").len(), 1);
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub(crate) fn check(files: &Files, found: &mut Found) {
 }
 
 fn is_crate_root(path: &str) -> bool {
-    let in_crate = path.starts_with("crates/") || path.starts_with("e2e/") || path.starts_with("xtask/");
+    let in_crate = ["crates/", "e2e/", "bench/", "xtask/"].iter().any(|folder| path.starts_with(folder));
     in_crate && (path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs"))
 }
 

@@ -32,7 +32,7 @@ fn judge(found: &mut Found, place: &str, what: &str, lines: usize, limit: usize)
 }
 
 fn is_product_source(path: &str) -> bool {
-    let in_sources = path.starts_with("crates/") || path.starts_with("xtask/") || path.starts_with("e2e/");
+    let in_sources = ["crates/", "e2e/", "bench/", "xtask/"].iter().any(|folder| path.starts_with(folder));
     in_sources && path.contains("/src/") && path.ends_with(".rs") && !path.ends_with("/tests.rs")
 }
 

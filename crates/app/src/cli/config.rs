@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigFile, Outcome};
 use crate::problem::{Code, Problem};
-use crate::{assemble, clock, config};
+use crate::{assemble, clock, config, schema};
+
+mod explain;
 
 /// Check or describe the configuration
 #[derive(Debug, Args)]
@@ -24,6 +26,7 @@ enum What {
         after_help = "Examples:\n  sekisho config check\n  sekisho config check --config /etc/sekisho/sekisho.toml"
     )]
     Check(ConfigFile),
+    Explain(explain::Explain),
     /// Print the JSON Schema of the configuration file, for editors
     #[command(after_help = "Example:\n  sekisho config schema > sekisho.schema.json")]
     Schema,
@@ -33,7 +36,8 @@ impl Config {
     pub(super) fn run(self) -> Outcome {
         match self.what {
             What::Check(file) => check(&file),
-            What::Schema => schema(),
+            What::Explain(explain) => explain.run(),
+            What::Schema => print_schema(),
         }
     }
 }
@@ -45,7 +49,7 @@ fn check(file: &ConfigFile) -> Outcome {
     crate::problem::print(&clock::from_the_future(&loaded.files(), now));
     let egress = assemble::egress(&loaded).map_err(|problem| vec![problem])?;
     let (rooms, sender) =
-        (assemble::rooms(&loaded, &egress, None).map(drop), assemble::sender(&loaded, &egress).map(drop));
+        (assemble::at_start(&loaded, &egress, now).map(drop), assemble::sender(&loaded, &egress).map(drop));
     let problems: Vec<Problem> = [rooms, sender].into_iter().filter_map(Result::err).flatten().collect();
     if !problems.is_empty() {
         return Err(problems);
@@ -58,8 +62,8 @@ fn check(file: &ConfigFile) -> Outcome {
     Ok(())
 }
 
-fn schema() -> Outcome {
-    let text = serde_json::to_string_pretty(&config::schema());
+fn print_schema() -> Outcome {
+    let text = serde_json::to_string_pretty(&schema::schema());
     println!("{}", text.map_err(|error| vec![Problem::new(Code::System, error.to_string())])?);
     Ok(())
 }

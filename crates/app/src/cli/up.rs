@@ -14,14 +14,15 @@ use crate::config::Loaded;
 use crate::folder::Folder;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
+use crate::schema::schema;
 use crate::{developer, telemetry};
 
 mod paste;
 
 /// Start here: set up a gateway on this machine and run it
 ///
-/// The first time it writes sekisho.toml, policy.cedar and the folder sekisho-data with a developer issuer, and starts two demo
-/// servers. After that it uses what is there, so change the files as you like. Ctrl-C ends it.
+/// The first time it writes sekisho.toml, policy.cedar and the folder sekisho-data with a developer issuer and a schema for
+/// editors, and starts two demo servers. After that it uses what is there, so change the files as you like. Ctrl-C ends it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -68,8 +69,9 @@ impl Up {
     }
 }
 
-/// The developer issuer's key set is there, and its token good for a while.
+/// The schema for editors is that of this program; the developer issuer's key set is there, and its token good for a while.
 fn refresh(loaded: &Loaded) -> Result<(), Problem> {
+    write_schema(&loaded.folder())?;
     if developer::is_believed(loaded) {
         developer::open(loaded, SystemTime::now())?;
     }
@@ -124,6 +126,16 @@ fn check_free(port: u16) -> Result<(), Problem> {
     }
 }
 
+/// Written beside and renamed: an editor that looks meanwhile sees the old one.
+fn write_schema(folder: &Folder) -> Result<(), Problem> {
+    let (path, beside) = (folder.path().join(SCHEMA), folder.path().join(format!("{SCHEMA}.next")));
+    let text =
+        serde_json::to_string_pretty(&schema()).map_err(|error| Problem::new(Code::System, error.to_string()))?;
+    std::fs::write(&beside, text + "\n")
+        .and_then(|()| std::fs::rename(&beside, &path))
+        .map_err(|error| unwritable(&path, &error))
+}
+
 fn write_if_missing(path: &Path, text: &str) -> Result<(), Problem> {
     let file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
     match file.and_then(|mut file| file.write_all(text.as_bytes())) {
@@ -136,8 +148,10 @@ fn write_if_missing(path: &Path, text: &str) -> Result<(), Problem> {
 fn configuration(port: u16, own: &str) -> String {
     let (address, own) = (address(port), toml::Value::from(own));
     format!(
-        r#"# Sekisho, written by `sekisho up`; yours to change. A change is taken over within a second.
-# `sekisho config check` tells what is wrong, `sekisho config schema` what can be set.
+        r#"#:schema ./{DATA}/{SCHEMA}
+
+# Sekisho, written by `sekisho up`; yours to change. A change is taken over within a second.
+# `sekisho config check` tells what is wrong, `sekisho config explain` what can be set.
 
 data_dir = "{DATA}"
 
@@ -187,6 +201,8 @@ fn unwritable(path: &Path, error: &io::Error) -> Problem {
 
 const CONFIG: &str = "sekisho.toml";
 const DATA: &str = "sekisho-data";
+/// The first line of the configuration names it, so that editors help; beside nothing else of this version it would be stale.
+const SCHEMA: &str = "sekisho.schema.json";
 const PORT: u16 = 8700;
 const ELSEWHERE: &str = "stop that one, or choose another port: `sekisho up --port 8701`";
 const STARTER: &str = include_str!("../../../../policies/starter.cedar");

@@ -62,8 +62,8 @@ fn told(record: &Json) -> String {
         ("reason", word("reason")),
         ("policies", list(record, "policies")),
         ("needed", word("needed")),
-        ("arguments", word("arguments_sha256")),
-        ("result", word("result_sha256")),
+        ("arguments", payload(record, "arguments")),
+        ("result", payload(record, "result")),
         ("labels", pairs(record, "labels")),
         ("detail", pairs(record, "detail")),
         ("took", record.get("duration_us").map(|took| format!("{} µs", text(&took))).unwrap_or_default()),
@@ -89,6 +89,12 @@ fn text(value: &Json) -> String {
         Some(text) => visible(&text).into_owned(),
         None => value.as_str().to_owned(),
     }
+}
+
+/// The digest of a payload, and how it was made.
+fn payload(record: &Json, what: &str) -> String {
+    let by = |algorithm: &str| Some(format!("{algorithm} {}", text(&record.get(&format!("{what}_{algorithm}"))?)));
+    by("sha256").or_else(|| by("blake3")).unwrap_or_default()
 }
 
 fn list(record: &Json, name: &str) -> String {
@@ -131,7 +137,7 @@ mod tests {
             "reason     no policy permits it\\u{1b}[2J",
             "policies   a, b",
             "would have permitted it:\n      permit (principal,\n        action);\n",
-            "arguments  ab",
+            "arguments  sha256 ab",
             "detail     k=v",
             "took       12 µs",
         ] {

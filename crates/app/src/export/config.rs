@@ -21,9 +21,11 @@ pub(crate) struct Config {
     #[schemars(range(min = 0.0, max = 1.0))]
     pub(crate) sample_ratio: f64,
     /// How often a second a client may have a call traced by setting the sampled flag, all clients together; past that the flag counts as
-    /// nothing. 0 ignores it.
+    /// nothing: 0, which ignores it, to 1,000,000.
+    #[schemars(range(min = 0, max = 1_000_000))]
     pub(crate) client_sampled_per_second_max: u32,
-    /// How often metrics are sent, in seconds, at most 3,600.
+    /// How often metrics are sent, in seconds: 1 to 3600.
+    #[schemars(range(min = 1, max = 3600))]
     pub(crate) metrics_seconds: NonZeroU64,
     /// `service.name` of all that is sent.
     pub(crate) service_name: String,

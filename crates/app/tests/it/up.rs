@@ -23,6 +23,11 @@ fn first_run_writes_everything_and_tells_what_to_paste() {
     for file in ["sekisho.toml", "policy.cedar", "sekisho-data/dev-issuer/jwks.json", "sekisho-data/audit"] {
         assert!(exists(&home.path(file)), "{file}");
     }
+    let hint = std::fs::read_to_string(home.path("sekisho.toml")).unwrap();
+    let (hint, rest) = hint.split_once('\n').unwrap();
+    let schema = home.path(hint.strip_prefix("#:schema ").unwrap());
+    assert!(rest.starts_with('\n'), "editors want an empty line below");
+    assert_eq!(std::fs::read_to_string(schema).unwrap(), home.run(&["config", "schema"]).out);
     let told = gateway.out();
     for part in [
         "claude mcp add --transport http sekisho",

@@ -29,7 +29,8 @@ pub(super) async fn read(
     let whole = async {
         // Room is taken for what came, not for what was announced: whoever is slow holds little.
         let mut held: Option<SemaphorePermit<'_>> = None;
-        let mut read = BytesMut::new();
+        // One piece of memory where it is small enough to be given to anybody.
+        let mut read = BytesMut::with_capacity(announced.min(AT_ONCE));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|_| Refusal::new(Code::NotRequest, "the body broke off"))?;
             let Ok(part) = frame.into_data() else { continue };
@@ -50,6 +51,9 @@ pub(super) async fn read(
     let slow = || Refusal::new(Code::BodyTooSlow, "the body did not arrive in time");
     tokio::time::timeout(limit, whole).await.unwrap_or_else(|_| Err(slow()))
 }
+
+/// Most memory that an announcement alone is worth, in bytes.
+const AT_ONCE: usize = 128 * 1024;
 
 /// A body of a response.
 pub(super) struct Body {

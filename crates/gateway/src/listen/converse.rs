@@ -1,15 +1,19 @@
 //! One conversation: a request walks in, its answers walk back, and whatever ends it is recorded.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use sekisho_identity::{Authenticated, SessionToken};
 use sekisho_wire::{Era, FromServer, Id, Inbound};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::Door;
-use crate::pipeline::{Conversation, Opened, release, walk};
+use crate::pipeline::{Conversation, Opened, UnderWay, release, walk};
+use crate::progress::{Progress, Stage};
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::render::{self, Rendered};
@@ -27,14 +31,21 @@ pub(super) enum Said {
     Refused { refusal: Box<Refusal>, message: Option<Bytes> },
 }
 
-/// Starts a conversation of its own: in the legacy era it goes on when the client's connection breaks (HT-10).
+/// A conversation under way. Its listener carries it on by asking what is said next; dropped before its end, it goes on by itself,
+/// because in the legacy era it outlives the client's connection (HT-10), and in the modern one its end is still to be recorded.
+pub(super) struct Heard {
+    said: mpsc::Receiver<Said>,
+    talk: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Starts a conversation.
 pub(super) fn converse(
     door: &Arc<Door>,
     rooms: &Arc<Rooms>,
     limit: Duration,
     seen: Seen,
     message: Authenticated<Inbound>,
-) -> mpsc::Receiver<Said> {
+) -> Heard {
     let (say, said) = mpsc::channel(SAID_AHEAD);
     let talk = Talk {
         id: message.message().id().cloned(),
@@ -44,20 +55,35 @@ pub(super) fn converse(
         rooms: Arc::clone(rooms),
         seen,
         say,
+        progress: Progress::default(),
     };
-    tokio::spawn(talk.hold(message, limit));
-    said
+    Heard { said, talk: Some(Box::pin(talk.hold(message, limit))) }
 }
 
-/// How far a conversation has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Nothing was sent to anybody.
-    Before,
-    /// It was sent on: it may have an effect.
-    Begun,
-    /// The client has heard something.
-    Spoken,
+impl Heard {
+    /// What is said next; none after the end. Safe to drop and call again.
+    pub(super) async fn next(&mut self) -> Option<Said> {
+        std::future::poll_fn(|context| self.poll_next(context)).await
+    }
+
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Said>> {
+        if let Poll::Ready(said) = self.said.poll_recv(context) {
+            return Poll::Ready(said);
+        }
+        let Some(talk) = &mut self.talk else { return Poll::Pending };
+        if talk.as_mut().poll(context).is_ready() {
+            self.talk = None;
+        }
+        self.said.poll_recv(context)
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        if let (Some(talk), Ok(runtime)) = (self.talk.take(), Handle::try_current()) {
+            runtime.spawn(talk);
+        }
+    }
 }
 
 /// A session whose id the client does not have yet. It ends with the conversation that opened it, unless the id is taken.
@@ -88,6 +114,7 @@ struct Talk {
     era: Era,
     tool_call: bool,
     say: mpsc::Sender<Said>,
+    progress: Progress,
 }
 
 impl Talk {
@@ -96,27 +123,25 @@ impl Talk {
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
         let entry = self.id.as_ref().map(|id| self.door.inflight.enter(session, id));
         let _under_way = self.door.instruments.conversation();
-        let mut stage = Stage::Before;
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
-            ended = self.exchange(message, &mut stage) => ended,
+            ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
-            () = tokio::time::sleep(lease) => Err(Refusal::new(Code::CredentialEnded, "the token expired meanwhile")),
-            () = tokio::time::sleep(limit) => Err(Refusal::new(Code::UpstreamTimeout, "the request's time was used up")),
+            () = tokio::time::sleep(lease.min(limit)) => Err(timed_out(lease, limit)),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
         match ended {
             Ok(()) => self.door.instruments.ended(&self.seen, None),
-            Err(refusal) => self.refuse(refusal, stage).await,
+            Err(refusal) => self.refuse(refusal).await,
         }
     }
 
-    async fn exchange(&self, message: Authenticated<Inbound>, stage: &mut Stage) -> Result<(), Refusal> {
+    async fn exchange(&self, message: Authenticated<Inbound>) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         self.seen.clock.skip();
-        let (way, mut conversation) = walk(rooms, &self.door.inflight, &self.seen, message, SystemTime::now()).await?;
+        let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };
+        let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
-        *stage = Stage::Begun;
         while let Some(message) = conversation.next().await {
             let message = message?;
             let asked = matches!(message, FromServer::Ask(_));
@@ -136,7 +161,7 @@ impl Talk {
                 self.say(Said::Session(session)).await;
             }
             self.say(Said::Message(rendered)).await;
-            *stage = Stage::Spoken;
+            self.progress.reach(Stage::Spoken);
             if last {
                 return Ok(());
             }
@@ -154,7 +179,8 @@ impl Talk {
     }
 
     /// Records how it ended and says so: as the whole response, or as the last event of one that has begun.
-    async fn refuse(&self, refusal: Refusal, stage: Stage) {
+    async fn refuse(&self, refusal: Refusal) {
+        let stage = self.progress.stage();
         let refusal = match stage {
             Stage::Before => refusal,
             Stage::Begun | Stage::Spoken => refusal.after_the_effect(),
@@ -189,6 +215,15 @@ impl Talk {
             Era::Modern => self.say.closed().await,
             Era::Legacy => std::future::pending().await,
         }
+    }
+}
+
+/// Which of the two ended first.
+fn timed_out(lease: Duration, limit: Duration) -> Refusal {
+    if lease < limit {
+        Refusal::new(Code::CredentialEnded, "the token expired meanwhile")
+    } else {
+        Refusal::new(Code::UpstreamTimeout, "the request's time was used up")
     }
 }
 

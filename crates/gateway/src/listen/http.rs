@@ -20,7 +20,8 @@ use crate::snapshot::Rooms;
 /// Answers one request. Never fails: what goes wrong is an answer, too.
 pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
-    let seen = Seen::arrived(respond::request_id(), door.instruments.clock());
+    let payload_digest = rooms.audit.payload_digest();
+    let seen = Seen::arrived(respond::request_id(), door.instruments.clock(), payload_digest);
     let id = seen.request.clone();
     let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,

@@ -13,7 +13,7 @@ use sekisho_wire::{Endpoint, Era, Inbound, front, sse};
 use tokio::sync::mpsc;
 
 use super::body::{self, Body};
-use super::converse::{Said, converse};
+use super::converse::{Heard, Said, converse};
 use super::{Door, respond};
 use crate::instruments::Room;
 use crate::record::{self, Seen};
@@ -98,18 +98,18 @@ enum Early {
 
 /// The first thing said decides the form: one message is plain JSON, several are an event stream.
 async fn first(
-    mut said: mpsc::Receiver<Said>,
+    mut said: Heard,
     early: Early,
     failed: impl FnOnce(Refusal) -> Failed,
 ) -> Result<Response<Body>, Box<Failed>> {
     let mut session = None;
     loop {
         let next = match early {
-            Early::Permitted => match tokio::time::timeout(KEEP_ALIVE, said.recv()).await {
+            Early::Permitted => match tokio::time::timeout(KEEP_ALIVE, said.next()).await {
                 Ok(next) => next,
                 Err(_) => return Ok(events(None, said)),
             },
-            Early::Refused => said.recv().await,
+            Early::Refused => said.next().await,
         };
         return match next {
             Some(Said::Session(token)) => {
@@ -136,7 +136,7 @@ fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> 
 }
 
 /// An event stream (HT-08, HT-34).
-fn events(first: Option<Bytes>, mut said: mpsc::Receiver<Said>) -> Response<Body> {
+fn events(first: Option<Bytes>, mut said: Heard) -> Response<Body> {
     let (send, receive) = mpsc::channel(EVENTS_AHEAD);
     tokio::spawn(async move {
         let opening = first.map_or(Bytes::from_static(sse::KEEP_ALIVE), |first| sse::event(&first, None));
@@ -145,7 +145,7 @@ fn events(first: Option<Bytes>, mut said: mpsc::Receiver<Said>) -> Response<Body
         }
         loop {
             let event = tokio::select! {
-                next = said.recv() => match next {
+                next = said.next() => match next {
                     Some(Said::Message(message)) => sse::event(&message.bytes, None),
                     Some(Said::Session(_) | Said::Absorbed) => continue,
                     Some(Said::Refused { message: Some(message), .. }) => sse::event(&message, None),
@@ -175,20 +175,18 @@ fn undecodable(seen: &Seen, refused: front::Refused) -> Box<Failed> {
 /// HT-06, and no encoding: bytes are checked as they come.
 fn negotiable(headers: &HeaderMap) -> Result<(), Refusal> {
     let plain = headers.get_all(CONTENT_ENCODING).iter().all(|value| value == "identity");
-    let types: Vec<&HeaderValue> = headers.get_all(CONTENT_TYPE).iter().collect();
-    let json = matches!(types.as_slice(), [one] if media_type(one) == Some("application/json".to_owned()));
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let json = matches!((types.next(), types.next()), (Some(one), None) if is_json(one));
     if !plain || !json {
         return Err(Refusal::new(Code::ContentType, "Content-Type is not application/json, or the body is encoded"));
     }
-    let accepted: Vec<String> = headers
-        .get_all(ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
-        .collect();
-    let accepts =
-        |media: &str, family: &str| accepted.iter().any(|range| range == media || range == family || range == "*/*");
+    let ranges = || {
+        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        values.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default().trim())
+    };
+    let accepts = |media: &str, family: &str| {
+        ranges().any(|range| [media, family, "*/*"].iter().any(|one| range.eq_ignore_ascii_case(one)))
+    };
     if accepts("application/json", "application/*") && accepts("text/event-stream", "text/*") {
         Ok(())
     } else {
@@ -196,9 +194,9 @@ fn negotiable(headers: &HeaderMap) -> Result<(), Refusal> {
     }
 }
 
-fn media_type(value: &HeaderValue) -> Option<String> {
-    let text = value.to_str().ok()?;
-    Some(text.split(';').next()?.trim().to_ascii_lowercase())
+fn is_json(value: &HeaderValue) -> bool {
+    let media_type = value.to_str().ok().and_then(|text| text.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case("application/json"))
 }
 
 /// At most one, in the form that ids have (HT-15).

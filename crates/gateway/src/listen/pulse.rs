@@ -45,18 +45,21 @@ impl Pulse {
 
     /// Waits until the connection is of no use any more. `first`: how long it may take to its first request.
     pub(super) async fn ended(&self, first: Duration) {
+        let mut pause = first;
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(pause).await;
             let now = self.now();
             let stalled = self.stalled_since.load(Ordering::Relaxed);
             let since = |at: u64| Duration::from_millis(now.saturating_sub(at));
             let stuck = stalled != FLOWING && since(stalled) > STALL_MAX;
             let patience = if self.requests.load(Ordering::Relaxed) == 0 { first } else { IDLE_MAX };
-            let idle =
-                self.open.load(Ordering::Relaxed) == 0 && since(self.idle_since.load(Ordering::Relaxed)) > patience;
+            let idle_for = since(self.idle_since.load(Ordering::Relaxed));
+            let idle = self.open.load(Ordering::Relaxed) == 0 && idle_for > patience;
             if stuck || idle {
                 return;
             }
+            // Thousands of quiet connections are not looked at more often than need be.
+            pause = patience.saturating_sub(idle_for).clamp(LOOK_MIN, LOOK_MAX);
         }
     }
 
@@ -129,7 +132,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 }
 
 const FLOWING: u64 = u64::MAX;
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_MIN: Duration = Duration::from_millis(500);
+/// What a connection that is stuck may stay beyond its time.
+const LOOK_MAX: Duration = Duration::from_secs(10);
 /// Between two requests.
 const IDLE_MAX: Duration = Duration::from_secs(90);
 /// How long a peer may leave bytes unread that are ready for it.

@@ -1,5 +1,7 @@
 //! HTTP responses: their headers, and refusals in the form of the client's era.
 
+use std::sync::Arc;
+
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -120,6 +122,7 @@ pub(super) fn challenge(rooms: &Rooms, at: &Endpoint, error: &TokenError) -> Opt
 /// Headers that every response has (8.4): nothing is cached, framed, sniffed or referred.
 pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool) -> Response<Body> {
     let headers = response.headers_mut();
+    headers.reserve(HARDENED.len() + 2);
     for (name, value) in HARDENED {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -134,12 +137,11 @@ pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool
 }
 
 /// 128 random bits: what the client quotes and `sekisho why` looks up.
-pub(super) fn request_id() -> Box<str> {
+pub(super) fn request_id() -> Arc<str> {
     let mut bytes = [0_u8; 16];
     // Without randomness the id is all zeros: it names nothing and opens nothing, so the request may go on.
     let _ = SystemRandom::new().fill(&mut bytes);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("req-{hex}").into()
+    format!("req-{:032x}", u128::from_be_bytes(bytes)).into()
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("sekisho-request-id");

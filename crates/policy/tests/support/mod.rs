@@ -37,6 +37,7 @@ confidentiality = "confidential"
 "#;
 
 /// Somebody: the claims of a token beside the ordinary ones.
+#[derive(Debug)]
 pub(crate) struct Who(Value);
 
 /// Somebody without any claim worth naming.

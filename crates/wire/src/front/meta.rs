@@ -14,9 +14,9 @@ const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const PROGRESS: &str = "progressToken";
 
-/// The protocol version that `_meta` of `params` names; nothing if it names none.
-pub(super) fn version(params: Option<&Json>) -> Result<Option<Box<str>>, Why> {
-    let Some(version) = params.and_then(|params| params.get(META)?.get(VERSION)) else {
+/// The protocol version that `_meta` names; nothing if it names none.
+pub(super) fn version(meta: Option<&Json>) -> Result<Option<Box<str>>, Why> {
+    let Some(version) = meta.and_then(|meta| meta.get(VERSION)) else {
         return Ok(None);
     };
     match version.string() {

@@ -175,11 +175,12 @@ impl Door<'_> {
     }
 
     fn inbound(&self, shape: Shape, params: Option<Json>) -> Result<Inbound, Stop> {
-        let spoken = self.spoken(&shape, params.as_ref())?;
+        let meta = params.as_ref().and_then(|params| params.get(META));
+        let spoken = self.spoken(&shape, meta.as_ref())?;
         let stop = |why| (Some(spoken), why);
         match shape {
             Shape::Request { id, method } => {
-                let (call, meta, mirrored) = self.request(spoken.era(), &method, params).map_err(stop)?;
+                let (call, meta, mirrored) = self.request(spoken.era(), &method, params, meta).map_err(stop)?;
                 Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored }))
             }
             Shape::Notice { method } => {
@@ -194,10 +195,10 @@ impl Door<'_> {
     }
 
     /// Which revision a message speaks: the body decides, the header must agree.
-    fn spoken(&self, shape: &Shape, params: Option<&Json>) -> Result<Spoken, Stop> {
+    fn spoken(&self, shape: &Shape, meta: Option<&Json>) -> Result<Spoken, Stop> {
         let stop = |why| (None, why);
         let header = head::single(self.headers, headers::PROTOCOL_VERSION).map_err(stop)?;
-        let Some(asked) = meta::version(params).map_err(stop)? else {
+        let Some(asked) = meta::version(meta).map_err(stop)? else {
             return Spoken::without_meta(shape, header);
         };
         let known = Version::parse(&asked).filter(|version| version.era() == Era::Modern).map(Spoken::Modern);
@@ -213,6 +214,7 @@ impl Door<'_> {
         era: Era,
         method: &str,
         params: Option<Json>,
+        meta: Option<Json>,
     ) -> Result<(Call, crate::message::Meta, Vec<Mirrored>), Why> {
         let mirrors = self.headers.filter(|_| era == Era::Modern);
         if mirrors.is_some() {
@@ -220,7 +222,7 @@ impl Door<'_> {
         }
         let method = Method::parse(method, era).ok_or(Why::UnknownMethod)?;
         let params = params::object(params)?;
-        let meta = meta::read(params.get(META).as_ref(), era)?;
+        let meta = meta::read(meta.as_ref(), era)?;
         let call = params::call(method, &params)?;
         let mirrored = match mirrors {
             Some(headers) => head::mirrored(headers, &call)?,

@@ -23,6 +23,12 @@ impl Object {
         Object { text: vec![b'{'] }
     }
 
+    /// An object behind what is written already.
+    fn within(mut text: Vec<u8>) -> Object {
+        text.push(b'{');
+        Object { text }
+    }
+
     /// Adds a string.
     #[must_use]
     pub fn text(mut self, key: &str, value: &str) -> Object {
@@ -61,6 +67,24 @@ impl Object {
         self
     }
 
+    /// Adds an object, which `write` writes in place.
+    #[must_use]
+    pub fn object(mut self, key: &str, write: impl FnOnce(Object) -> Object) -> Object {
+        self.key(key);
+        let outer = std::mem::take(&mut self.text);
+        let inner = write(Object::within(outer));
+        self.text = inner.text;
+        self.text.push(b'}');
+        self
+    }
+
+    /// Makes room for `bytes` more at once.
+    #[must_use]
+    pub fn with_room(mut self, bytes: usize) -> Object {
+        self.text.reserve(bytes);
+        self
+    }
+
     /// Adds the member only if there is a value.
     #[must_use]
     pub fn maybe(self, key: &str, value: Option<&Json>) -> Object {
@@ -84,7 +108,8 @@ impl Object {
     }
 
     fn key(&mut self, key: &str) {
-        if self.text.len() > 1 {
+        // The opening brace is not followed by a comma.
+        if self.text.last() != Some(&b'{') {
             self.text.push(b',');
         }
         write_string(&mut self.text, key);
@@ -200,6 +225,12 @@ fn splice(text: &[u8], from: usize, new: &[u8], to: usize) -> Bytes {
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    let special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
+    if !text.as_bytes().iter().fold(false, |found, byte| found | special(byte)) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for byte in text.bytes() {
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),

@@ -98,6 +98,11 @@ enum Open<'a> {
     },
 }
 
+/// Whether a control character is among them. A whole block at a time, without a branch: the compiler makes wide instructions of it.
+fn has_control(run: &[u8]) -> bool {
+    run.chunks(64).any(|block| block.iter().fold(false, |found, byte| found | (*byte < b' ')))
+}
+
 /// What must come next.
 enum Due {
     Value,
@@ -241,7 +246,7 @@ impl<'a> Scanner<'a> {
                 return Err(DecodeError::Syntax { at: self.text.len() });
             };
             let run = rest.get(..plain).unwrap_or_default();
-            if run.iter().any(|byte| *byte < b' ') {
+            if has_control(run) {
                 let offset = run.iter().position(|byte| *byte < b' ').unwrap_or_default();
                 return Err(DecodeError::Syntax { at: self.at + offset });
             }

@@ -1,0 +1,217 @@
+//! What a decision can depend on beside action, server, circumstances and labels: found in the policies' text when they are loaded.
+//! A decision is remembered by exactly this, so whatever is not understood here counts as read.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
+use cedar_policy::{Policy, PrincipalConstraint};
+
+/// What one or several policies read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Inputs {
+    /// Who the principal is: issuer and subject.
+    pub(crate) identity: bool,
+    pub(crate) scopes: bool,
+    pub(crate) groups: bool,
+    pub(crate) roles: bool,
+    /// The claims of these names.
+    pub(crate) claims: BTreeSet<Box<str>>,
+    /// Every claim.
+    pub(crate) every_claim: bool,
+    /// Which item of its server the resource is.
+    pub(crate) name: bool,
+    pub(crate) time: bool,
+    pub(crate) arguments: bool,
+}
+
+impl Inputs {
+    /// What `policy` reads; everything if its text cannot be looked into.
+    pub(crate) fn of(policy: &Policy) -> Inputs {
+        let Ok(tree) = policy.to_pst() else { return Inputs::everything() };
+        let scope = match policy.principal_constraint() {
+            PrincipalConstraint::Any | PrincipalConstraint::Is(_) => Inputs::default(),
+            PrincipalConstraint::In(_) | PrincipalConstraint::Eq(_) | PrincipalConstraint::IsIn(..) => {
+                Inputs { identity: true, ..Inputs::default() }
+            }
+        };
+        tree.body().clauses().iter().fold(scope, |inputs, clause| match clause {
+            Clause::When(expr) | Clause::Unless(expr) => inputs.and(of(expr)),
+        })
+    }
+
+    /// What either reads.
+    pub(crate) fn and(mut self, other: Inputs) -> Inputs {
+        self.claims.extend(other.claims);
+        Inputs {
+            identity: self.identity || other.identity,
+            scopes: self.scopes || other.scopes,
+            groups: self.groups || other.groups,
+            roles: self.roles || other.roles,
+            claims: self.claims,
+            every_claim: self.every_claim || other.every_claim,
+            name: self.name || other.name,
+            time: self.time || other.time,
+            arguments: self.arguments || other.arguments,
+        }
+    }
+
+    fn everything() -> Inputs {
+        Inputs { time: true, arguments: true, ..Inputs::principal() }.and(Inputs::resource())
+    }
+
+    fn principal() -> Inputs {
+        Inputs { identity: true, scopes: true, groups: true, roles: true, every_claim: true, ..Inputs::default() }
+    }
+
+    fn resource() -> Inputs {
+        Inputs { name: true, ..Inputs::default() }
+    }
+
+    fn context() -> Inputs {
+        Inputs { time: true, arguments: true, ..Inputs::default() }
+    }
+}
+
+fn of(expr: &Expr) -> Inputs {
+    expr.reduce(&look, &Inputs::and, Inputs::default())
+}
+
+/// What is read where an expression takes hold of a variable; nothing is said of one that has to be looked into.
+fn look(expr: &Expr) -> Option<Inputs> {
+    if let Expr::GetAttr { expr, attr } = expr
+        && let Expr::Var(var) = &**expr
+    {
+        return Some(attribute(var, attr));
+    }
+    if let Expr::BinaryOp { op, left, right } = expr
+        && let Expr::Var(var) = &**left
+    {
+        return compared(op, var, right);
+    }
+    if let Expr::Literal(Literal::EntityUID(uid)) = expr {
+        return Some(named(&uid.ty.to_string()));
+    }
+    if let Expr::Var(var) = expr { Some(whole(var)) } else { None }
+}
+
+/// An entity that is meant by name has attributes if it is the one at hand, and none otherwise.
+fn named(kind: &str) -> Inputs {
+    match kind {
+        "Sekisho::User" => Inputs::principal(),
+        // Which server and which action it is about are always part of the question.
+        "Sekisho::Server" | "Sekisho::Gateway" | "Sekisho::Action" => Inputs::default(),
+        "Sekisho::Tool" | "Sekisho::Prompt" | "Sekisho::Resource" => Inputs::resource(),
+        // The arguments, and whatever this does not know.
+        _ => Inputs::everything(),
+    }
+}
+
+fn attribute(var: &Var, name: &str) -> Inputs {
+    match (var, name) {
+        (Var::Principal, "issuer" | "subject") => Inputs { identity: true, ..Inputs::default() },
+        // What is always part of the question.
+        (Var::Principal, "client")
+        | (Var::Resource, "server")
+        | (Var::Context, "era" | "endpoint" | "client_id" | "trust" | "confidentiality") => Inputs::default(),
+        (Var::Principal, "scopes") => Inputs { scopes: true, ..Inputs::default() },
+        (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
+        (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
+        (Var::Context, "time") => Inputs { time: true, ..Inputs::default() },
+        (Var::Context, "text" | "number" | "decimal" | "flag") => Inputs { arguments: true, ..Inputs::default() },
+        (Var::Principal | Var::Action | Var::Resource | Var::Context, _) => whole(var),
+    }
+}
+
+fn compared(op: &BinaryOp, var: &Var, with: &Expr) -> Option<Inputs> {
+    let literal = if let Expr::Literal(literal) = with { Some(literal) } else { None };
+    match (var, op, literal) {
+        (Var::Principal, BinaryOp::HasTag | BinaryOp::GetTag, Some(Literal::String(name))) => {
+            Some(Inputs { claims: BTreeSet::from([name.as_str().into()]), ..Inputs::default() })
+        }
+        (Var::Principal, BinaryOp::HasTag | BinaryOp::GetTag, _) => {
+            Some(Inputs { every_claim: true, ..Inputs::default() }.and(of(with)))
+        }
+        (Var::Principal, BinaryOp::Eq | BinaryOp::In, Some(Literal::EntityUID(_))) => {
+            Some(Inputs { identity: true, ..Inputs::default() })
+        }
+        // Which server it is of is always part of the question.
+        (Var::Resource, BinaryOp::In, Some(Literal::EntityUID(uid))) if uid.ty.to_string() == "Sekisho::Server" => {
+            Some(Inputs::default())
+        }
+        (Var::Principal | Var::Action | Var::Resource | Var::Context, _, _) => None,
+    }
+}
+
+fn whole(var: &Var) -> Inputs {
+    match var {
+        Var::Principal => Inputs::principal(),
+        // Always part of the question.
+        Var::Action => Inputs::default(),
+        Var::Resource => Inputs::resource(),
+        Var::Context => Inputs::context(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(policy: &str) -> Inputs {
+        Inputs::of(&Policy::parse(None, policy).unwrap())
+    }
+
+    fn read_when(condition: &str) -> Inputs {
+        read(&format!("permit(principal, action, resource) when {{ {condition} }};"))
+    }
+
+    #[test]
+    fn what_is_always_part_of_the_question_is_not_counted() {
+        for nothing in [
+            "true",
+            r#"principal.client == "c" && context.client_id == "c" && context.era == "modern""#,
+            r#"resource in Sekisho::Server::"a" || resource.server.trust == "trusted""#,
+            r#"action == Sekisho::Action::"tools/call" && context.trust == "trusted""#,
+        ] {
+            assert_eq!(read_when(nothing), Inputs::default(), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn each_input_is_found_where_it_is_read() {
+        let none = Inputs::default;
+        for (condition, expected) in [
+            (r#"principal.subject == "a""#, Inputs { identity: true, ..none() }),
+            (r#"principal == Sekisho::User::"i#a""#, Inputs { identity: true, ..none() }),
+            (r#"principal.roles.contains("r")"#, Inputs { roles: true, ..none() }),
+            (r#"principal.groups.containsAny(principal.scopes)"#, Inputs { groups: true, scopes: true, ..none() }),
+            (r#"principal.hasTag("d")"#, Inputs { claims: ["d".into()].into(), ..none() }),
+            (r#"principal.hasTag(resource.name)"#, Inputs { every_claim: true, name: true, ..none() }),
+            (r#"resource == Sekisho::Tool::"a/b""#, Inputs { name: true, ..none() }),
+            (r#"resource in [Sekisho::Server::"a"]"#, Inputs { name: true, ..none() }),
+            (r#"resource.name like "d*""#, Inputs { name: true, ..none() }),
+            (r#"context.time < datetime("2027-01-01")"#, Inputs { time: true, ..none() }),
+            (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs { name: true, ..none() }),
+            (r#"context.text.hasTag("x")"#, Inputs { arguments: true, ..none() }),
+            (r#"context has text"#, Inputs { arguments: true, time: true, ..none() }),
+        ] {
+            assert_eq!(read_when(condition), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_variable_taken_as_a_whole_counts_with_all_it_has() {
+        assert_eq!(read_when("(if true then principal else principal).client == \"c\""), Inputs::principal());
+        assert_eq!(read_when("[principal].contains(principal)"), Inputs::principal());
+        assert_eq!(read_when(r#"{"a": context}.a.era == "modern""#), Inputs::context());
+        assert_eq!(read_when(r#"Sekisho::Server::"a" in resource"#), Inputs::resource());
+        assert_eq!(read_when(r#"Sekisho::User::"i#a".client == "c""#), Inputs::principal());
+        assert_eq!(read_when(r#"Sekisho::TextArguments::"call".hasTag("x")"#), Inputs::everything());
+    }
+
+    #[test]
+    fn a_principal_in_the_scope_counts_and_a_resource_there_does_not() {
+        assert!(read(r#"permit(principal == Sekisho::User::"i#a", action, resource);"#).identity);
+        let of_a_tool = r#"permit(principal is Sekisho::User, action, resource == Sekisho::Tool::"a/b");"#;
+        assert_eq!(read(of_a_tool), Inputs::default());
+    }
+}

@@ -1,0 +1,110 @@
+//! What is sliced and remembered decides as what is neither: the same policies, written so that each is evaluated for every call.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test ends where something is not as expected")]
+
+mod support;
+
+use proptest::prelude::*;
+use sekisho_policy::Policy;
+use sekisho_wire::ListKind;
+use serde_json::json;
+use support::{World, policy, who};
+
+const EFFECTS: [&str; 2] = ["permit", "forbid"];
+/// Scopes of tools, each as the scope says it and as a condition does.
+const RESOURCES: [(&str, &str); 5] = [
+    ("resource", "true"),
+    ("resource == Sekisho::Tool::\"notes/add_note\"", "resource == Sekisho::Tool::\"notes/add_note\""),
+    ("resource == Sekisho::Tool::\"files/read_file\"", "resource == Sekisho::Tool::\"files/read_file\""),
+    ("resource in Sekisho::Server::\"notes\"", "resource in Sekisho::Server::\"notes\""),
+    ("resource is Sekisho::Tool in Sekisho::Server::\"bank\"", "resource in Sekisho::Server::\"bank\""),
+];
+const PRINCIPALS: [(&str, &str); 3] = [
+    ("principal", "true"),
+    (
+        "principal == Sekisho::User::\"https://issuer.example#alice\"",
+        "principal == Sekisho::User::\"https://issuer.example#alice\"",
+    ),
+    ("principal is Sekisho::User", "true"),
+];
+const CONDITIONS: [&str; 14] = [
+    "true",
+    "principal.subject like \"a*\"",
+    "principal.client == \"agent\"",
+    "principal.roles.contains(\"writer\")",
+    "principal.groups.contains(\"staff\") || principal.roles.contains(\"writer\")",
+    "principal.hasTag(\"team\") && principal.getTag(\"team\") == \"blue\"",
+    "principal.hasTag(resource.name)",
+    "resource.name like \"*_note\"",
+    "resource.server.trust == \"trusted\"",
+    "context.confidentiality == \"confidential\"",
+    "context.text.hasTag(\"path\") && context.text.getTag(\"path\") == \"a\"",
+    "context.number.hasTag(\"n\") && context.number.getTag(\"n\") * 9223372036854775807 > 0",
+    "Sekisho::User::\"https://issuer.example#bob\".client == \"agent\"",
+    "[principal].contains(Sekisho::User::\"https://issuer.example#alice\")",
+];
+const TOOLS: [&str; 5] =
+    ["notes__add_note", "notes__delete_note", "files__read_file", "files__write_file", "bank__pay"];
+
+fn callers() -> [support::Who; 5] {
+    [
+        who("alice", json!({})),
+        who("alice", json!({"roles": ["writer"], "team": "blue"})),
+        who("bob", json!({"groups": ["staff"], "add_note": "yes"})),
+        who("bob", json!({"groups": ["staff", "writer"], "team": "red"})),
+        who("carol", json!({"roles": ["staff", "writer"]})),
+    ]
+}
+
+/// Numbers that pick from the lists above.
+type Rule = (usize, usize, usize, usize);
+
+fn as_written(rules: &[Rule]) -> Policy {
+    let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
+        let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].0, RESOURCES[what].0, CONDITIONS[when]);
+        let action = "action == Sekisho::Action::\"tools/call\"";
+        format!("@id(\"{at}\") {effect}({who}, {action}, {what}) when {{ {when} }};\n")
+    };
+    with_lists(rules.iter().enumerate().map(rule).collect())
+}
+
+/// Each policy has every tool in its scope, and reads the time, so that it is evaluated each time.
+fn evaluated(rules: &[Rule]) -> Policy {
+    let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
+        let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].1, RESOURCES[what].1, CONDITIONS[when]);
+        let always = "context.time > datetime(\"1970-01-01\")";
+        let action = "action == Sekisho::Action::\"tools/call\"";
+        format!(
+            "@id(\"{at}\") {effect}(principal, {action}, resource) when {{ {always} && {who} && {what} && ({when}) }};\n"
+        )
+    };
+    with_lists(rules.iter().enumerate().map(rule).collect())
+}
+
+fn with_lists(rules: String) -> Policy {
+    policy(&format!("{rules}@id(\"lists\") permit(principal, action in Sekisho::Action::\"connect\", resource);"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn slices_and_memory_change_no_decision(
+        rules in prop::collection::vec((0..EFFECTS.len(), 0..PRINCIPALS.len(), 0..RESOURCES.len(), 0..CONDITIONS.len()), 1..6),
+        questions in prop::collection::vec((0..5_usize, 0..TOOLS.len(), 0..4_usize), 12..24),
+    ) {
+        let (world, callers) = (World::new(), callers());
+        let (fast, slow) = (as_written(&rules), evaluated(&rules));
+        let arguments = [json!({}), json!({"path": "a"}), json!({"n": 2}), json!({"path": "b", "n": 1})];
+        for (caller, tool, given) in questions {
+            let (caller, tool, given) = (&callers[caller], TOOLS[tool], &arguments[given]);
+            let decided = |policy: &Policy| match world.call(policy, caller, tool, given.clone()) {
+                Ok(permitted) => (None, permitted.basis().clone()),
+                Err(forbidden) => (Some(forbidden.reason), forbidden.basis),
+            };
+            prop_assert_eq!(decided(&fast), decided(&slow), "{} {}", tool, given);
+            let shown = |policy: &Policy| world.shown(policy, caller, ListKind::Tools);
+            prop_assert_eq!(shown(&fast), shown(&slow));
+        }
+    }
+}
