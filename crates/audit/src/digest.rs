@@ -55,13 +55,13 @@ impl PayloadDigest {
 
 impl fmt::Display for PayloadDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.bytes))
+        f.write_str(Hex::of(&self.bytes).as_str())
     }
 }
 
 impl Serialize for PayloadDigest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex(&self.bytes))
+        to.serialize_str(Hex::of(&self.bytes).as_str())
     }
 }
 
@@ -73,21 +73,37 @@ impl From<[u8; 32]> for Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(Hex::of(&self.0).as_str())
     }
 }
 
 impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex(&self.0))
+        to.serialize_str(Hex::of(&self.0).as_str())
     }
 }
 
-/// In hexadecimal digits, lower case. By a table: the formatter would be called once for each byte, three times a record.
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |nibble: u8| char::from(DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'));
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+/// Bytes in hexadecimal digits, lower case. By a table: the formatter would be called once for each byte, three times a record.
+struct Hex {
+    digits: [u8; 64],
+    length: usize,
+}
+
+impl Hex {
+    /// At most 32 bytes.
+    fn of(bytes: &[u8]) -> Hex {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        let mut hex = Hex { digits: [0; 64], length: bytes.len().saturating_mul(2) };
+        for (pair, byte) in hex.digits.chunks_exact_mut(2).zip(bytes) {
+            pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        hex
+    }
+
+    fn as_str(&self) -> &str {
+        self.digits.get(..self.length).and_then(|digits| std::str::from_utf8(digits).ok()).unwrap_or_default()
+    }
 }
 
 /// Enough of a session's hash to tell the sessions of a log apart, too little to find the session by.
@@ -105,13 +121,13 @@ impl SessionTag {
 
 impl fmt::Display for SessionTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        f.write_str(Hex::of(&self.0).as_str())
     }
 }
 
 impl Serialize for SessionTag {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&hex(&self.0))
+        to.serialize_str(Hex::of(&self.0).as_str())
     }
 }
 

@@ -276,9 +276,9 @@ impl Serialize for Clipped<'_, [Pair<'_>]> {
             if pairs().take(at).any(|(earlier, _)| earlier == name) {
                 continue;
             }
-            let values: Vec<&str> = pairs().filter(|(other, _)| *other == name).map(|(_, value)| value).collect();
-            if values.len() > 1 {
-                map.serialize_entry(name, &values)?;
+            let of_that_name = || pairs().filter(|(other, _)| *other == name).map(|(_, value)| value);
+            if of_that_name().nth(1).is_some() {
+                map.serialize_entry(name, &of_that_name().collect::<Vec<_>>())?;
             } else {
                 map.serialize_entry(name, value)?;
             }
@@ -310,7 +310,7 @@ const TEXT_BYTES_MAX: usize = 2048;
 /// `2026-07-28T12:00:00.000000Z` and a little more.
 const TIME_BYTES: usize = 32;
 const ENTRIES_MAX: usize = 32;
-const LINE_BYTES_USUAL: usize = 512;
+const LINE_BYTES_USUAL: usize = 1024;
 
 /// Longest line there can be. An event has at most 12 single texts, 32 policies and 2 × 32 pairs of texts, and JSON makes at
 /// most 6 bytes of one.

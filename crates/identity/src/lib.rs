@@ -160,7 +160,7 @@ impl Identity {
     /// # Errors
     /// [`TokenError`]: the first thing that is wrong with it.
     pub async fn verify(&self, token: &Presented, at: &Endpoint, now: SystemTime) -> Result<Verified, TokenError> {
-        self.verifier.verify(token.secret().expose_secret(), at, &self.canonical_uri(at), now).await
+        self.verifier.verify(token.secret().expose_secret(), at, || self.canonical_uri(at), now).await
     }
 
     /// Binds a message to the verified caller, and to the session it names (`session` is the value of `Mcp-Session-Id`, if any).

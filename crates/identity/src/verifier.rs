@@ -47,14 +47,14 @@ impl Verifier {
         &self,
         token: &str,
         at: &Endpoint,
-        canonical_uri: &str,
+        canonical_uri: impl FnOnce() -> String,
         now: SystemTime,
     ) -> Result<Verified, TokenError> {
         let digest = sha256(&[token.as_bytes(), b"\n", at.path().as_bytes()]);
         let known = match self.recall(&digest, now).await? {
             Some(known) => known,
             None => {
-                let known = Arc::new(self.examine(token, canonical_uri, now).await?);
+                let known = Arc::new(self.examine(token, &canonical_uri(), now).await?);
                 self.known.insert(digest, Arc::clone(&known));
                 known
             }

@@ -159,6 +159,7 @@ fn default_that_is_told_is_the_one_that_is_used() {
     assert_eq!(format!("{:?}", spelled_out.config), plain);
     // Whatever is told to be unset is absent in the program too, or belongs to a table that is.
     let known = [
+        "admin.listen",
         "egress.ca_file",
         "gateway.tls.certificate_file",
         "gateway.tls.client_ca_file",
@@ -169,6 +170,7 @@ fn default_that_is_told_is_the_one_that_is_used() {
         "identity.issuers.0.roles_claim",
         "servers.notes.cwd",
         "servers.notes.url",
+        "telemetry.otlp_endpoint",
     ];
     unset.sort();
     assert_eq!(unset, known);

@@ -20,7 +20,7 @@ impl Object {
     /// No members yet.
     #[must_use]
     pub fn new() -> Object {
-        Object { text: vec![b'{'] }
+        Object::within(Vec::with_capacity(USUAL_BYTES))
     }
 
     /// An object behind what is written already.
@@ -133,7 +133,9 @@ impl Array {
     /// No elements yet.
     #[must_use]
     pub fn new() -> Array {
-        Array { text: vec![b'['] }
+        let mut text = Vec::with_capacity(USUAL_BYTES);
+        text.push(b'[');
+        Array { text }
     }
 
     /// Adds an element, its bytes unchanged.
@@ -151,6 +153,9 @@ impl Array {
         Json { text: self.text.into() }
     }
 }
+
+/// Room for most of what is written, so that it need not be moved as it grows.
+const USUAL_BYTES: usize = 128;
 
 pub(super) fn string(text: &str) -> Bytes {
     let mut out = Vec::with_capacity(text.len() + 2);
