@@ -24,6 +24,8 @@ pub struct Shape<'a> {
     pub certificate: Option<&'a Certificate>,
     /// Threads that work; none: as many as there are cores.
     pub workers: Option<u32>,
+    /// What stands for arguments and results in records: `sha256` or `blake3`.
+    pub payload_digest: &'static str,
 }
 
 /// A set of policies.
@@ -152,6 +154,7 @@ fn configuration(shape: &Shape<'_>, address: SocketAddr, issuer: &str) -> String
         Some(_) => ("https", "[gateway.tls]\ncertificate_file = \"certificate.pem\"\nkey_file = \"key.pem\"\n\n"),
         None => ("http", ""),
     };
+    let payload_digest = shape.payload_digest;
     let mut text = format!(
         r#"data_dir = "data"
 
@@ -179,6 +182,7 @@ concurrent_max = 10000
 
 [audit]
 level = "written"
+payload_digest = "{payload_digest}"
 "#
     );
     for (name, url) in &shape.servers {

@@ -47,9 +47,12 @@ mod tests {
     fn a_request_goes_on_and_never_back() {
         let progress = Progress::default();
         assert_eq!(progress.stage(), Stage::Before);
-        for (reached, expected) in
-            [(Stage::Begun, Stage::Begun), (Stage::Before, Stage::Begun), (Stage::Spoken, Stage::Spoken), (Stage::Begun, Stage::Spoken)]
-        {
+        for (reached, expected) in [
+            (Stage::Begun, Stage::Begun),
+            (Stage::Before, Stage::Begun),
+            (Stage::Spoken, Stage::Spoken),
+            (Stage::Begun, Stage::Spoken),
+        ] {
             progress.reach(reached);
             assert_eq!(progress.stage(), expected);
         }

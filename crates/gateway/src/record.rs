@@ -176,9 +176,9 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
         }
         FromServer::Page(items) => {
             event.detail.push(("items".into(), items.entries.len().to_string().into()));
-            event
-                .detail
-                .extend(items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), (&**why).into())));
+            event.detail.extend(
+                items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), (&**why).into())),
+            );
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
         FromServer::Ask(_) | FromServer::Park => {}

@@ -203,7 +203,6 @@ impl Door {
     }
 }
 
-
 fn lifecycle(words: &str) -> Event<'_> {
     let mut event = Event::new(EventKind::Lifecycle, Outcome::Completed);
     event.reason = Some(words.into());

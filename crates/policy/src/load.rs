@@ -9,8 +9,8 @@ use cedar_policy::{CedarSchemaError, PolicyId, PolicySet, Schema, ValidationMode
 use miette::Diagnostic;
 
 use crate::entities::{Actions, Vocabulary};
-use crate::reads::Reads;
 use crate::memory::Memory;
+use crate::reads::Reads;
 use crate::slice::Slices;
 use crate::{Config, Policy};
 

@@ -16,7 +16,8 @@ pub(crate) struct Memory {
 
 impl Default for Memory {
     fn default() -> Memory {
-        let weight = |key: &Box<[u8]>, _: &Verdict| u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
+        let weight =
+            |key: &Box<[u8]>, _: &Verdict| u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
         Memory { known: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build() }
     }
 }

@@ -64,13 +64,7 @@ impl Policy {
         Ok(Releasable { message, withheld, obligations: vec![Obligation::MakeVisible] })
     }
 
-    fn page(
-        &self,
-        of: &Facts,
-        items: Items,
-        findings: &[Finding],
-        now: SystemTime,
-    ) -> (Items, Vec<Withheld>) {
+    fn page(&self, of: &Facts, items: Items, findings: &[Finding], now: SystemTime) -> (Items, Vec<Withheld>) {
         let asker = Asker::of(&of.who);
         let mut kept = Vec::new();
         let mut withheld = Vec::new();

@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// Messages with quotes, line breaks and other scripts in them.
     #[arg(long)]
     pub(crate) escaped: bool,
+    /// For `corridor`: BLAKE3 digests of payloads in the audit log, in place of SHA-256.
+    #[arg(long)]
+    pub(crate) blake3: bool,
 }
 
 /// The loads.

@@ -113,5 +113,6 @@ pub(crate) fn shape<'a>(binary: &Path, upstream: &Upstream) -> Shape<'a> {
         policies: Policies::Corridor,
         certificate: None,
         workers: None,
+        payload_digest: "sha256",
     }
 }

@@ -1,20 +1,22 @@
 //! Calls with every check on, beside nginx and the upstream alone.
 
-use sekisho_bench::load::{Asked, Text};
+use sekisho_bench::load::{Asked, Text, Transport};
 use sekisho_bench::row::Row;
-use sekisho_bench::site::Upstream;
+use sekisho_bench::site::{Shape, Upstream};
 
 use super::turns;
 use crate::bars::{Bar, CPU, Limit, P50, P99, RPS, difference, pick, ratio};
 use crate::compare::Results;
 use crate::options::Options;
-use crate::stage::Stage;
+use crate::stage::{Stage, shape};
 
 /// Three payloads, three numbers of connections.
 pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> anyhow::Result<Vec<Bar>> {
     let upstream = Upstream::start(&[])?;
     let mut stands = vec![stage.direct(&upstream)?, stage.nginx(&upstream)?];
-    stands.extend(stage.sekishos(&upstream)?);
+    let payload_digest = if options.blake3 { "blake3" } else { "sha256" };
+    let digesting = |binary: &std::path::Path| Shape { payload_digest, ..shape(binary, &upstream) };
+    stands.extend(stage.sekishos_of(digesting, &Transport::Http1)?);
     let text = if options.escaped { Text::Escaped } else { Text::Plain };
     let mut bars = Vec::new();
     for payload in options.payloads(&PAYLOADS) {
