@@ -15,6 +15,7 @@ pub(crate) struct Memory {
 }
 
 impl Default for Memory {
+    #[expect(clippy::borrowed_box, reason = "moka hands the key over as it is kept")]
     fn default() -> Memory {
         let weight =
             |key: &Box<[u8]>, _: &Verdict| u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
