@@ -4,7 +4,8 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PartialResponse, PolicyId, Request, Response,
+    AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PartialResponse, PolicyId,
+    Request, Response,
 };
 use sekisho_identity::Principal;
 use sekisho_wire::Json;
@@ -164,7 +165,9 @@ impl Policy {
 
 /// The answer where everything is known.
 fn decided(response: &Response) -> Verdict {
-    let errored = Basis::of(response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id()));
+    let errored = Basis::of(
+        response.diagnostics().errors().map(|AuthorizationError::PolicyEvaluationError(error)| error.policy_id()),
+    );
     if !errored.policies.is_empty() {
         return Verdict::Failed(errored);
     }

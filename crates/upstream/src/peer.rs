@@ -159,7 +159,10 @@ impl Peer {
         let sent = self.send(caller, call, schema, deadline).await;
         let (flight, hold) = sent.map_err(|fault| self.failed(fault))?;
         let page = match call {
-            Call::List { kind, .. } => Some(Page { kind: *kind, server: self.id().clone() }),
+            Call::List { kind, .. } => {
+                let (server, sheets) = (self.id().clone(), Arc::clone(&self.setup.sheets));
+                Some(Page { kind: *kind, server, sheets })
+            }
             Call::Initialize(_)
             | Call::Discover
             | Call::Ping
