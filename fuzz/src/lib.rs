@@ -6,7 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sekisho_wire::json::{Json, Kind, Limits};
 use sekisho_wire::message::Spoken;
 use sekisho_wire::server::Answer;
-use sekisho_wire::{Era, Inbound, ListKind, ServerId, Version, back, front, headers, lines, outgoing, sse, text};
+use sekisho_wire::{
+    Era, Inbound, ListKind, ServerId, Sheets, Version, back, front, headers, lines, outgoing, sse, text,
+};
 
 const LIMITS: Limits = Limits { bytes_max: 1 << 20, depth_max: 64, nodes_max: 10_000 };
 
@@ -102,9 +104,10 @@ pub fn front(data: &[u8]) {
     }
 }
 
-/// A message of a server, read in both eras.
+/// A message of a server, read in both eras; and again, once its pages are known.
 pub fn back(data: &[u8]) {
     let server = ServerId::parse("s").expect("a name");
+    let sheets = Sheets::default();
     for era in [Era::Legacy, Era::Modern] {
         let Ok(message) = back::decode(Bytes::copy_from_slice(data), era, &LIMITS) else {
             continue;
@@ -116,9 +119,16 @@ pub fn back(data: &[u8]) {
             let _ = back::initialized(result);
             let _ = back::discovered(result);
             for kind in ListKind::ALL {
-                let Ok(items) = back::items(kind, &server, result) else {
+                let Ok(items) = back::items(&sheets, kind, &server, result) else {
                     continue;
                 };
+                let again = back::decode_knowing(&sheets, Bytes::copy_from_slice(data), era, &LIMITS);
+                let Ok(back::Message::Answer { answer: Answer::Result(again), .. }) = again else {
+                    panic!("{again:?}");
+                };
+                assert!(again == *result && again.members().eq(result.members()));
+                let again = back::items(&sheets, kind, &server, &again).expect("the same page");
+                assert_eq!(again.sheet, items.sheet);
                 for item in items.entries {
                     assert!(item.definition.get(kind.key()).is_some());
                 }

@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use sekisho_identity::PrincipalKey;
+use sekisho_wire::json::Array;
 use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, ServerId};
 
 pub use address::{Addressed, Addressee, Route, Target, Unknown};
@@ -81,6 +82,11 @@ impl Catalog {
     /// for every page before anybody sees it.
     #[must_use]
     pub fn learn(&self, era: Era, items: &Items) -> Vec<Change> {
+        if let Some(sheet) = items.whole() {
+            let server = self.server(sheet.server());
+            return server
+                .map_or_else(Vec::new, |server| server.offers().learn_sheet(server.id(), era, items.kind, sheet));
+        }
         let mut pages: BTreeMap<&ServerId, Vec<&Json>> = BTreeMap::new();
         for item in &items.entries {
             pages.entry(&item.server).or_default().push(&item.definition);
@@ -90,6 +96,31 @@ impl Catalog {
             Some(server.offers().learn(id, era, items.kind, &page))
         };
         pages.into_iter().filter_map(learned).flatten().collect()
+    }
+
+    /// The items of a list as clients see them at `endpoint`, as an array: [`Catalog::exposed`] of each.
+    #[must_use]
+    pub fn exposed_page(&self, endpoint: &Endpoint, items: &Items) -> Json {
+        let make = || self.exposed_array(endpoint, items);
+        let Some(sheet) = items.whole() else { return make() };
+        let behind_the_door = match endpoint {
+            Endpoint::One(of) => of == sheet.server(),
+            Endpoint::All => true,
+        };
+        match self.server(sheet.server()).filter(|_| behind_the_door) {
+            Some(server) => server.offers().shown(endpoint, items.kind, sheet, make),
+            None => make(),
+        }
+    }
+
+    fn exposed_array(&self, endpoint: &Endpoint, items: &Items) -> Json {
+        let mut array = Array::new();
+        for item in &items.entries {
+            if let Some(shown) = self.exposed(endpoint, &item.server, items.kind, &item.definition) {
+                array.push(&shown);
+            }
+        }
+        array.finish()
     }
 
     /// An item of a list as clients see it at `endpoint`: under its exposed name there, and otherwise unchanged. None if it is

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
 
-use sekisho_wire::{Endpoint, Era, Json, ListKind, ServerId};
+use sekisho_wire::{Endpoint, Era, Json, ListKind, Remembered, ServerId, Sheet};
 
 use crate::change::{Change, Flaw, What};
 use crate::definition::{DefinitionDigest, Pinned, name_bytes_max};
@@ -15,6 +15,15 @@ use crate::names::exposed_name;
 pub(crate) struct Offers {
     legacy: Tables,
     modern: Tables,
+    shown_at_one: RwLock<Remembered<Shown>>,
+    shown_at_all: RwLock<Remembered<Shown>>,
+}
+
+/// A whole page as it is shown at a door, and the states of both eras' tables that say so.
+#[derive(Debug)]
+struct Shown {
+    states: [u64; 2],
+    array: Json,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +43,10 @@ struct Table {
     bytes: usize,
     told_no_room: bool,
     told_long_name: bool,
+    /// Which state of it this is: a new one whenever anything is changed.
+    state: u64,
+    /// Pages that this state has nothing to learn from.
+    learned: Remembered<()>,
 }
 
 #[derive(Debug)]
@@ -69,20 +82,42 @@ struct Sighting {
 }
 
 impl Offers {
-    /// Remembers one server's definitions of one page.
-    pub(crate) fn learn(&self, server: &ServerId, era: Era, kind: ListKind, page: &[&Json]) -> Vec<Change> {
+    /// Remembers one server's definitions of one page, all of it. A page that has nothing new is not looked into again until
+    /// something changes.
+    pub(crate) fn learn_sheet(&self, server: &ServerId, era: Era, kind: ListKind, sheet: &Sheet) -> Vec<Change> {
         let lock = self.table(era, kind);
-        let sightings = sightings(kind, page);
-        let news: Vec<Sighting> = {
+        let state = {
             let table = lock.read().unwrap_or_else(PoisonError::into_inner);
-            sightings.into_iter().filter(|sighting| !table.knows(kind, sighting)).collect()
+            if table.learned.of(sheet).is_some() {
+                return Vec::new();
+            }
+            table.state
         };
+        let page: Vec<&Json> = sheet.items().iter().map(|item| &item.definition).collect();
+        let news = self.news(era, kind, &page);
         if news.is_empty() {
+            lock.write().unwrap_or_else(PoisonError::into_inner).has_learned(sheet, state);
             return Vec::new();
         }
+        self.take(server, era, kind, news)
+    }
+
+    /// Remembers one server's definitions of one page.
+    pub(crate) fn learn(&self, server: &ServerId, era: Era, kind: ListKind, page: &[&Json]) -> Vec<Change> {
+        let news = self.news(era, kind, page);
+        if news.is_empty() { Vec::new() } else { self.take(server, era, kind, news) }
+    }
+
+    fn news(&self, era: Era, kind: ListKind, page: &[&Json]) -> Vec<Sighting> {
+        let sightings = sightings(kind, page);
+        let table = self.table(era, kind).read().unwrap_or_else(PoisonError::into_inner);
+        sightings.into_iter().filter(|sighting| !table.knows(kind, sighting)).collect()
+    }
+
+    fn take(&self, server: &ServerId, era: Era, kind: ListKind, news: Vec<Sighting>) -> Vec<Change> {
         // Read and copied before the lock that others wait for is taken.
         let entries: Vec<(Box<str>, Entry)> = news.into_iter().map(|news| news.read(server, kind)).collect();
-        let mut table = lock.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.table(era, kind).write().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
         for (name, entry) in entries {
             let whats = table.put(server, kind, &name, entry);
@@ -118,6 +153,32 @@ impl Offers {
         // One that was forgotten must not be shown under the exposed name that another one has now.
         let offered = known.iter().any(|known| matches!(known, Known::Offered(pinned) if pinned.name() == name));
         offered && !withheld
+    }
+
+    /// A whole page as it is shown at `endpoint`; `make` makes it. It is made anew once any definition of that kind has changed.
+    pub(crate) fn shown(
+        &self,
+        endpoint: &Endpoint,
+        kind: ListKind,
+        sheet: &Sheet,
+        make: impl FnOnce() -> Json,
+    ) -> Json {
+        let lock = match endpoint {
+            Endpoint::One(_) => &self.shown_at_one,
+            Endpoint::All => &self.shown_at_all,
+        };
+        // Read before the page is made: what changes meanwhile makes it out of date from the start.
+        let states = [Era::Legacy, Era::Modern]
+            .map(|era| self.table(era, kind).read().unwrap_or_else(PoisonError::into_inner).state);
+        let shown = lock.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = shown.of(sheet).filter(|shown| shown.states == states) {
+            return shown.array.clone();
+        }
+        drop(shown);
+        let array = make();
+        let shown = Shown { states, array: array.clone() };
+        lock.write().unwrap_or_else(PoisonError::into_inner).put(sheet, shown);
+        array
     }
 
     fn table(&self, era: Era, kind: ListKind) -> &RwLock<Table> {
@@ -166,7 +227,15 @@ impl Table {
         }
     }
 
+    fn has_learned(&mut self, sheet: &Sheet, state: u64) {
+        if self.state == state {
+            self.learned.put(sheet, ());
+        }
+    }
+
     fn put(&mut self, server: &ServerId, kind: ListKind, name: &str, entry: Entry) -> Vec<What> {
+        self.state = self.state.saturating_add(1);
+        self.learned.clear();
         if name.len() > name_bytes_max(kind) {
             let told = std::mem::replace(&mut self.told_long_name, true);
             return if told { Vec::new() } else { vec![What::Withheld { flaw: Flaw::TooLong }] };

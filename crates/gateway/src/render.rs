@@ -28,7 +28,10 @@ pub(crate) fn released(catalog: &Catalog, way: &Way, id: &Id, released: &Release
             let bytes = outgoing::notice(notice.kind, &notice.params);
             return Rendered { bytes, last: false, status: StatusCode::OK };
         }
-        FromServer::Page(items) => Answer::Result(page(catalog, facts, items)),
+        FromServer::Page(items) => {
+            let bytes = page(catalog, facts, id, items);
+            return Rendered { bytes, last: true, status: StatusCode::OK };
+        }
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
         FromServer::End(Answer::Error(error)) => Answer::Error(error.clone()),
         // Policy releases neither: nothing is offered to servers yet.
@@ -76,28 +79,26 @@ fn error_result(words: &str, era: Era) -> Json {
 }
 
 /// A page: each item under the name of this door, the cursor sealed where several servers stand behind it.
-fn page(catalog: &Catalog, facts: &Facts, items: &Items) -> Json {
-    let mut list = Array::new();
-    for item in &items.entries {
-        if let Some(shown) = catalog.exposed(&facts.endpoint, &item.server, items.kind, &item.definition) {
-            list.push(&shown);
+fn page(catalog: &Catalog, facts: &Facts, id: &Id, items: &Items) -> Bytes {
+    let list = catalog.exposed_page(&facts.endpoint, items);
+    let room = list.bytes().len().saturating_add(PAGE_BYTES);
+    outgoing::result(id, room, |result| {
+        let mut result = result.json(items.kind.member(), &list);
+        if let Some(cursor) = cursor(catalog, facts, items) {
+            result = result.text("nextCursor", &cursor);
         }
-    }
-    let mut result = Object::new().json(items.kind.member(), &list.finish());
-    if let Some(cursor) = cursor(catalog, facts, items) {
-        result = result.text("nextCursor", &cursor);
-    }
-    if let (Endpoint::One(_), Some(meta)) = (&facts.endpoint, &items.meta) {
-        result = result.json("_meta", meta);
-    }
-    match facts.era {
-        Era::Legacy => result.finish(),
-        // Filtered by caller, hence private (CA-03).
-        Era::Modern => {
-            let ttl = i64::try_from(items.ttl_ms.unwrap_or(0)).unwrap_or(0);
-            result.text("resultType", "complete").integer("ttlMs", ttl).text("cacheScope", "private").finish()
+        if let (Endpoint::One(_), Some(meta)) = (&facts.endpoint, &items.meta) {
+            result = result.json("_meta", meta);
         }
-    }
+        match facts.era {
+            Era::Legacy => result,
+            // Filtered by caller, hence private (CA-03).
+            Era::Modern => {
+                let ttl = i64::try_from(items.ttl_ms.unwrap_or(0)).unwrap_or(0);
+                result.text("resultType", "complete").integer("ttlMs", ttl).text("cacheScope", "private")
+            }
+        }
+    })
 }
 
 fn cursor(catalog: &Catalog, facts: &Facts, items: &Items) -> Option<String> {
@@ -136,6 +137,9 @@ fn modern(result: &Json, method: &str) -> Json {
     // What a caller may read is decided for this caller (CA-02, CA-03).
     timed.with("cacheScope", &Json::text("private"))
 }
+
+/// What a page has beside its items, about.
+const PAGE_BYTES: usize = 512;
 
 /// Whether a call is of a tool: known before it is decided.
 pub(crate) fn is_tool_call(call: &Call) -> bool {

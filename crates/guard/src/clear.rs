@@ -3,7 +3,7 @@
 use sekisho_wire::server::ServerNotice;
 use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::text::{is_plainly_visible, visible};
-use sekisho_wire::{Answer, FromServer, Items, Json, RpcError};
+use sekisho_wire::{Answer, FromServer, Items, Json, RpcError, Sheet};
 
 /// What policy obliges the gateway to do with a message before it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,12 +73,26 @@ pub(crate) fn answer<A: Maskable>(mut m: A) -> Result<Cleared<A>, Unmet> {
     for obligation in m.obligations().to_vec() {
         m = match obligation {
             Obligation::MakeVisible => {
+                if is_plain(m.content()) {
+                    continue;
+                }
                 let masked = Masked(made_visible(m.content()));
                 m.masked(masked)
             }
         };
     }
     Ok(Cleared { of: m })
+}
+
+/// Whether a message is known to have nothing to make visible: a page that was looked at as a whole.
+fn is_plain(message: &FromServer) -> bool {
+    match message {
+        FromServer::Page(items) => {
+            items.sheet.as_ref().is_some_and(Sheet::is_plainly_visible)
+                && items.meta.as_ref().is_none_or(is_plainly_visible)
+        }
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park | FromServer::End(_) => false,
+    }
 }
 
 /// Every string value is mapped, binary members too: Base64 text has no character that changes.
@@ -111,6 +125,8 @@ fn page(items: &Items) -> Items {
         missing: items.missing.clone(),
         ttl_ms: items.ttl_ms,
         meta: items.meta.as_ref().map(shown),
+        // What was changed is no longer what was read.
+        sheet: None,
     }
 }
 
@@ -129,7 +145,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use sekisho_wire::json::Limits;
-    use sekisho_wire::{ListKind, ServerId};
+    use sekisho_wire::{ListKind, ServerId, Sheets, back};
 
     struct Answered(FromServer, Vec<Obligation>);
 
@@ -169,10 +185,37 @@ mod tests {
             missing: Vec::new(),
             ttl_ms: None,
             meta: None,
+            sheet: None,
         };
         let cleared = answer(Answered(FromServer::Page(items), vec![Obligation::MakeVisible])).unwrap();
         let FromServer::Page(items) = &cleared.of().0 else { panic!("a page") };
         assert_eq!(items.entries[0].definition.as_str(), r#"{"name":"add","description":"adds\\u{200b}"}"#);
+    }
+
+    #[test]
+    fn a_page_that_was_read_before_is_shown_as_any_other_and_stays_whole_only_unchanged() {
+        for (text, shown) in [("adds", "adds"), ("adds\u{200b}", "adds\\\\u{200b}")] {
+            let result = |text: &str| format!(r#"{{"tools":[{{"name":"add","description":"{text}"}}]}}"#);
+            let items = |result: &Json| {
+                back::items(&Sheets::default(), ListKind::Tools, &ServerId::parse("notes").unwrap(), result).unwrap()
+            };
+            let page = items(&json(&result(text)));
+            let cleared = answer(Answered(FromServer::Page(page), vec![Obligation::MakeVisible])).unwrap();
+            let FromServer::Page(page) = &cleared.of().0 else { panic!("a page") };
+            assert_eq!(page.entries[0].definition, items(&json(&result(shown))).entries[0].definition);
+            assert_eq!(page.whole().is_some(), text == shown);
+        }
+        let mut page = back::items(
+            &Sheets::default(),
+            ListKind::Tools,
+            &ServerId::parse("notes").unwrap(),
+            &json("{\"tools\":[],\"_meta\":{\"a\":\"b\u{200b}\"}}"),
+        )
+        .unwrap();
+        page.ttl_ms = Some(1);
+        let cleared = answer(Answered(FromServer::Page(page), vec![Obligation::MakeVisible])).unwrap();
+        let FromServer::Page(page) = &cleared.of().0 else { panic!("a page") };
+        assert_eq!(page.meta.as_ref().map(Json::as_str), Some(r#"{"a":"b\\u{200b}"}"#));
     }
 
     #[test]

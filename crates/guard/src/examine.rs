@@ -1,16 +1,18 @@
 //! The way back: results against output schemas, definitions that cannot be used, hidden characters.
 
-use sekisho_wire::{Answer, FromServer, Items, Json, ListKind};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered};
 
 use crate::inspect::hidden;
 use crate::schema::{Role, Schemas, declared};
 use crate::{Finding, Rule, Subject, text, value};
 
 /// What there is to find in what a server says.
-pub(crate) fn findings(schemas: &Schemas, of: &Subject, message: &FromServer) -> Vec<Finding> {
+pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: &FromServer) -> Vec<Finding> {
     match message {
         FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
-        FromServer::Page(items) => of_page(schemas, items),
+        FromServer::Page(items) => pages.findings(schemas, items),
         FromServer::End(Answer::Result(result)) => {
             let schema = of.pinned.as_ref().and_then(|pinned| declared(pinned.json(), Role::Output));
             let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, &schema, result));
@@ -39,6 +41,27 @@ fn of_result(schemas: &Schemas, schema: &Json, result: &Json) -> Vec<Finding> {
         (Ok(tree), Ok(schema)) => schema.check(Rule::OutputSchema, AT, &tree),
         (Err(unfaithful), _) => vec![Finding::new(Rule::OutputSchema, AT, &unfaithful.to_string())],
         (Ok(_), Err(why)) => vec![Finding::new(Rule::OutputSchema, AT, &why.to_string())],
+    }
+}
+
+/// What was found on whole pages: it follows from their bytes and the schemas' bounds alone, and these live as long. What is longer
+/// than its page is found anew each time.
+#[derive(Default)]
+pub(crate) struct Pages(RwLock<Remembered<Arc<[Finding]>>>);
+
+impl Pages {
+    fn findings(&self, schemas: &Schemas, items: &Items) -> Vec<Finding> {
+        let Some(sheet) = items.whole() else { return of_page(schemas, items) };
+        if let Some(found) = self.0.read().unwrap_or_else(PoisonError::into_inner).of(sheet) {
+            return found.to_vec();
+        }
+        let found = of_page(schemas, items);
+        let bytes: usize = found.iter().map(|found| size_of::<Finding>() + found.at.len() + found.words.len()).sum();
+        if bytes > sheet.bytes() {
+            return found;
+        }
+        self.0.write().unwrap_or_else(PoisonError::into_inner).put(sheet, found.as_slice().into());
+        found
     }
 }
 
@@ -74,9 +97,9 @@ const AT: &str = "/structuredContent";
 mod tests {
     use super::*;
     use crate::Config;
-    use sekisho_wire::ServerId;
     use sekisho_wire::json::Limits;
     use sekisho_wire::server::Item;
+    use sekisho_wire::{ServerId, Sheets, back};
     use serde_json::json;
 
     fn wire(value: serde_json::Value) -> Json {
@@ -99,6 +122,33 @@ mod tests {
     }
 
     #[test]
+    fn what_was_found_on_a_page_is_found_again_and_another_page_is_looked_into() {
+        let (schemas, pages, sheets) = (schemas(), Pages::default(), Sheets::default());
+        let read = |tools: serde_json::Value| {
+            back::items(&sheets, ListKind::Tools, &ServerId::parse("notes").unwrap(), &wire(json!({"tools": tools})))
+                .unwrap()
+        };
+        let bad = json!({"name": "a", "inputSchema": {"type": "array"}});
+        let good = json!({"name": "a", "inputSchema": {"type": "object"}});
+        let hiding = json!({"name": "b", "inputSchema": {"type": "object"}, "description": "a\u{200b}"});
+        for _ in 0..2 {
+            for (tools, count) in
+                [(json!([bad]), 1), (json!([good]), 0), (json!([bad, hiding]), 2), (json!([good, hiding]), 1)]
+            {
+                let page = read(tools);
+                for _ in 0..2 {
+                    let found = pages.findings(&schemas, &page);
+                    assert_eq!(found, of_page(&schemas, &page));
+                    assert_eq!(found.len(), count);
+                }
+            }
+        }
+        let mut part = read(json!([bad, hiding]));
+        part.entries.remove(0);
+        assert_eq!(pages.findings(&schemas, &part).len(), 1, "a part of a page is not the page");
+    }
+
+    #[test]
     fn unusable_items_of_a_page_are_named_by_server_and_name() {
         let entry = |definition: serde_json::Value| Item {
             server: ServerId::parse("notes").unwrap(),
@@ -117,6 +167,7 @@ mod tests {
             missing: Vec::new(),
             ttl_ms: None,
             meta: None,
+            sheet: None,
         };
         let found = of_page(&schemas(), &items);
         let found: Vec<(Rule, &str)> = found.iter().map(|f| (f.rule, &*f.at)).collect();

@@ -28,6 +28,7 @@ use sekisho_wire::{Era, FromServer};
 pub use clear::{Cleared, Maskable, Masked, Obligation, Obliged, Unmet};
 pub use config::{Config, UnknownArguments};
 
+use examine::Pages;
 use schema::Schemas;
 
 /// A request with what was found in it.
@@ -138,13 +139,14 @@ impl Examined {
 /// The room.
 pub struct Guard {
     schemas: Schemas,
+    pages: Pages,
 }
 
 impl Guard {
     /// Builds it.
     #[must_use]
     pub fn new(config: &Config) -> Guard {
-        Guard { schemas: Schemas::new(config) }
+        Guard { schemas: Schemas::new(config), pages: Pages::default() }
     }
 
     /// Looks into a request. Decides nothing.
@@ -157,7 +159,7 @@ impl Guard {
     /// Looks into what a server says. Decides nothing.
     #[must_use]
     pub fn examine(&self, of: &Subject, m: FromServer) -> Examined {
-        let findings = examine::findings(&self.schemas, of, &m);
+        let findings = examine::findings(&self.schemas, &self.pages, of, &m);
         Examined { message: m, findings }
     }
 

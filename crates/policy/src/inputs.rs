@@ -2,9 +2,10 @@
 //! A decision is remembered by exactly this, so whatever is not understood here counts as read.
 
 use std::collections::BTreeSet;
+use std::str::FromStr;
 
-use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
-use cedar_policy::{Policy, PrincipalConstraint};
+use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
+use cedar_policy::{Context, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint, Request};
 
 /// What one or several policies read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,8 +21,33 @@ pub(crate) struct Inputs {
     pub(crate) every_claim: bool,
     /// Which item of its server the resource is.
     pub(crate) name: bool,
-    pub(crate) time: bool,
+    pub(crate) time: Time,
     pub(crate) arguments: bool,
+}
+
+/// What is read of the time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Time {
+    /// Nothing.
+    #[default]
+    Unread,
+    /// Whether these fixed times have come, in milliseconds since 1970.
+    Compared(BTreeSet<i64>),
+    /// The time itself.
+    Read,
+}
+
+impl Time {
+    fn and(self, other: Time) -> Time {
+        match (self, other) {
+            (Time::Read, _) | (_, Time::Read) => Time::Read,
+            (Time::Unread, one) | (one, Time::Unread) => one,
+            (Time::Compared(mut ones), Time::Compared(others)) => {
+                ones.extend(others);
+                Time::Compared(ones)
+            }
+        }
+    }
 }
 
 impl Inputs {
@@ -50,13 +76,13 @@ impl Inputs {
             claims: self.claims,
             every_claim: self.every_claim || other.every_claim,
             name: self.name || other.name,
-            time: self.time || other.time,
+            time: self.time.and(other.time),
             arguments: self.arguments || other.arguments,
         }
     }
 
     fn everything() -> Inputs {
-        Inputs { time: true, arguments: true, ..Inputs::principal() }.and(Inputs::resource())
+        Inputs { time: Time::Read, arguments: true, ..Inputs::principal() }.and(Inputs::resource())
     }
 
     fn principal() -> Inputs {
@@ -68,7 +94,7 @@ impl Inputs {
     }
 
     fn context() -> Inputs {
-        Inputs { time: true, arguments: true, ..Inputs::default() }
+        Inputs { time: Time::Read, arguments: true, ..Inputs::default() }
     }
 }
 
@@ -84,6 +110,11 @@ fn look(expr: &Expr) -> Option<Inputs> {
         return Some(attribute(var, attr));
     }
     if let Expr::BinaryOp { op, left, right } = expr
+        && let Some(fixed) = fixed_time(op, left, right).or_else(|| fixed_time(op, right, left))
+    {
+        return Some(Inputs { time: Time::Compared(BTreeSet::from([fixed])), ..Inputs::default() });
+    }
+    if let Expr::BinaryOp { op, left, right } = expr
         && let Expr::Var(var) = &**left
     {
         return compared(op, var, right);
@@ -92,6 +123,35 @@ fn look(expr: &Expr) -> Option<Inputs> {
         return Some(named(&uid.ty.to_string()));
     }
     if let Expr::Var(var) = expr { Some(whole(var)) } else { None }
+}
+
+/// The fixed time that `time` is compared with, if it is the time of the context and nothing else is asked of it.
+fn fixed_time(op: &BinaryOp, time: &Expr, with: &Expr) -> Option<i64> {
+    let compares = matches!(
+        op,
+        BinaryOp::Less | BinaryOp::LessEq | BinaryOp::Greater | BinaryOp::GreaterEq | BinaryOp::Eq | BinaryOp::NotEq
+    );
+    if let Expr::GetAttr { expr, attr } = time
+        && matches!(**expr, Expr::Var(Var::Context))
+        && attr == "time"
+        && let Expr::UnaryOp { op: UnaryOp::Datetime, expr } = with
+        && let Expr::Literal(Literal::String(written)) = &**expr
+    {
+        return if compares { milliseconds(written) } else { None };
+    }
+    None
+}
+
+/// A time as Cedar reads it, in milliseconds since 1970. It is Cedar that is asked: another reader may read another time.
+fn milliseconds(written: &str) -> Option<i64> {
+    if !written.bytes().all(|byte| byte.is_ascii_digit() || b"TZ:.+-".contains(&byte)) {
+        return None;
+    }
+    let asked = format!(r#"datetime("{written}").durationSince(datetime("1970-01-01")).toMilliseconds()"#);
+    let nobody = EntityUid::from_str(r#"Sekisho::Gateway::"gateway""#).ok()?;
+    let request = Request::new(nobody.clone(), nobody.clone(), nobody, Context::empty(), None).ok()?;
+    let answer = cedar_policy::eval_expression(&request, &Entities::empty(), &Expression::from_str(&asked).ok()?);
+    if let Ok(EvalResult::Long(milliseconds)) = answer { Some(milliseconds) } else { None }
 }
 
 /// An entity that is meant by name has attributes if it is the one at hand, and none otherwise.
@@ -116,7 +176,7 @@ fn attribute(var: &Var, name: &str) -> Inputs {
         (Var::Principal, "scopes") => Inputs { scopes: true, ..Inputs::default() },
         (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
         (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
-        (Var::Context, "time") => Inputs { time: true, ..Inputs::default() },
+        (Var::Context, "time") => Inputs { time: Time::Read, ..Inputs::default() },
         (Var::Context, "text" | "number" | "decimal" | "flag") => Inputs { arguments: true, ..Inputs::default() },
         (Var::Principal | Var::Action | Var::Resource | Var::Context, _) => whole(var),
     }
@@ -189,12 +249,42 @@ mod tests {
             (r#"resource == Sekisho::Tool::"a/b""#, Inputs { name: true, ..none() }),
             (r#"resource in [Sekisho::Server::"a"]"#, Inputs { name: true, ..none() }),
             (r#"resource.name like "d*""#, Inputs { name: true, ..none() }),
-            (r#"context.time < datetime("2027-01-01")"#, Inputs { time: true, ..none() }),
+            (r#"context.time.toDate() < datetime("2027-01-01")"#, Inputs { time: Time::Read, ..none() }),
             (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs { name: true, ..none() }),
             (r#"context.text.hasTag("x")"#, Inputs { arguments: true, ..none() }),
-            (r#"context has text"#, Inputs { arguments: true, time: true, ..none() }),
+            (r#"context has text"#, Inputs { arguments: true, time: Time::Read, ..none() }),
         ] {
             assert_eq!(read_when(condition), expected, "{condition}");
+        }
+    }
+
+    #[test]
+    fn of_a_time_that_is_compared_with_a_fixed_one_only_that_is_read() {
+        let at = |times: &[i64]| Inputs { time: Time::Compared(times.iter().copied().collect()), ..Inputs::default() };
+        for (condition, expected) in [
+            (r#"context.time < datetime("1970-01-02")"#, at(&[86_400_000])),
+            (r#"datetime("1970-01-01T00:00:01Z") <= context.time"#, at(&[1000])),
+            (r#"context.time == datetime("1970-01-01T01:00:00.001+0100")"#, at(&[1])),
+            (
+                r#"context.time > datetime("1970-01-02") && context.time != datetime("1970-01-03")"#,
+                at(&[86_400_000, 172_800_000]),
+            ),
+            (
+                r#"context.time < datetime("1960-01-01") || context.time >= datetime("1970-01-01")"#,
+                at(&[-315_619_200_000, 0]),
+            ),
+        ] {
+            assert_eq!(read_when(condition), expected, "{condition}");
+        }
+        for whole in [
+            r#"context.time < context.time"#,
+            r#"context.time.offset(duration("1d")) < datetime("1970-01-02")"#,
+            r#"context.time < datetime("1970-01-02").offset(duration("1d"))"#,
+            r#"context.time.durationSince(datetime("1970-01-02")) > duration("1d")"#,
+            r#"context.time < datetime("1970-01-02") && context.time.toTime() > duration("8h")"#,
+            r#"[context.time].contains(datetime("1970-01-02"))"#,
+        ] {
+            assert_eq!(read_when(whole).time, Time::Read, "{whole}");
         }
     }
 

@@ -7,7 +7,7 @@
 //! form that the rule does not read is refused as [`ForbidReason::Undecidable`].
 //!
 //! Of all policies a question meets those whose scope can match it, and an answer is remembered by exactly what they read; where
-//! they read the time or arguments, each call is evaluated.
+//! they read arguments, or the time otherwise than beside a fixed one, each call is evaluated.
 //!
 //! *Depth still missing*: step-up and approval challenges, risk, analysis, replay, synthesis; nested arguments; a listed tool may still be unreachable where only its schema keeps
 //! a rule from ever matching.
@@ -22,6 +22,7 @@ mod explain;
 mod inputs;
 mod load;
 mod memory;
+mod pages;
 mod reads;
 mod release;
 mod slice;
@@ -41,6 +42,7 @@ pub use load::{LoadError, Problem, SCHEMA};
 
 use entities::Vocabulary;
 use memory::Memory;
+use pages::Pages;
 use slice::Slices;
 
 /// The proof that a policy permits this request.
@@ -242,6 +244,7 @@ pub struct Policy {
     vocabulary: Vocabulary,
     slices: Slices,
     memory: Memory,
+    pages: Pages,
     ids: BTreeSet<Box<str>>,
     /// The ids of all resources that policies mean by name.
     resources: HashSet<String>,

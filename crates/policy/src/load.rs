@@ -10,6 +10,7 @@ use miette::Diagnostic;
 
 use crate::entities::{Actions, Vocabulary};
 use crate::memory::Memory;
+use crate::pages::Pages;
 use crate::reads::Reads;
 use crate::slice::Slices;
 use crate::{Config, Policy};
@@ -147,7 +148,14 @@ impl Policy {
             .collect();
         let held = if slices.reads().any(Reads::names_actions) { Actions::Every } else { Actions::Reached };
         let ids = policies.policies().map(|policy| AsRef::<str>::as_ref(policy.id()).into()).collect();
-        Ok(Policy { vocabulary: Vocabulary::of(&schema, held)?, slices, memory: Memory::default(), ids, resources })
+        Ok(Policy {
+            vocabulary: Vocabulary::of(&schema, held)?,
+            slices,
+            memory: Memory::default(),
+            pages: Pages::default(),
+            ids,
+            resources,
+        })
     }
 
     /// The ids of the loaded policies, in order: the `@id` of each, or `<file>#<number>`.

@@ -1,12 +1,16 @@
-//! Decisions that were made already, kept by exactly what they depend on. What depends on a time or on arguments is never kept.
+//! Decisions that were made already, kept by exactly what they depend on. What depends on arguments that are known is never kept, nor
+//! what depends on a time otherwise than by which fixed times have come.
+
+use std::time::SystemTime;
 
 use moka::sync::Cache;
 use sekisho_catalog::{Confidentiality, Trust};
 use sekisho_identity::Principal;
 use sekisho_wire::{Endpoint, Era};
 
-use crate::entities::{Circumstances, Object};
+use crate::entities::{Circumstances, Object, Origin};
 use crate::evaluate::{Arguments, Verdict};
+use crate::inputs::Time;
 use crate::slice::Slice;
 
 /// The decisions of one set of policies. They are forgotten with it, so a new set starts from nothing.
@@ -15,8 +19,8 @@ pub(crate) struct Memory {
 }
 
 impl Default for Memory {
-    #[expect(clippy::borrowed_box, reason = "moka hands the key over as it is kept")]
     fn default() -> Memory {
+        #[expect(clippy::borrowed_box, reason = "what the cache hands to its weigher")]
         let weight =
             |key: &Box<[u8]>, _: &Verdict| u32::try_from(key.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD);
         Memory { known: Cache::builder().weigher(weight).max_capacity(BYTES_MAX).build() }
@@ -33,7 +37,7 @@ impl Memory {
     }
 }
 
-/// All that the answer to a question can depend on; none if that includes a time or arguments.
+/// All that the answer to a question can depend on; none if that cannot be said.
 pub(crate) fn key(
     slice: &Slice,
     who: &Principal,
@@ -41,11 +45,32 @@ pub(crate) fn key(
     circumstances: &Circumstances<'_>,
     arguments: &Arguments<'_>,
 ) -> Option<Vec<u8>> {
+    let mut key = Vec::with_capacity(KEY_BYTES);
+    for_any_name(&mut key, slice, &About { who, server: object.server(), circumstances, arguments })?;
+    let mut key = Key(key);
+    if slice.inputs.name {
+        key.text(&object.id());
+    }
+    Some(key.0)
+}
+
+/// A question that leaves open which object of a server it is about.
+pub(crate) struct About<'a> {
+    pub(crate) who: &'a Principal,
+    pub(crate) server: Option<&'a Origin>,
+    pub(crate) circumstances: &'a Circumstances<'a>,
+    pub(crate) arguments: &'a Arguments<'a>,
+}
+
+/// The same for any object of that server, but for its name: appended to `out`, which means nothing if there is none.
+pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) -> Option<()> {
+    let About { who, server, circumstances, arguments } = *about;
     let inputs = &slice.inputs;
-    if inputs.time || inputs.arguments {
+    // Where none is known, none makes a difference.
+    if inputs.arguments && matches!(arguments, Arguments::Known(_)) {
         return None;
     }
-    let mut key = Key(Vec::with_capacity(KEY_BYTES));
+    let mut key = Key(std::mem::take(out));
     // The slice stands for the action, the type of the resource and the name of its server.
     key.0.extend(slice.number.to_be_bytes());
     let labels = circumstances.labels;
@@ -54,7 +79,8 @@ pub(crate) fn key(
         Arguments::Known(_) => 0,
         Arguments::Unknown => 1,
     });
-    if let Some(server) = object.server() {
+    key.moment(&inputs.time, circumstances.now)?;
+    if let Some(server) = server {
         key.0.extend([trust(server.trust), confidentiality(server.confidentiality)]);
     }
     key.text(match circumstances.endpoint {
@@ -79,10 +105,8 @@ pub(crate) fn key(
             key.claim(who, name);
         }
     }
-    if inputs.name {
-        key.text(&object.id());
-    }
-    Some(key.0)
+    *out = key.0;
+    Some(())
 }
 
 /// Every part goes in with its length, so that no two questions run into the same bytes.
@@ -114,6 +138,23 @@ impl Key {
             }
             None => self.0.push(0),
         }
+    }
+
+    /// Which of the fixed times have come. None if the time counts otherwise.
+    fn moment(&mut self, time: &Time, now: SystemTime) -> Option<()> {
+        let fixed = match time {
+            Time::Unread => return Some(()),
+            Time::Compared(fixed) => fixed,
+            Time::Read => return None,
+        };
+        // As policies see it, in whole milliseconds; before 1970 they are rounded otherwise.
+        let now = jiff::Timestamp::try_from(now).ok()?.as_millisecond();
+        if now < 0 {
+            return None;
+        }
+        self.length(fixed.range(..now).count());
+        self.0.push(u8::from(fixed.contains(&now)));
+        Some(())
     }
 
     fn length(&mut self, length: usize) {

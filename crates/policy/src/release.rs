@@ -1,5 +1,7 @@
 //! The way back: what of an answer may be seen.
 
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_catalog::{Addressee, Target};
@@ -8,9 +10,12 @@ use sekisho_guard::{Finding, Obligation, Rule, Subject};
 use sekisho_wire::server::Item;
 use sekisho_wire::{Answer, FromServer, Items, ListKind, Sanitized};
 
-use crate::entities::{Circumstances, Object, name_of};
+use crate::entities::{Circumstances, Object, Origin, name_of};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
-use crate::{Authorized, Facts, ForbidReason, Listed, Policy, Releasable, Shown};
+use crate::memory::About;
+use crate::pages::{Page, Refused, SLICES_MAX};
+use crate::slice::Slice;
+use crate::{Authorized, Facts, ForbidReason, Listed, Policy, Releasable, Shown, memory};
 
 pub(crate) fn facts(of: &Authorized) -> Facts {
     let addressed = of.addressed();
@@ -65,24 +70,78 @@ impl Policy {
     }
 
     fn page(&self, of: &Facts, items: Items, findings: &[Finding], now: SystemTime) -> (Items, Vec<Withheld>) {
-        let asker = Asker::of(&of.who);
-        let mut kept = Vec::new();
+        let refused = self.refused(of, &items, now);
+        let unusable = unusable(findings);
+        if refused.is_empty() && unusable.is_empty() {
+            return (items, Vec::new());
+        }
+        let mut refused = refused.iter().peekable();
+        let mut kept = Vec::with_capacity(items.entries.len());
         let mut withheld = Vec::new();
-        let Items { kind, entries, next, missing, ttl_ms, meta } = items;
-        for item in entries {
-            let name = name_of(kind, &item.definition);
-            let at = format!("{}/{name}", item.server);
-            let unusable = findings.iter().find(|found| found.rule == Rule::SchemaUnusable && *found.at == *at);
-            let seen = match unusable {
-                Some(found) => Err(ForbidReason::ToolUnusable(found.words.clone())),
-                None => self.item((of, &asker, now), kind, &item, &name),
-            };
-            match seen {
-                Ok(()) => kept.push(item),
-                Err(reason) => withheld.push((Sanitized::new(&at).as_str().into(), reason)),
+        let Items { kind, entries, next, missing, ttl_ms, meta, sheet } = items;
+        for (index, item) in entries.into_iter().enumerate() {
+            let at = format!("{}/{}", item.server, name_of(kind, &item.definition));
+            let forbidden = refused.next_if(|(refused, _)| *refused == index).map(|(_, reason)| reason.clone());
+            let unusable = unusable.get(at.as_str()).map(|words| ForbidReason::ToolUnusable((*words).into()));
+            match unusable.or(forbidden) {
+                None => kept.push(item),
+                Some(reason) => withheld.push((Sanitized::new(&at).as_str().into(), reason)),
             }
         }
-        (Items { kind, entries: kept, next, missing, ttl_ms, meta }, withheld)
+        (Items { kind, entries: kept, next, missing, ttl_ms, meta, sheet }, withheld)
+    }
+
+    /// The items that may not be seen. What was decided of the whole page is remembered by all that it depended on.
+    fn refused(&self, of: &Facts, items: &Items, now: SystemTime) -> Refused {
+        let Some((page, key)) = self.page_key(of, items, now) else { return self.decided(of, items, now) };
+        if let Some(refused) = page.recall(&key) {
+            return refused;
+        }
+        let refused = self.decided(of, items, now);
+        // It may be the clock: the next one may fare better.
+        if refused.iter().all(|(_, reason)| *reason != ForbidReason::EvaluationFailed) {
+            page.keep(key, &refused);
+        }
+        refused
+    }
+
+    /// The page, and all that decisions about its items depend on beside it; none if that cannot be said.
+    fn page_key(&self, of: &Facts, items: &Items, now: SystemTime) -> Option<(Arc<Page>, Vec<u8>)> {
+        let sheet = items.whole()?;
+        let listed = of.listed.iter().find(|listed| listed.server.id == *sheet.server())?;
+        let Listed { server, shown: Shown::Permitted } = listed else { return None };
+        let page = self.pages.of(sheet, || self.slices_of(items, server))?;
+        let circumstances = &circumstances(of, server, now);
+        let about = About { who: &of.who, server: Some(server), circumstances, arguments: &Arguments::Unknown };
+        let mut key = Vec::new();
+        for slice in &page.slices {
+            memory::for_any_name(&mut key, slice, &about)?;
+        }
+        Some((page, key))
+    }
+
+    fn slices_of(&self, items: &Items, server: &Origin) -> Option<Vec<Arc<Slice>>> {
+        let mut slices: Vec<Arc<Slice>> = Vec::new();
+        for item in &items.entries {
+            let name = name_of(items.kind, &item.definition);
+            let slice = self.slice(used_by(items.kind), Object::item(items.kind, server, &name)).ok()?;
+            if slices.iter().all(|known| known.number != slice.number) {
+                slices.push(slice);
+            }
+            if slices.len() > SLICES_MAX {
+                return None;
+            }
+        }
+        Some(slices)
+    }
+
+    fn decided(&self, of: &Facts, items: &Items, now: SystemTime) -> Refused {
+        let asker = Asker::of(&of.who);
+        let refused = |(index, item): (usize, &Item)| {
+            let name = name_of(items.kind, &item.definition);
+            Some((index, self.item((of, &asker, now), items.kind, item, &name).err()?))
+        };
+        items.entries.iter().enumerate().filter_map(refused).collect()
     }
 
     /// An item is listed unless using it is forbidden whatever the arguments are.
@@ -100,14 +159,7 @@ impl Policy {
             // Nobody asked for this server's list.
             None => return Err(ForbidReason::NoPermit),
         };
-        let circumstances = Circumstances {
-            era: of.era,
-            endpoint: &of.endpoint,
-            client: of.who.client(),
-            // Those that a call to it would have.
-            labels: server.labels(),
-            now,
-        };
+        let circumstances = circumstances(of, server, now);
         let object = Object::item(kind, server, name);
         let arguments = Arguments::Unknown;
         match self.evaluate(&Question { asker, action: used_by(kind), object, circumstances, arguments }) {
@@ -117,6 +169,20 @@ impl Policy {
             Verdict::Failed(_) => Err(ForbidReason::EvaluationFailed),
         }
     }
+}
+
+/// Those of a call to an item of `server`.
+fn circumstances<'a>(of: &'a Facts, server: &Origin, now: SystemTime) -> Circumstances<'a> {
+    Circumstances { era: of.era, endpoint: &of.endpoint, client: of.who.client(), labels: server.labels(), now }
+}
+
+/// The items whose schemas cannot be used, and the first reason for each.
+fn unusable(findings: &[Finding]) -> HashMap<&str, &str> {
+    let mut unusable = HashMap::new();
+    for found in findings.iter().filter(|found| found.rule == Rule::SchemaUnusable) {
+        unusable.entry(&*found.at).or_insert(&*found.words);
+    }
+    unusable
 }
 
 type Withheld = (Box<str>, ForbidReason);

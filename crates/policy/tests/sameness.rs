@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sekisho_policy::Policy;
 use sekisho_wire::ListKind;
 use serde_json::json;
-use support::{World, policy, who};
+use support::{Reading, World, page_of, policy, who};
 
 const EFFECTS: [&str; 2] = ["permit", "forbid"];
 /// Scopes of tools, each as the scope says it and as a condition does.
@@ -27,7 +27,7 @@ const PRINCIPALS: [(&str, &str); 3] = [
     ),
     ("principal is Sekisho::User", "true"),
 ];
-const CONDITIONS: [&str; 14] = [
+const CONDITIONS: [&str; 16] = [
     "true",
     "principal.subject like \"a*\"",
     "principal.client == \"agent\"",
@@ -42,6 +42,8 @@ const CONDITIONS: [&str; 14] = [
     "context.number.hasTag(\"n\") && context.number.getTag(\"n\") * 9223372036854775807 > 0",
     "Sekisho::User::\"https://issuer.example#bob\".client == \"agent\"",
     "[principal].contains(Sekisho::User::\"https://issuer.example#alice\")",
+    "context.time < datetime(\"2020-01-01\")",
+    "datetime(\"2020-01-01T00:00:00Z\") <= context.time",
 ];
 const TOOLS: [&str; 5] =
     ["notes__add_note", "notes__delete_note", "files__read_file", "files__write_file", "bank__pay"];
@@ -68,11 +70,11 @@ fn as_written(rules: &[Rule]) -> Policy {
     with_lists(rules.iter().enumerate().map(rule).collect())
 }
 
-/// Each policy has every tool in its scope, and reads the time, so that it is evaluated each time.
+/// Each policy has every tool in its scope, and reads the time of day, so that it is evaluated each time.
 fn evaluated(rules: &[Rule]) -> Policy {
     let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
         let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].1, RESOURCES[what].1, CONDITIONS[when]);
-        let always = "context.time > datetime(\"1970-01-01\")";
+        let always = "context.time.toTime() >= duration(\"0ms\")";
         let action = "action == Sekisho::Action::\"tools/call\"";
         format!(
             "@id(\"{at}\") {effect}(principal, {action}, resource) when {{ {always} && {who} && {what} && ({when}) }};\n"
@@ -95,6 +97,7 @@ proptest! {
     ) {
         let (world, callers) = (World::new(), callers());
         let (fast, slow) = (as_written(&rules), evaluated(&rules));
+        let pages = ["files", "notes", "bank"].map(page_of);
         let arguments = [json!({}), json!({"path": "a"}), json!({"n": 2}), json!({"path": "b", "n": 1})];
         for (caller, tool, given) in questions {
             let (caller, tool, given) = (&callers[caller], TOOLS[tool], &arguments[given]);
@@ -105,6 +108,11 @@ proptest! {
             prop_assert_eq!(decided(&fast), decided(&slow), "{} {}", tool, given);
             let shown = |policy: &Policy| world.shown(policy, caller, ListKind::Tools);
             prop_assert_eq!(shown(&fast), shown(&slow));
+            for page in &pages {
+                let fresh = world.page(&slow, caller, page, Reading::Anew);
+                prop_assert_eq!(world.page(&fast, caller, page, Reading::AsKnown), fresh.clone());
+                prop_assert_eq!(world.page(&fast, caller, page, Reading::AsKnown), fresh);
+            }
         }
     }
 }

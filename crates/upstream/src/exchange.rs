@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sekisho_audit::Recorded;
 use sekisho_guard::Cleared;
 use sekisho_policy::Authorized;
-use sekisho_wire::{Answer, Era, FromServer, Items, ListKind, RpcError, ServerId, back};
+use sekisho_wire::{Answer, Era, FromServer, Items, ListKind, RpcError, ServerId, Sheets, back};
 use tokio::task::JoinSet;
 
 use crate::ask::Heard;
@@ -48,6 +48,8 @@ pub(crate) struct Running {
 pub(crate) struct Page {
     pub(crate) kind: ListKind,
     pub(crate) server: ServerId,
+    /// The pages that this server gave before.
+    pub(crate) sheets: Arc<Sheets>,
 }
 
 /// The page that one server of a list is asked for.
@@ -140,7 +142,7 @@ impl Running {
         let garbled = |error: back::BadMessage| Fault::Garbled(chain(&error).into()).of(&self.server);
         match (back::conclude(self.era, answer).map_err(garbled)?, &self.page) {
             (FromServer::End(Answer::Result(result)), Some(page)) => {
-                back::items(page.kind, &page.server, &result).map(FromServer::Page).map_err(garbled)
+                back::items(&page.sheets, page.kind, &page.server, &result).map(FromServer::Page).map_err(garbled)
             }
             (FromServer::End(Answer::Error(error)), _) => Ok(FromServer::End(Answer::Error(of_theirs(error)))),
             (said, _) => Ok(said),
@@ -193,6 +195,7 @@ fn join(kind: ListKind, pages: BTreeMap<ServerId, Result<Items, Box<str>>>, alon
                 all.missing.extend(page.missing);
                 all.ttl_ms = [all.ttl_ms, page.ttl_ms].into_iter().flatten().min();
                 all.meta = page.meta.filter(|_| alone);
+                all.sheet = page.sheet.filter(|_| alone);
             }
             Err(why) => all.missing.push((server, why)),
         }

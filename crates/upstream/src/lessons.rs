@@ -88,19 +88,19 @@ impl Collected {
 
 /// A list with nothing on it.
 pub(crate) fn empty(kind: ListKind) -> Items {
-    Items { kind, entries: Vec::new(), next: Vec::new(), missing: Vec::new(), ttl_ms: None, meta: None }
+    Items { kind, entries: Vec::new(), next: Vec::new(), missing: Vec::new(), ttl_ms: None, meta: None, sheet: None }
 }
 
 /// The same list again; its texts are shared.
 pub(crate) fn copy(items: &Items) -> Items {
-    let copied = |item: &Item| Item { server: item.server.clone(), definition: item.definition.clone() };
     Items {
         kind: items.kind,
-        entries: items.entries.iter().map(copied).collect(),
+        entries: items.entries.clone(),
         next: items.next.clone(),
         missing: items.missing.clone(),
         ttl_ms: items.ttl_ms,
         meta: items.meta.clone(),
+        sheet: items.sheet.clone(),
     }
 }
 

@@ -168,7 +168,10 @@ impl Peer {
         let sent = self.send(caller, Question { call, schema, context: leg.context() }, deadline).await;
         let sent = sent.map_err(|fault| leg.failed(self.failed(fault)))?;
         let page = match call {
-            Call::List { kind, .. } => Some(Page { kind: *kind, server: self.id().clone() }),
+            Call::List { kind, .. } => {
+                let (server, sheets) = (self.id().clone(), Arc::clone(&self.setup.sheets));
+                Some(Page { kind: *kind, server, sheets })
+            }
             Call::Initialize(_)
             | Call::Discover
             | Call::Ping

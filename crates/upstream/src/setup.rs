@@ -12,7 +12,7 @@ use sekisho_audit::Digest;
 use sekisho_catalog::{EnvValue, EraChoice, Server, ServerConfig, Transport};
 use sekisho_egress::{BadDestination, Client};
 use sekisho_keys::{ResolveError, SecretRef};
-use sekisho_wire::{Era, ServerId};
+use sekisho_wire::{Era, ServerId, Sheets};
 
 use crate::config::{Config, ConfigError};
 use crate::link::{Stdio, Way};
@@ -72,6 +72,8 @@ pub(crate) struct Setup {
     pub(crate) eras: Eras,
     pub(crate) bounds: Bounds,
     pub(crate) tasks: Tasks,
+    /// The pages of its lists.
+    pub(crate) sheets: Arc<Sheets>,
     config: ServerConfig,
     /// Of its secrets: one that was changed makes it another server.
     secrets: Digest,
@@ -103,6 +105,7 @@ impl Setup {
     ) -> Result<Setup, StartError> {
         let config = server.config();
         let mut print = Print::default();
+        let sheets = Arc::<Sheets>::default();
         let way = match server.transport() {
             Transport::Http { url } => {
                 let refused = |source| StartError::Destination { server: server.id().clone(), source };
@@ -114,6 +117,7 @@ impl Setup {
                     notes: notes.clone(),
                     tasks: common.tasks.clone(),
                     ids: AtomicU64::new(1),
+                    sheets: sheets.clone(),
                 }))
             }
             Transport::Stdio { command } => Way::Stdio(Stdio {
@@ -134,7 +138,8 @@ impl Setup {
             EraChoice::Legacy => Eras::Only(Era::Legacy),
             EraChoice::Modern => Eras::Only(Era::Modern),
         };
-        Ok(Setup { way, eras, bounds, tasks: common.tasks.clone(), config: config.clone(), secrets: print.digest() })
+        let (tasks, config, secrets) = (common.tasks.clone(), config.clone(), print.digest());
+        Ok(Setup { way, eras, bounds, tasks, sheets, config, secrets })
     }
 
     /// Whether it is the very same server.

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use sekisho_egress::{Body, BodyError, Client, Destination, SendError};
 use sekisho_wire::back::{self, Message};
 use sekisho_wire::sse::Events;
-use sekisho_wire::{Answer, Era, Version, headers};
+use sekisho_wire::{Answer, Era, Sheets, Version, headers};
 use tokio::time::Instant;
 
 use crate::ask::{Ask, own_id, version_header};
@@ -35,6 +35,8 @@ pub(crate) struct Site {
     /// Of requests, counted for the server as a whole: a modern request has no connection that could count, and ids and progress
     /// tokens are unique among what is under way (2026-07-28, Progress).
     pub(crate) ids: AtomicU64,
+    /// The pages that it gave before.
+    pub(crate) sheets: Arc<Sheets>,
 }
 
 /// A conversation over HTTP: a legacy session, or any number of modern requests.
@@ -220,7 +222,8 @@ impl HttpTalk {
     /// One message of the server.
     pub(crate) fn decode(&self, text: Bytes) -> Result<Message, Fault> {
         let limits = self.site.config.answer_limits();
-        back::decode(text, self.version.era(), &limits).map_err(|error| Fault::Garbled(chain(&error).into()))
+        let message = back::decode_knowing(&self.site.sheets, text, self.version.era(), &limits);
+        message.map_err(|error| Fault::Garbled(chain(&error).into()))
     }
 }
 

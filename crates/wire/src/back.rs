@@ -8,7 +8,8 @@ use crate::envelope::{Envelope, WrittenId};
 use crate::id::Id;
 use crate::json::{Json, Limits};
 use crate::message::ListKind;
-use crate::server::{Answer, FromServer, Item, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
+use crate::server::{Answer, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
+use crate::sheet::Sheets;
 use crate::version::Era;
 
 pub use crate::envelope::BadEnvelope;
@@ -90,7 +91,19 @@ pub const VERSIONS_MAX: usize = 64;
 /// # Errors
 /// [`BadMessage`] for whatever is not one message with one meaning.
 pub fn decode(text: Bytes, era: Era, limits: &Limits) -> Result<Message, BadMessage> {
-    let envelope = Envelope::read(text, limits).map_err(|(_, why)| BadMessage::Envelope(why))?;
+    message(Envelope::read(text, limits), era)
+}
+
+/// The same, without reading a page again that is among `sheets`.
+///
+/// # Errors
+/// The very ones of [`decode`].
+pub fn decode_knowing(sheets: &Sheets, text: Bytes, era: Era, limits: &Limits) -> Result<Message, BadMessage> {
+    message(Envelope::read_knowing(text, limits, &|rest| sheets.begun(rest)), era)
+}
+
+fn message(envelope: Result<Envelope, (Option<Id>, BadEnvelope)>, era: Era) -> Result<Message, BadMessage> {
+    let envelope = envelope.map_err(|(_, why)| BadMessage::Envelope(why))?;
     let Envelope { id, method, params, result, error } = envelope;
     match (method, result, error) {
         (Some(method), None, None) => match id {
@@ -142,41 +155,58 @@ pub fn conclude(era: Era, answer: Answer) -> Result<FromServer, BadMessage> {
     }
 }
 
-/// The items of one page of a list.
+/// The items of one page of a list. `sheets`: pages that were read before.
 ///
 /// # Errors
 /// [`BadMessage`] if the page or one of its items has the wrong shape, or the page is too long.
-pub fn items(kind: ListKind, server: &ServerId, result: &Json) -> Result<Items, BadMessage> {
+pub fn items(sheets: &Sheets, kind: ListKind, server: &ServerId, result: &Json) -> Result<Items, BadMessage> {
     let wrong = |what| BadMessage::List { what };
-    let list = result.get(kind.member()).ok_or(wrong("the items are missing"))?;
-    if list.kind() != crate::json::Kind::Array {
-        return Err(wrong("the items are no array"));
-    }
-    let mut entries = Vec::new();
-    for definition in list.elements() {
-        if entries.len() == ITEMS_MAX {
-            return Err(BadMessage::TooManyItems);
-        }
-        if definition.get(kind.key()).is_none_or(|key| key.string().is_none()) {
-            return Err(wrong("an item has no name"));
-        }
-        entries.push(Item { server: server.clone(), definition });
-    }
-    let next = match optional(result, "nextCursor") {
+    let page = PageMembers::of(kind, result);
+    let sheet = sheets.read(kind, server, &page.items.ok_or(wrong("the items are missing"))?)?;
+    let next = match page.next {
         None => Vec::new(),
         Some(cursor) => {
             let cursor = cursor.string().ok_or(wrong("the cursor is no string"))?;
             vec![(server.clone(), cursor.into())]
         }
     };
+    if page.meta.as_ref().is_some_and(|meta| !meta.is_object()) {
+        return Err(wrong("`_meta` is no object"));
+    }
     Ok(Items {
         kind,
-        entries,
+        entries: sheet.items().to_vec(),
         next,
         missing: Vec::new(),
-        ttl_ms: ttl_ms(result)?,
-        meta: object(result, "_meta").map_err(|_| wrong("`_meta` is no object"))?,
+        ttl_ms: page.ttl.as_ref().map(ttl_ms).transpose()?,
+        meta: page.meta,
+        sheet: Some(sheet),
     })
+}
+
+/// The members of a page, found in one walk: the items may be long.
+#[derive(Default)]
+struct PageMembers {
+    items: Option<Json>,
+    next: Option<Json>,
+    ttl: Option<Json>,
+    meta: Option<Json>,
+}
+
+impl PageMembers {
+    fn of(kind: ListKind, result: &Json) -> PageMembers {
+        let mut page = PageMembers::default();
+        for (key, value) in result.members() {
+            match &*key {
+                "nextCursor" => page.next = left_in(value),
+                "ttlMs" => page.ttl = left_in(value),
+                "_meta" => page.meta = left_in(value),
+                key if key == kind.member() => page.items = Some(value),
+                _ => {}
+            }
+        }
+        page
+    }
 }
 
 /// What a server says of itself in its answer to `initialize`.
@@ -266,17 +296,18 @@ fn rpc_error(error: &Json) -> Result<RpcError, BadMessage> {
     })
 }
 
-fn ttl_ms(result: &Json) -> Result<Option<u64>, BadMessage> {
-    let Some(ttl) = optional(result, "ttlMs") else {
-        return Ok(None);
-    };
+fn ttl_ms(ttl: &Json) -> Result<u64, BadMessage> {
     let whole = ttl.number().and_then(|ttl| ttl.whole()).and_then(|ttl| u64::try_from(ttl).ok());
-    whole.map(Some).ok_or(BadMessage::List { what: "`ttlMs` is no duration" })
+    whole.ok_or(BadMessage::List { what: "`ttlMs` is no duration" })
 }
 
 /// A member that may be left out. Many servers write `null` there, which the schema does not have and which means one thing only.
 fn optional(result: &Json, key: &str) -> Option<Json> {
-    result.get(key).filter(|value| !value.is_null())
+    result.get(key).and_then(left_in)
+}
+
+fn left_in(value: Json) -> Option<Json> {
+    (!value.is_null()).then_some(value)
 }
 
 fn object(result: &Json, key: &str) -> Result<Option<Json>, BadMessage> {
@@ -309,6 +340,10 @@ mod tests {
 
     fn json(text: &str) -> Json {
         Json::decode(Bytes::copy_from_slice(text.as_bytes()), &Limits::default()).expect("strict JSON")
+    }
+
+    fn items(kind: ListKind, server: &ServerId, result: &Json) -> Result<Items, BadMessage> {
+        super::items(&Sheets::default(), kind, server, result)
     }
 
     fn server() -> ServerId {
@@ -424,6 +459,19 @@ mod tests {
         assert_eq!(items.next, [(server(), "".into())]);
         assert_eq!(items.ttl_ms, Some(5));
         assert!(items.meta.is_some());
+        assert!(items.whole().is_some_and(|sheet| sheet.items().len() == 2));
+    }
+
+    #[test]
+    fn a_page_that_was_read_before_is_read_alike() {
+        let sheets = Sheets::default();
+        let read = |text: &str| super::items(&sheets, ListKind::Tools, &server(), &json(text)).expect("a page");
+        let first = read(r#"{"tools":[{"name":"a"}],"nextCursor":"1"}"#);
+        let again = read(r#"{"ttlMs":3,"tools":[{"name":"a"}],"nextCursor":"2"}"#);
+        assert_eq!(first.sheet, again.sheet);
+        assert_eq!(first.entries[0].definition, again.entries[0].definition);
+        assert_eq!((&*again.next[0].1, again.ttl_ms), ("2", Some(3)));
+        assert_ne!(read(r#"{"tools":[{"name":"b"}]}"#).sheet, first.sheet);
     }
 
     #[test]
@@ -431,6 +479,60 @@ mod tests {
         let page = json(r#"{"tools":[],"nextCursor":null,"_meta":null,"ttlMs":null}"#);
         let items = items(ListKind::Tools, &server(), &page).expect("a page");
         assert!(items.next.is_empty() && items.meta.is_none() && items.ttl_ms.is_none());
+    }
+
+    #[test]
+    fn a_message_with_a_known_page_is_decoded_like_any_other() {
+        let sheets = Sheets::default();
+        let known = r#"[{"name":"a","x":[[1]]},{"name":"b"}]"#;
+        super::items(&sheets, ListKind::Tools, &server(), &json(&format!(r#"{{"tools":{known}}}"#))).expect("a page");
+        let whole = |inside: &str| format!(r#"{{"jsonrpc":"2.0","id":1,"result":{inside}}}"#);
+        for text in [
+            whole(&format!(r#"{{"tools":{known},"nextCursor":"x"}}"#)),
+            whole(&format!(r#"{{ "_meta" : {{}}, "tools" : {known} }}"#)),
+            whole(&format!(r#"{{"content":{known},"tools":[]}}"#)),
+            whole(&format!(r#"{{"a":[],"tools":{known}}}"#)),
+            whole(&format!(r#"{{"tools":[{known}]}}"#)),
+            whole(&format!(r#"{{"tools":{known},"tools":{known}}}"#)),
+            whole(&format!(r#"{{"tools":{known}1}}"#)),
+            whole(&format!(r#"{{"tools":{known}]}}"#)),
+            whole(&format!(r#"{{"tools":{known}"#)),
+            whole(&format!(r#"{{{known}:1}}"#)),
+            whole(r#"{"tools":[{"name":"a","x":[[1]]},{"name":"b"},{"name":"c"}]}"#),
+            whole(known),
+        ] {
+            for limits in [
+                Limits::default(),
+                Limits { nodes_max: 11, ..Limits::default() },
+                Limits { nodes_max: 10, ..Limits::default() },
+                Limits { depth_max: 6, ..Limits::default() },
+                Limits { depth_max: 5, ..Limits::default() },
+            ] {
+                let bytes = Bytes::copy_from_slice(text.as_bytes());
+                let fresh = decode(bytes.clone(), Era::Legacy, &limits);
+                let knowing = decode_knowing(&sheets, bytes, Era::Legacy, &limits);
+                match (fresh, knowing) {
+                    (Err(fresh), Err(knowing)) => assert_eq!(fresh, knowing, "{text}"),
+                    (
+                        Ok(Message::Answer { answer: Answer::Result(fresh), .. }),
+                        Ok(Message::Answer { answer: Answer::Result(knowing), .. }),
+                    ) => {
+                        assert_eq!(fresh, knowing);
+                        assert_eq!(
+                            fresh.members().collect::<Vec<_>>(),
+                            knowing.members().collect::<Vec<_>>(),
+                            "{text}"
+                        );
+                        for kind in ["tools", "content"] {
+                            let elements =
+                                |result: &Json| result.get(kind).map(|list| list.elements().collect::<Vec<_>>());
+                            assert_eq!(elements(&fresh), elements(&knowing), "{text}");
+                        }
+                    }
+                    (fresh, knowing) => panic!("{text}: {fresh:?}, {knowing:?}"),
+                }
+            }
+        }
     }
 
     #[test]

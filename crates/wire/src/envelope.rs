@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::Id;
-use crate::json::{DecodeError, Json, Kind, Limits};
+use crate::json::{DecodeError, Json, Kind, Limits, Recall};
 
 /// The members of a message, each as it was written.
 pub(crate) struct Envelope {
@@ -57,7 +57,20 @@ impl Envelope {
     /// # Errors
     /// [`BadEnvelope`], with the id of the message if that could be read.
     pub(crate) fn read(text: Bytes, limits: &Limits) -> Result<Envelope, (Option<Id>, BadEnvelope)> {
-        let message = Json::decode(text, limits).map_err(|error| (None, BadEnvelope::Json(error)))?;
+        Envelope::of(Json::decode(text, limits))
+    }
+
+    /// The same, without reading an array again that `recall` knows.
+    pub(crate) fn read_knowing(
+        text: Bytes,
+        limits: &Limits,
+        recall: Recall<'_>,
+    ) -> Result<Envelope, (Option<Id>, BadEnvelope)> {
+        Envelope::of(Json::decode_knowing(text, limits, recall))
+    }
+
+    fn of(message: Result<Json, DecodeError>) -> Result<Envelope, (Option<Id>, BadEnvelope)> {
+        let message = message.map_err(|error| (None, BadEnvelope::Json(error)))?;
         match message.kind() {
             Kind::Object => {}
             Kind::Array => return Err((None, BadEnvelope::Batch)),

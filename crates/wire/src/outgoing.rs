@@ -73,6 +73,12 @@ pub fn response(id: &Id, answer: &Answer) -> Bytes {
     }
 }
 
+/// An answer that is a result, towards the client: `write` writes its members in place. `room`: about how long they are, in bytes.
+#[must_use]
+pub fn result(id: &Id, room: usize, write: impl FnOnce(Object) -> Object) -> Bytes {
+    envelope().with_room(ENVELOPE_BYTES + room).json("id", &id.to_json()).object("result", write).into_bytes()
+}
+
 /// An error, towards the client or as the answer to a server's request.
 ///
 /// Where no id could be read there is none: MCP has no null ids (BP-02, BP-03).

@@ -4,6 +4,7 @@ use crate::endpoint::ServerId;
 use crate::id::Id;
 use crate::json::Json;
 use crate::message::ListKind;
+use crate::sheet::Sheet;
 
 /// One message of an exchange, on its way back to the client.
 #[derive(Debug)]
@@ -73,10 +74,21 @@ pub struct Items {
     pub ttl_ms: Option<u64>,
     /// `_meta` of the page; kept only where one server alone answers.
     pub meta: Option<Json>,
+    /// The page as it was read, where one server alone gave it. `entries` are those of it in their order: some may be left out, none
+    /// is added or changed.
+    pub sheet: Option<Sheet>,
+}
+
+impl Items {
+    /// The page as it was read, if all of it is here.
+    #[must_use]
+    pub fn whole(&self) -> Option<&Sheet> {
+        self.sheet.as_ref().filter(|sheet| sheet.items().len() == self.entries.len())
+    }
 }
 
 /// One item of a list.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Item {
     /// Who offers it.
     pub server: ServerId,

@@ -116,7 +116,14 @@ pub(crate) fn tool(name: &str) -> Json {
 /// Lets the catalog see a page of one server; gives how many changes it reported.
 pub(crate) fn learn(catalog: &Catalog, era: Era, server: &str, kind: ListKind, page: &[Json]) -> usize {
     let entries = page.iter().map(|definition| Item { server: id(server), definition: definition.clone() });
-    let items =
-        Items { kind, entries: entries.collect(), next: Vec::new(), missing: Vec::new(), ttl_ms: None, meta: None };
+    let items = Items {
+        kind,
+        entries: entries.collect(),
+        next: Vec::new(),
+        missing: Vec::new(),
+        ttl_ms: None,
+        meta: None,
+        sheet: None,
+    };
     catalog.learn(era, &items).len()
 }

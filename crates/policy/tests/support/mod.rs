@@ -21,7 +21,9 @@ use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented};
 use sekisho_limits::Limits;
 use sekisho_policy::{Authorized, Decision, ForbidReason, Forbidden, Policy, Releasable};
 use sekisho_wire::server::Item;
-use sekisho_wire::{Endpoint, Era, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front, json};
+use sekisho_wire::{
+    Endpoint, Era, FromServer, Inbound, Items, Json, ListKind, ServerId, Sheets, Version, back, front, json,
+};
 use serde_json::{Value, json};
 
 const ISSUER: &str = "https://issuer.example";
@@ -207,6 +209,23 @@ impl World {
         Ok(items.entries.iter().map(|item| format!("{}/{}", item.server, name(item))).collect())
     }
 
+    /// What of the page of one server is shown at its door, and what is withheld and why.
+    pub(crate) fn page(&self, policy: &Policy, who: &Who, page: &Items, reading: Reading) -> Page {
+        let at = Endpoint::One(page.entries[0].server.clone());
+        let message = self.modern(who, &at, page.kind.method().as_str(), json!({}));
+        let authorized = self.decide(policy, message).map_err(|forbidden| forbidden.reason)?;
+        let sheet = match reading {
+            Reading::AsKnown => page.sheet.clone(),
+            Reading::Anew => None,
+        };
+        let page =
+            Items { entries: page.entries.clone(), sheet, next: Vec::new(), missing: Vec::new(), meta: None, ..*page };
+        let releasable = self.release(policy, &authorized, FromServer::Page(page))?;
+        let FromServer::Page(items) = releasable.message() else { panic!("a page stays a page") };
+        let shown = items.entries.iter().map(|item| item.definition.as_str().to_owned()).collect();
+        Ok((shown, releasable.withheld().to_vec()))
+    }
+
     /// The way back.
     pub(crate) fn release(
         &self,
@@ -219,6 +238,30 @@ impl World {
         let carried = Flow.carry(facts.labels, self.guard.examine(&facts.subject, message));
         policy.release(&facts, carried, SystemTime::now())
     }
+}
+
+/// What is shown, and what is withheld and why; or why there is no page.
+pub(crate) type Page = Result<(Vec<String>, Vec<(Box<str>, ForbidReason)>), ForbidReason>;
+
+/// Whether a page is known as one that was read before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Reading {
+    AsKnown,
+    Anew,
+}
+
+/// The tools of one server as a page of its own.
+pub(crate) fn page_of(server: &str) -> Items {
+    let tools = offers(ListKind::Tools).entries;
+    let tools = tools.iter().filter(|tool| tool.server.as_str() == server).map(|tool| tool.definition.as_str());
+    sheet_of(server, &tools.collect::<Vec<_>>().join(","))
+}
+
+/// These tools as a page of one server.
+pub(crate) fn sheet_of(server: &str, tools: &str) -> Items {
+    let result = format!(r#"{{"tools":[{tools}]}}"#);
+    let result = Json::decode(result.into(), &json::Limits::default()).unwrap();
+    back::items(&Sheets::default(), ListKind::Tools, &ServerId::parse(server).unwrap(), &result).unwrap()
 }
 
 /// What the servers offer.
@@ -257,6 +300,7 @@ pub(crate) fn offers(kind: ListKind) -> Items {
         missing: Vec::new(),
         ttl_ms: None,
         meta: None,
+        sheet: None,
     }
 }
 

@@ -157,6 +157,7 @@ impl Listening {
             notes: ground.notes.clone(),
             tasks: ground.tasks.clone(),
             ids: AtomicU64::new(1),
+            sheets: Arc::default(),
         }))
     }
 }

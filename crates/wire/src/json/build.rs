@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Json, walk};
+use super::{Json, Stone, walk};
 
 /// An object under construction. The caller gives each key once.
 #[derive(Debug)]
@@ -98,7 +98,7 @@ impl Object {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.text.push(b'}');
-        Json { text: self.text.into() }
+        Json::of(self.text.into())
     }
 
     /// The text of the object.
@@ -150,7 +150,7 @@ impl Array {
     #[must_use]
     pub fn finish(mut self) -> Json {
         self.text.push(b']');
-        Json { text: self.text.into() }
+        Json::of(self.text.into())
     }
 }
 
@@ -185,7 +185,7 @@ pub(super) fn map_strings(text: &[u8], map: &mut dyn FnMut(&str) -> Option<Strin
 /// The object `text` with the member `key` replaced in place, or appended.
 pub(super) fn with(text: &[u8], key: &str, value: &[u8]) -> Bytes {
     let mut last = None;
-    for member in walk::members(text) {
+    for member in walk::members(text, Stone::default()) {
         if *walk::key_bytes(text, member.key) == *key.as_bytes() {
             return splice(text, member.value.start, value, member.value.end);
         }
@@ -205,7 +205,7 @@ pub(super) fn with(text: &[u8], key: &str, value: &[u8]) -> Bytes {
 /// The object `text` without the member `key`; nothing if it has none.
 pub(super) fn without(text: &[u8], key: &str) -> Option<Bytes> {
     let mut before = None;
-    let mut members = walk::members(text);
+    let mut members = walk::members(text, Stone::default());
     while let Some(member) = members.next() {
         if *walk::key_bytes(text, member.key.clone()) != *key.as_bytes() {
             before = Some(member.value.end);

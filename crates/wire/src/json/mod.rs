@@ -23,11 +23,58 @@ pub use scan::DecodeError;
 /// A strictly valid JSON text, without white space around it. Cheap to clone: the bytes are shared.
 ///
 /// Two are equal if their bytes are.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Json {
     // INVARIANT: passed `scan`, or was written by `build` from parts that did.
     text: Bytes,
+    /// A value in it that walks step over.
+    stone: Stone,
 }
+
+/// Where a value lies whose bytes are known from elsewhere; nowhere if it is empty.
+#[derive(Debug, Clone, Copy, Default)]
+struct Stone {
+    from: usize,
+    to: usize,
+}
+
+impl Stone {
+    /// The same within a part of the text; nowhere if it is not within.
+    fn within(self, part: &Range<usize>) -> Stone {
+        match (self.from.checked_sub(part.start), self.to <= part.end) {
+            (Some(from), true) if self.from < self.to => Stone { from, to: self.to - part.start },
+            (Some(_) | None, _) => Stone::default(),
+        }
+    }
+}
+
+/// An array that was read before, by its bytes: they need not be read again where they stand once more.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    text: Bytes,
+    /// Members and elements in it.
+    nodes: usize,
+    /// How deep it nests.
+    depth: usize,
+}
+
+/// Finds the known array that a text begins with.
+pub(crate) type Recall<'a> = &'a dyn Fn(&[u8]) -> Option<Known>;
+
+impl Known {
+    /// Whether a text begins with it.
+    pub(crate) fn begins(&self, text: &[u8]) -> bool {
+        text.starts_with(&self.text)
+    }
+}
+
+impl PartialEq for Json {
+    fn eq(&self, other: &Json) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Json {}
 
 /// Bounds of one JSON text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +118,24 @@ impl Json {
     /// [`DecodeError`] for whatever is not one strict value within `limits`.
     pub fn decode(text: Bytes, limits: &Limits) -> Result<Json, DecodeError> {
         let value = scan::scan(&text, limits)?;
-        Ok(Json { text: text.slice(value) })
+        Ok(Json::of(text.slice(value)))
+    }
+
+    /// The same, without reading an array again that stands two levels deep and was read before.
+    pub(crate) fn decode_knowing(text: Bytes, limits: &Limits, recall: Recall<'_>) -> Result<Json, DecodeError> {
+        let (value, stone) = scan::scan_knowing(&text, limits, recall)?;
+        let whole = Json { text, stone };
+        Ok(whole.part(value))
+    }
+
+    /// What [`Json::decode_knowing`] needs to know of an array.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let (nodes, depth) = scan::measure(&self.text)?;
+        (self.kind() == Kind::Array).then(|| Known { text: self.text.clone(), nodes, depth })
+    }
+
+    fn of(text: Bytes) -> Json {
+        Json { text, stone: Stone::default() }
     }
 
     /// The text.
@@ -85,6 +149,12 @@ impl Json {
     pub fn as_str(&self) -> &str {
         // INVARIANT: valid UTF-8, which only `unsafe` could use; the default is never taken.
         std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+
+    /// The same text in memory of its own.
+    #[must_use]
+    pub fn detached(&self) -> Json {
+        Json::of(Bytes::copy_from_slice(&self.text))
     }
 
     /// Which kind of value it is.
@@ -104,19 +174,20 @@ impl Json {
     /// The member called `key` (compared decoded), if this is an object that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Json> {
-        walk::members(&self.text)
+        walk::members(&self.text, self.stone)
             .find(|member| *walk::key_bytes(&self.text, member.key.clone()) == *key.as_bytes())
             .map(|member| self.part(member.value))
     }
 
     /// The members of an object in order, keys decoded; none for other kinds.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Json)> {
-        walk::members(&self.text).map(|member| (walk::decoded(&self.text, member.key), self.part(member.value)))
+        walk::members(&self.text, self.stone)
+            .map(|member| (walk::decoded(&self.text, member.key), self.part(member.value)))
     }
 
     /// The elements of an array in order; none for other kinds.
     pub fn elements(&self) -> impl Iterator<Item = Json> {
-        walk::elements(&self.text).map(|element| self.part(element))
+        walk::elements(&self.text, self.stone).map(|element| self.part(element))
     }
 
     /// The decoded text, if this is a string.
@@ -152,54 +223,55 @@ impl Json {
     /// A string.
     #[must_use]
     pub fn text(text: &str) -> Json {
-        Json { text: build::string(text) }
+        Json::of(build::string(text))
     }
 
     /// A number.
     #[must_use]
     pub fn integer(number: i64) -> Json {
-        Json { text: number.to_string().into() }
+        Json::of(number.to_string().into())
     }
 
     /// A truth value.
     #[must_use]
     pub fn bool(value: bool) -> Json {
-        Json { text: Bytes::from_static(if value { b"true" } else { b"false" }) }
+        Json::of(Bytes::from_static(if value { b"true" } else { b"false" }))
     }
 
     /// `null`
     #[must_use]
     pub fn null() -> Json {
-        Json { text: Bytes::from_static(b"null") }
+        Json::of(Bytes::from_static(b"null"))
     }
 
     /// `{}`
     #[must_use]
     pub fn empty_object() -> Json {
-        Json { text: Bytes::from_static(b"{}") }
+        Json::of(Bytes::from_static(b"{}"))
     }
 
     /// This text with every string value (never a key) passed through `map`; the same bytes, shared,
     /// where `map` changes none.
     #[must_use]
     pub fn map_strings(&self, map: &mut dyn FnMut(&str) -> Option<String>) -> Json {
-        build::map_strings(&self.text, map).map_or_else(|| self.clone(), |text| Json { text })
+        build::map_strings(&self.text, map).map_or_else(|| self.clone(), Json::of)
     }
 
     /// This object with member `key` replaced in place, or appended. Not an object: returned as it is.
     #[must_use]
     pub fn with(&self, key: &str, value: &Json) -> Json {
-        if self.is_object() { Json { text: build::with(&self.text, key, &value.text) } } else { self.clone() }
+        if self.is_object() { Json::of(build::with(&self.text, key, &value.text)) } else { self.clone() }
     }
 
     /// This object without member `key`. Not an object, or no such member: returned as it is.
     #[must_use]
     pub fn without(&self, key: &str) -> Json {
-        build::without(&self.text, key).map_or_else(|| self.clone(), |text| Json { text })
+        build::without(&self.text, key).map_or_else(|| self.clone(), Json::of)
     }
 
     fn part(&self, at: Range<usize>) -> Json {
-        Json { text: self.text.slice(at) }
+        let stone = self.stone.within(&at);
+        Json { text: self.text.slice(at), stone }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{Limits, walk};
+use super::{Limits, Recall, Stone, walk};
 
 /// Why a text is not strict JSON. Carries byte offsets, never content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,11 +70,34 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError`], at the first byte that makes the text anything but one strict value.
 pub(super) fn scan(text: &[u8], limits: &Limits) -> Result<Range<usize>, DecodeError> {
+    let mut scanner = Scanner::over(text, limits)?;
+    scanner.run()
+}
+
+/// The same, and where the array lies that `recall` knew.
+pub(super) fn scan_knowing(
+    text: &[u8],
+    limits: &Limits,
+    recall: Recall<'_>,
+) -> Result<(Range<usize>, Stone), DecodeError> {
+    let mut scanner = Scanner { recall: Some(recall), ..Scanner::over(text, limits)? };
+    Ok((scanner.run()?, scanner.stone))
+}
+
+/// How many members and elements a text has that passed before, and how deep it nests.
+pub(super) fn measure(text: &[u8]) -> Option<(usize, usize)> {
+    let limits = Limits { bytes_max: usize::MAX, depth_max: usize::MAX, nodes_max: usize::MAX };
+    let mut scanner = Scanner::over(text, &limits).ok()?;
+    scanner.run().ok()?;
+    Some((scanner.nodes, scanner.deepest))
+}
+
+fn checked_text(text: &[u8], limits: &Limits) -> Result<(), DecodeError> {
     if text.len() > limits.bytes_max {
         return Err(DecodeError::TooLong { len: text.len(), bytes_max: limits.bytes_max });
     }
     std::str::from_utf8(text).map_err(|error| DecodeError::Utf8 { at: error.valid_up_to() })?;
-    Scanner { text, at: 0, limits, open: Vec::new(), keys: Vec::new(), nodes: 0 }.run()
+    Ok(())
 }
 
 struct Scanner<'a> {
@@ -85,6 +108,12 @@ struct Scanner<'a> {
     /// The keys of all open objects that have few, innermost last.
     keys: Vec<Cow<'a, [u8]>>,
     nodes: usize,
+    /// The most containers that were open at once.
+    deepest: usize,
+    /// Asked once: for the first array that stands in an object in an object.
+    recall: Option<Recall<'a>>,
+    /// Where the array lies that it knew.
+    stone: Stone,
 }
 
 /// A container that is not closed yet.
@@ -112,9 +141,17 @@ enum Due {
 
 /// Up to here keys are compared one by one, which is faster than hashing and needs no memory of its own.
 const FEW: usize = 16;
+/// Where the items of a list stand: in the result, in the message.
+const KNOWN_DEPTH: usize = 2;
 
 impl<'a> Scanner<'a> {
-    fn run(mut self) -> Result<Range<usize>, DecodeError> {
+    fn over(text: &'a [u8], limits: &'a Limits) -> Result<Scanner<'a>, DecodeError> {
+        checked_text(text, limits)?;
+        let (open, keys) = (Vec::new(), Vec::new());
+        Ok(Scanner { text, at: 0, limits, open, keys, nodes: 0, deepest: 0, recall: None, stone: Stone::default() })
+    }
+
+    fn run(&mut self) -> Result<Range<usize>, DecodeError> {
         self.blank();
         let from = self.at;
         let mut due = Due::Value;
@@ -136,6 +173,7 @@ impl<'a> Scanner<'a> {
         match self.peek() {
             Some(b'"') => self.string()?,
             Some(b'{') => return self.open_object(),
+            Some(b'[') if self.leap() => {}
             Some(b'[') => return self.open_array(),
             Some(b't') => self.word(b"true")?,
             Some(b'f') => self.word(b"false")?,
@@ -169,6 +207,25 @@ impl<'a> Scanner<'a> {
         self.open.push(Open::Array);
         self.count()?;
         Ok(Due::Value)
+    }
+
+    /// Steps over an array that is known, if it is within the limits here; else it is read, which says exactly where it is not.
+    fn leap(&mut self) -> bool {
+        if self.open.len() != KNOWN_DEPTH {
+            return false;
+        }
+        let Some(known) = self.recall.take().and_then(|recall| recall(self.text.get(self.at..).unwrap_or_default()))
+        else {
+            return false;
+        };
+        let nodes = self.nodes.saturating_add(known.nodes);
+        if nodes > self.limits.nodes_max || self.open.len().saturating_add(known.depth) > self.limits.depth_max {
+            return false;
+        }
+        self.nodes = nodes;
+        self.stone = Stone { from: self.at, to: self.at + known.text.len() };
+        self.at = self.stone.to;
+        true
     }
 
     fn next(&mut self) -> Result<Due, DecodeError> {
@@ -333,7 +390,8 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    fn deeper(&self) -> Result<(), DecodeError> {
+    fn deeper(&mut self) -> Result<(), DecodeError> {
+        self.deepest = self.deepest.max(self.open.len() + 1);
         let depth_max = self.limits.depth_max;
         if self.open.len() < depth_max { Ok(()) } else { Err(DecodeError::TooDeep { at: self.at, depth_max }) }
     }

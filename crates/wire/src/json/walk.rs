@@ -5,6 +5,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::Stone;
+
 /// Where a member of an object lies.
 pub(super) struct Member {
     /// The key with its quotation marks.
@@ -14,7 +16,7 @@ pub(super) struct Member {
 }
 
 /// The members of the object that `text` is; none if it is something else.
-pub(super) fn members(text: &[u8]) -> impl Iterator<Item = Member> {
+pub(super) fn members(text: &[u8], stone: Stone) -> impl Iterator<Item = Member> {
     let mut at = if text.first() == Some(&b'{') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         at = between(text, at);
@@ -24,13 +26,13 @@ pub(super) fn members(text: &[u8]) -> impl Iterator<Item = Member> {
         let key = at..string_end(text, at);
         // Behind the key: white space, the colon, white space.
         let from = blank(text, blank(text, key.end) + 1);
-        at = value_end(text, from);
+        at = value_end(text, from, stone);
         Some(Member { key, value: from..at })
     })
 }
 
 /// The elements of the array that `text` is; none if it is something else.
-pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn elements(text: &[u8], stone: Stone) -> impl Iterator<Item = Range<usize>> {
     let mut at = if text.first() == Some(&b'[') { 1 } else { text.len() };
     std::iter::from_fn(move || {
         at = between(text, at);
@@ -38,7 +40,7 @@ pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
             return None;
         }
         let from = at;
-        at = value_end(text, from);
+        at = value_end(text, from, stone);
         Some(from..at)
     })
 }
@@ -71,10 +73,10 @@ fn between(text: &[u8], at: usize) -> usize {
 }
 
 /// Behind the value that begins at `at`.
-fn value_end(text: &[u8], at: usize) -> usize {
+fn value_end(text: &[u8], at: usize, stone: Stone) -> usize {
     match text.get(at) {
         Some(b'"') => string_end(text, at),
-        Some(b'{' | b'[') => container_end(text, at),
+        Some(b'{' | b'[') => container_end(text, at, stone),
         Some(_) | None => {
             let rest = text.get(at..).unwrap_or_default();
             let end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
@@ -83,12 +85,19 @@ fn value_end(text: &[u8], at: usize) -> usize {
     }
 }
 
-fn container_end(text: &[u8], at: usize) -> usize {
+fn container_end(text: &[u8], at: usize, stone: Stone) -> usize {
     let mut at = at;
     let mut depth = 0_usize;
     loop {
         match text.get(at) {
             Some(b'"') => at = string_end(text, at),
+            // A whole value, and never the one that is walked through: its end is known.
+            Some(b'[') if at == stone.from && stone.from < stone.to => {
+                at = stone.to;
+                if depth == 0 {
+                    return at;
+                }
+            }
             Some(b'{' | b'[') => {
                 depth += 1;
                 at += 1;
