@@ -94,6 +94,12 @@ impl Sekisho {
         self.address
     }
 
+    /// Its folder: `sekisho.toml`, `policy.cedar`, `jwks.json`, certificates, `data`, `log`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its process.
     #[must_use]
     pub fn id(&self) -> u32 {
