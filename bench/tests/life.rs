@@ -1,5 +1,7 @@
 //! Calls go on while a gateway takes over what has changed on disk, and those under way end before it does.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as expected")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
