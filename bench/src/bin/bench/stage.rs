@@ -113,5 +113,7 @@ pub(crate) fn shape<'a>(binary: &Path, upstream: &Upstream) -> Shape<'a> {
         policies: Policies::Corridor,
         certificate: None,
         workers: None,
+        public_url: None,
+        session_idle_seconds: None,
     }
 }
