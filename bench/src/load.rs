@@ -15,6 +15,7 @@ mod tally;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -100,12 +101,14 @@ pub enum Sessions {
 }
 
 /// When a phase ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Stop {
     /// After this time.
     After(Duration),
     /// After this many calls, of all connections together.
     Calls(u32),
+    /// Once this is set.
+    Told(&'static AtomicBool),
 }
 
 /// A load.
@@ -220,6 +223,7 @@ async fn phase(callers: Vec<Caller>, stop: Stop, into: &mut Tally) -> anyhow::Re
 enum End {
     At(Instant),
     Left(std::cell::Cell<u32>),
+    Told(&'static AtomicBool),
 }
 
 impl End {
@@ -227,6 +231,7 @@ impl End {
         match stop {
             Stop::After(time) => Self::At(Instant::now() + time),
             Stop::Calls(calls) => Self::Left(std::cell::Cell::new(calls)),
+            Stop::Told(over) => Self::Told(over),
         }
     }
 
@@ -235,6 +240,7 @@ impl End {
         match self {
             Self::At(end) => Instant::now() < *end,
             Self::Left(left) => left.get().checked_sub(1).inspect(|less| left.set(*less)).is_some(),
+            Self::Told(over) => !over.load(Ordering::Relaxed),
         }
     }
 }

@@ -156,7 +156,10 @@ fn target(address: SocketAddr, path: &str, pids: Vec<u32>) -> Target {
 }
 
 /// An address that nobody listens on at this moment.
-fn free_address() -> anyhow::Result<SocketAddr> {
+///
+/// # Errors
+/// When there is none.
+pub fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

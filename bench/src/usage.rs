@@ -16,6 +16,8 @@ pub struct Usage {
     pub rss_mib: f64,
     /// Most memory that was in use, in MiB.
     pub peak_rss_mib: f64,
+    /// Open descriptors: files, connections, pipes.
+    pub descriptors: u64,
 }
 
 /// Adds up the processes `roots` and all that they have started. A process that is gone adds nothing.
@@ -37,6 +39,7 @@ fn sum(ids: &[u32]) -> Usage {
         let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
         sum.rss_mib += mib(&status, "VmRSS:");
         sum.peak_rss_mib += mib(&status, "VmHWM:");
+        sum.descriptors = sum.descriptors.saturating_add(descriptors(id));
     }
     sum
 }
@@ -45,6 +48,12 @@ fn sum(ids: &[u32]) -> Usage {
 fn cpu(id: u32) -> Option<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(id).ok()?)).ok()?;
     Some(Duration::from(clock.now().ok()?))
+}
+
+/// None where the process is gone or another user's.
+fn descriptors(id: u32) -> u64 {
+    let open = fs::read_dir(format!("/proc/{id}/fd")).map(Iterator::count).unwrap_or(0);
+    u64::try_from(open).unwrap_or(u64::MAX)
 }
 
 fn mib(status: &str, field: &str) -> f64 {
@@ -92,6 +101,8 @@ mod tests {
         assert!(after.cpu > before.cpu, "{sum}");
         assert!(after.rss_mib > 1.0 && after.peak_rss_mib >= after.rss_mib);
         assert_eq!(of(&[]), Usage::default());
+        let more: Vec<fs::File> = (0..50).map(|_| fs::File::open("/proc/self/stat").unwrap()).collect();
+        assert!(own().descriptors >= 50 && before.descriptors > 0, "{more:?}");
     }
 
     #[test]

@@ -67,18 +67,21 @@ fn check(row: &Value) {
     for text in ["load", "variant", "target", "profile", "checks", "method", "protocol", "http"] {
         assert!(row[text].is_string(), "{text} in {row}");
     }
-    for number in ["round", "payload", "concurrency", "rps", "p50_us", "p99_us", "cpu_us_per_call", "rss_mib"] {
+    for number in
+        ["round", "payload", "concurrency", "rps", "p50_us", "p99_us", "cpu_us_per_call", "rss_mib", "descriptors"]
+    {
         assert!(row[number].as_f64().is_some_and(|number| number >= 0.0), "{number} in {row}");
     }
     let is_gateway = row["target"] == "sekisho";
     assert_eq!(row["checks"], if is_gateway { "all" } else { "none" }, "{row}");
 }
 
-const LOADS: [&str; 13] = [
+const LOADS: [&str; 14] = [
     "arguments",
     "corridor",
     "flat",
     "h2",
+    "life",
     "list",
     "modern",
     "servers",

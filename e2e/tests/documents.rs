@@ -89,7 +89,7 @@ fn commands_in_documents_are_known() {
 #[test]
 fn every_code_block_says_what_it_is() {
     for block in blocks("") {
-        let known = ["toml", "cedar", "sh", "json", "text", "rust"].contains(&block.tag.as_str());
+        let known = ["toml", "cedar", "sh", "json", "nginx", "text", "rust"].contains(&block.tag.as_str());
         assert!(known, "{}: nothing looks at a block of `{}`", block.place, block.tag);
         if block.tag == "json" {
             let json: Result<serde::de::IgnoredAny, _> =

@@ -28,13 +28,15 @@ pub enum Groups {
     PostQuantum,
 }
 
-/// A client of TLS 1.3 that trusts one certificate, and never resumes.
+/// A client of TLS 1.3 that trusts these certificates and no other, and never resumes.
 ///
 /// # Errors
-/// When the certificate cannot be read.
-pub fn trusting(certificate_pem: &str, groups: Groups) -> anyhow::Result<Arc<ClientConfig>> {
+/// When a certificate cannot be read.
+pub fn trusting(certificates_pem: &str, groups: Groups) -> anyhow::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate_pem.as_bytes())?)?;
+    for certificate in CertificateDer::pem_slice_iter(certificates_pem.as_bytes()) {
+        roots.add(certificate?)?;
+    }
     let mut provider = default_provider();
     provider.kx_groups = match groups {
         Groups::Classic => vec![kx_group::X25519],

@@ -29,6 +29,8 @@ pub struct Report {
     pub rss_mib: f64,
     /// Most memory that the target ever had, in MiB.
     pub peak_rss_mib: f64,
+    /// Files and connections that the target had open at the end.
+    pub descriptors: u64,
     /// Calls that were not answered well, in the warm-up as well.
     pub errors: u64,
     /// What was wrong with them, and how often.
@@ -96,6 +98,7 @@ impl Tally {
             load_us_per_call: each(own),
             rss_mib: after.rss_mib,
             peak_rss_mib: after.peak_rss_mib,
+            descriptors: after.descriptors,
             errors: errors.values().sum(),
             error_kinds: errors,
         }
@@ -136,7 +139,7 @@ mod tests {
         let mut warm = Tally::new().unwrap();
         warm.fail(&anyhow::anyhow!("status 404"));
         tally.blame(warm);
-        let used = |ms| Usage { cpu: Duration::from_millis(ms), rss_mib: 5.0, peak_rss_mib: 6.0 };
+        let used = |ms| Usage { cpu: Duration::from_millis(ms), rss_mib: 5.0, peak_rss_mib: 6.0, descriptors: 7 };
         let report = tally.report(Duration::from_secs(2), (used(10), used(11)), Duration::ZERO);
         assert_eq!((report.calls, report.errors), (100, 2));
         assert!((report.rps - 50.0).abs() < 1e-9 && (report.cpu_us_per_call - 10.0).abs() < 1e-9);

@@ -16,7 +16,7 @@ use super::{Certificate, Upstream, free_address};
 pub struct Nginx {
     // Before the folder: the process ends before its files go.
     process: Running,
-    _folder: TempDir,
+    folder: TempDir,
     address: SocketAddr,
 }
 
@@ -26,19 +26,24 @@ impl Nginx {
     /// # Errors
     /// When it is not installed, or does not start.
     pub fn start(upstream: &Upstream, certificate: Option<&Certificate>) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("sekisho-bench-nginx-").tempdir()?;
+        let folder = folder()?;
         let address = free_address()?;
         let tls = match certificate {
             Some(certificate) => tls(certificate, folder.path())?,
             None => String::new(),
         };
-        let file = folder.path().join("nginx.conf");
-        fs::write(&file, configuration(address, upstream.address(), &tls))?;
-        let log = File::create(folder.path().join("log"))?;
-        let mut command = peers::nginx()?;
-        command.arg("-p").arg(folder.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
-        let process = Running::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
-        Ok(Self { process, _folder: folder, address })
+        Self::launch(folder, address, &configuration(address, upstream.address(), &tls))
+    }
+
+    /// Starts it with a whole configuration that listens on `address`. What it names relative to itself lies in a folder of its own, where
+    /// the certificate is `certificate.pem` and `key.pem`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn configured(address: SocketAddr, configuration: &str, certificate: &Certificate) -> anyhow::Result<Self> {
+        let folder = folder()?;
+        certificate.write(folder.path())?;
+        Self::launch(folder, address, configuration)
     }
 
     /// Where it listens.
@@ -52,6 +57,27 @@ impl Nginx {
     pub fn id(&self) -> u32 {
         self.process.id()
     }
+
+    /// What it said so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
+        format!("nginx said:\n{}", String::from_utf8_lossy(&log))
+    }
+
+    fn launch(folder: TempDir, address: SocketAddr, configuration: &str) -> anyhow::Result<Self> {
+        let file = folder.path().join("nginx.conf");
+        fs::write(&file, configuration)?;
+        let log = File::create(folder.path().join("log"))?;
+        let mut command = peers::nginx()?;
+        command.arg("-p").arg(folder.path()).arg("-c").arg(&file).args(["-e", "stderr"]);
+        let process = Running::start(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log))?;
+        Ok(Self { process, folder, address })
+    }
+}
+
+fn folder() -> anyhow::Result<TempDir> {
+    Ok(tempfile::Builder::new().prefix("sekisho-bench-nginx-").tempdir()?)
 }
 
 fn tls(certificate: &Certificate, folder: &Path) -> anyhow::Result<String> {

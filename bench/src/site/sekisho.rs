@@ -26,6 +26,10 @@ pub struct Shape<'a> {
     pub workers: Option<u32>,
     /// What stands for arguments and results in records: `sha256` or `blake3`.
     pub payload_digest: &'static str,
+    /// The origin that clients reach it at, where something stands before it.
+    pub public_url: Option<String>,
+    /// After how many seconds without use a session has ended; none: the usual.
+    pub session_idle_seconds: Option<u32>,
 }
 
 /// A set of policies.
@@ -54,7 +58,9 @@ pub struct Sekisho {
     process: Running,
     folder: TempDir,
     address: SocketAddr,
-    scheme: &'static str,
+    binary: PathBuf,
+    workers: Option<u32>,
+    origin: String,
     policies: Policies,
 }
 
@@ -68,36 +74,41 @@ impl Sekisho {
         let address = free_address()?;
         people.write_key_set(&folder.path().join("jwks.json"))?;
         fs::write(folder.path().join("policy.cedar"), shape.policies.text())?;
-        fs::write(folder.path().join("sekisho.toml"), configuration(shape, address, people.issuer()))?;
+        let scheme = if shape.certificate.is_some() { "https" } else { "http" };
+        let origin = shape.public_url.clone().unwrap_or_else(|| format!("{scheme}://{address}"));
+        fs::write(folder.path().join("sekisho.toml"), configuration(shape, (address, &origin), people.issuer()))?;
         if let Some(certificate) = shape.certificate {
             certificate.write(folder.path())?;
         }
-        let log = File::create(folder.path().join("log"))?;
-        let mut command = Command::new(&shape.binary);
-        command
-            .args(["serve", "--config", "sekisho.toml"])
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        if let Some(workers) = shape.workers {
-            command.env("TOKIO_WORKER_THREADS", workers.to_string());
-        }
-        let process = Running::start(&mut command)?;
-        let scheme = if shape.certificate.is_some() { "https" } else { "http" };
-        Ok(Self { process, folder, address, scheme, policies: shape.policies })
+        let (binary, workers) = (shape.binary.clone(), shape.workers);
+        let process = launch(&binary, workers, folder.path())?;
+        Ok(Self { process, folder, address, binary, workers, origin, policies: shape.policies })
+    }
+
+    /// Starts it once more, with all that it left in its folder. It must have ended.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_again(&mut self) -> anyhow::Result<()> {
+        self.process = launch(&self.binary, self.workers, self.folder.path())?;
+        Ok(())
+    }
+
+    /// Its folder: `sekisho.toml`, `policy.cedar`, `certificate.pem`, `key.pem`, `data`, `log`.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process, to be told something.
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.process
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Its folder: `sekisho.toml`, `policy.cedar`, `jwks.json`, certificates, `data`, `log`.
-    #[must_use]
-    pub fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Its process.
@@ -109,7 +120,7 @@ impl Sekisho {
     /// The endpoint of one server, which is also the audience of tokens for it.
     #[must_use]
     pub fn endpoint(&self, server: &str) -> String {
-        format!("{}://{}/s/{server}/mcp", self.scheme, self.address)
+        format!("{}/s/{server}/mcp", self.origin)
     }
 
     /// How it is set up, in one word.
@@ -128,6 +139,20 @@ impl Sekisho {
         format!("the gateway said:\n{}", String::from_utf8_lossy(&log))
     }
 
+    /// The lines of its audit log, oldest first.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn records(&self) -> anyhow::Result<Vec<String>> {
+        let mut segments = segments(&self.folder.path().join("data/audit"))?;
+        segments.sort();
+        let mut records = Vec::new();
+        for segment in segments {
+            records.extend(fs::read_to_string(segment)?.lines().map(ToOwned::to_owned));
+        }
+        Ok(records)
+    }
+
     /// Removes the full segments of its audit log: a long bench would fill the disk. The one that is written to stays.
     ///
     /// # Errors
@@ -143,6 +168,21 @@ impl Sekisho {
     }
 }
 
+fn launch(binary: &Path, workers: Option<u32>, folder: &Path) -> anyhow::Result<Running> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut command = Command::new(binary);
+    command
+        .args(["serve", "--config", "sekisho.toml"])
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    if let Some(workers) = workers {
+        command.env("TOKIO_WORKER_THREADS", workers.to_string());
+    }
+    Running::start(&mut command)
+}
+
 fn segments(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut segments = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -155,23 +195,24 @@ fn segments(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Nothing is throttled, and nothing is left out.
-fn configuration(shape: &Shape<'_>, address: SocketAddr, issuer: &str) -> String {
-    let (scheme, tls) = match shape.certificate {
-        Some(_) => ("https", "[gateway.tls]\ncertificate_file = \"certificate.pem\"\nkey_file = \"key.pem\"\n\n"),
-        None => ("http", ""),
+fn configuration(shape: &Shape<'_>, (address, origin): (SocketAddr, &str), issuer: &str) -> String {
+    let tls = match shape.certificate {
+        Some(_) => "[gateway.tls]\ncertificate_file = \"certificate.pem\"\nkey_file = \"key.pem\"\n\n",
+        None => "",
     };
     let payload_digest = shape.payload_digest;
+    let idle = shape.session_idle_seconds.map(|seconds| format!("idle_seconds = {seconds}\n")).unwrap_or_default();
     let mut text = format!(
         r#"data_dir = "data"
 
 [gateway]
 listen = "{address}"
-public_url = "{scheme}://{address}"
+public_url = "{origin}"
 
 {tls}[identity.sessions]
 per_principal_max = 50000
 total_max = 50000
-
+{idle}
 [[identity.issuers]]
 issuer = "{issuer}"
 jwks_file = "jwks.json"

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwap;
@@ -111,6 +112,7 @@ impl Gateway {
             strangers: Strangers::default(),
             secure: config.public_url.scheme() == "https",
             stopping: stopped.clone(),
+            refusing: AtomicBool::new(false),
         });
         let patience = Duration::from_secs(config.shutdown_seconds);
         let accepting = tokio::spawn(listen(listener, Arc::clone(&door), bounds, stopped.clone(), patience));

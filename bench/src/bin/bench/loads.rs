@@ -4,6 +4,7 @@ mod arguments;
 mod corridor;
 mod flat;
 mod h2;
+mod life;
 mod list;
 mod modern;
 mod profile;
@@ -54,6 +55,7 @@ fn run_one(load: Load, options: &Options, stage: &Stage, results: &mut Results) 
         Load::Arguments => arguments::run(options, stage, results)?,
         Load::Start => start::run(options, stage, results)?,
         Load::Flat => flat::run(options, stage, results)?,
+        Load::Life => life::run(options, stage, results)?,
         Load::Workers => workers::run(options, stage, results)?,
         Load::Profile => profile::run(options, stage, results)?,
         Load::All => Vec::new(),

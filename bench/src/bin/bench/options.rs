@@ -37,6 +37,9 @@ pub(crate) struct Options {
     /// For `profile`: lists of so many tools in place of calls.
     #[arg(long)]
     pub(crate) tools: Option<usize>,
+    /// For `life`: how many calls, 1,000,000 unless said.
+    #[arg(long)]
+    calls: Option<u32>,
     /// Messages with quotes, line breaks and other scripts in them.
     #[arg(long)]
     pub(crate) escaped: bool,
@@ -72,6 +75,8 @@ pub(crate) enum Load {
     Start,
     /// 20,000 calls beside 200.
     Flat,
+    /// A million calls, and sessions that come and go: memory and descriptors stay.
+    Life,
     /// Two worker threads beside one.
     Workers,
     /// Where the time of a call goes, by `perf`.
@@ -84,6 +89,11 @@ impl Options {
     /// How often each target has its turn.
     pub(crate) fn rounds(&self) -> u32 {
         self.rounds.unwrap_or(if self.short { 1 } else { 5 })
+    }
+
+    /// How many calls a long life has.
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.unwrap_or(if self.short { 3_000 } else { 1_000_000 })
     }
 
     /// How long a turn is.

@@ -114,5 +114,7 @@ pub(crate) fn shape<'a>(binary: &Path, upstream: &Upstream) -> Shape<'a> {
         certificate: None,
         workers: None,
         payload_digest: "sha256",
+        public_url: None,
+        session_idle_seconds: None,
     }
 }

@@ -68,6 +68,7 @@ pub(crate) fn single(time: Duration, used: Usage) -> Report {
         load_us_per_call: 0.0,
         rss_mib: used.rss_mib,
         peak_rss_mib: used.peak_rss_mib,
+        descriptors: used.descriptors,
         errors: 0,
         error_kinds: BTreeMap::new(),
     }

@@ -2,9 +2,11 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use http::{Method, Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
 use sekisho_identity::{Presented, TokenError};
 use sekisho_wire::Endpoint;
@@ -22,12 +24,17 @@ pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Resu
     let rooms = door.rooms.load_full();
     let payload_digest = rooms.audit.payload_digest();
     let seen = Seen::arrived(respond::request_id(), door.instruments.clock(), payload_digest);
-    let id = seen.request.clone();
+    let (id, version) = (seen.request.clone(), request.version());
     let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,
         Err(failed) => respond::refuse(door, &rooms, *failed).await,
     };
-    Ok(respond::hardened(response, &id, door.secure))
+    let mut response = respond::hardened(response, &id, door.secure);
+    // HTTP/2 says it by GOAWAY.
+    if version < Version::HTTP_2 && *door.stopping.borrow() {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
 }
 
 async fn route(
@@ -44,10 +51,10 @@ async fn route(
             return Err(seen.fails(stranger.into()));
         }
     }
-    if let Some(response) = public::answer(rooms, &head.method, path) {
+    if let Some(response) = public::answer(door, rooms, &head.method, path) {
         return Ok(response);
     }
-    if *door.stopping.borrow() {
+    if door.refusing.load(Ordering::Relaxed) {
         return Err(seen.fails(Refusal::new(Code::ShuttingDown, "a shutdown is under way")));
     }
     let endpoint = Endpoint::from_path(path);

@@ -10,7 +10,8 @@ mod pulse;
 mod respond;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -42,10 +43,16 @@ pub(crate) struct Door {
     pub(crate) strangers: Strangers,
     /// Clients reach it by https, so browsers may be told to stay there.
     pub(crate) secure: bool,
+    /// A shutdown has begun: every connection's next answer is its last.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// A shutdown has gone so far that requests are refused.
+    pub(crate) refusing: AtomicBool,
 }
 
 /// Accepts until told to stop, then waits for connections to end, at most `patience`.
+///
+/// Nothing is lost by a stop. Who was let in by the kernel is let in here, too. Connections that are open stay so for a moment, each for
+/// one more answer: a proxy may have sent a request over one that we take for idle, and would not send it again (RFC 9112 section 9.3.1).
 pub(crate) async fn listen(
     listener: TcpListener,
     door: Arc<Door>,
@@ -77,9 +84,36 @@ pub(crate) async fn listen(
             }
         }
     }
-    drop(listener);
-    if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
+    for stream in queued(listener) {
+        if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+            let connection = Connection { door: Arc::clone(&door), bounds: bounds.clone(), place };
+            tokio::spawn(connection.serve(stream, graceful.watcher()));
+        }
+    }
+    let end = Instant::now() + patience;
+    let last_calls = Instant::now() + LAST_CALLS.min(patience);
+    while graceful.count() > 0 && Instant::now() < last_calls {
+        tokio::time::sleep(LAST_CALLS_LOOK).await;
+    }
+    let left = end.saturating_duration_since(Instant::now());
+    if tokio::time::timeout(left, part(graceful, &door)).await.is_err() {
         tracing::warn!("calls were still under way when the shutdown's patience ended");
+    }
+}
+
+/// Connections that the kernel has accepted and nobody has taken yet: closing the listener would reset them.
+fn queued(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accepted = listener.incoming().map_while(Result::ok).take(QUEUED_MAX);
+    accepted.filter_map(|stream| stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok()).collect()
+}
+
+/// Ends every connection behind its last answer. HTTP/2 clients hear of it by GOAWAY, and what they sent before that is answered still.
+async fn part(graceful: GracefulShutdown, door: &Door) {
+    let mut gone = std::pin::pin!(graceful.shutdown());
+    if tokio::time::timeout(LAST_CALLS, &mut gone).await.is_err() {
+        door.refusing.store(true, Ordering::Relaxed);
+        gone.await;
     }
 }
 
@@ -175,6 +209,11 @@ fn server(bounds: &Bounds, protocol: Protocol) -> auto::Builder<TokioExecutor> {
     }
 }
 
+/// How long open connections may still ask once a shutdown has begun.
+const LAST_CALLS: Duration = Duration::from_secs(1);
+const LAST_CALLS_LOOK: Duration = Duration::from_millis(10);
+/// LIMIT: more than any backlog.
+const QUEUED_MAX: usize = 65_536;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 // hyper asserts at least 8 KiB.
 const HTTP1_BUFFER_MIN: usize = 8192;

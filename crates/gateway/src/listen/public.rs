@@ -5,7 +5,7 @@ use sekisho_wire::json::{Array, Object};
 use sekisho_wire::{Endpoint, Json};
 
 use super::body::Body;
-use super::respond;
+use super::{Door, respond};
 use crate::snapshot::Rooms;
 
 /// RFC 9728 section 3.1: the path of a resource goes behind this.
@@ -17,23 +17,25 @@ pub(super) fn is_probe(method: &Method, path: &str) -> bool {
 }
 
 /// The answer, if the path is public.
-pub(super) fn answer(rooms: &Rooms, method: &Method, path: &str) -> Option<Response<Body>> {
+pub(super) fn answer(door: &Door, rooms: &Rooms, method: &Method, path: &str) -> Option<Response<Body>> {
     if !reads(method) {
         return None;
     }
     match path {
         "/healthz" => Some(respond::json(StatusCode::OK, status("ok").bytes().clone())),
+        "/readyz" if *door.stopping.borrow() => Some(unready("the gateway is shutting down")),
         "/readyz" if rooms.audit.healthy() => Some(respond::json(StatusCode::OK, status("ready").bytes().clone())),
-        "/readyz" => {
-            let words = status("the audit log cannot be written");
-            Some(respond::json(StatusCode::SERVICE_UNAVAILABLE, words.bytes().clone()))
-        }
+        "/readyz" => Some(unready("the audit log cannot be written")),
         _ => {
             let resource = path.strip_prefix(METADATA)?;
             let endpoint = if resource.is_empty() { Endpoint::All } else { Endpoint::from_path(resource)? };
             metadata(rooms, &endpoint)
         }
     }
+}
+
+fn unready(words: &str) -> Response<Body> {
+    respond::json(StatusCode::SERVICE_UNAVAILABLE, status(words).bytes().clone())
 }
 
 fn reads(method: &Method) -> bool {
