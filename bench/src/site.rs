@@ -6,7 +6,7 @@ mod people;
 mod sekisho;
 mod upstream;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -153,14 +153,6 @@ impl Stand {
 fn target(address: SocketAddr, path: &str, pids: Vec<u32>) -> Target {
     let (authority, paths) = (address.to_string(), vec![path.to_owned()]);
     Target { address, authority, paths, transport: Transport::Http1, pids }
-}
-
-/// An address that nobody listens on at this moment.
-///
-/// # Errors
-/// When there is none.
-pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// The server's name in the gateway's configuration, where there is one server.

@@ -1,7 +1,8 @@
 //! The real binary, with a folder of its own.
 
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener};
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -251,13 +252,23 @@ fn configuration(setup: &Setup, address: SocketAddr, issuer: &Issuer) -> String 
     )
 }
 
-/// An address that nobody listens on at this moment. The public URL names the port, so it has to be known before the start.
+/// An address that nobody listens on at this moment. The public URL names the port, so it has to be known before the start. It is not one
+/// that the kernel gives away itself (from 32,768 on), or another test would have it before the process that it is meant for.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    for _ in 0..TRIES {
+        let port = 10_000 + RandomState::new().hash_one(std::process::id()) % 22_000;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port)?));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    anyhow::bail!("no free port among {TRIES}")
 }
+
+const TRIES: usize = 100;
 
 /// What tokens have in `iss`. Nothing listens there: the key set is a file.
 const ISSUER: &str = "http://127.0.0.1:9/issuer";

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 
+use sekisho_e2e::gateway::free_address;
 use sekisho_e2e::peers;
 use sekisho_e2e::process::Running;
 use tempfile::TempDir;
 
-use super::{Certificate, Upstream, free_address};
+use super::{Certificate, Upstream};
 
 /// An nginx that runs until this value is dropped.
 #[derive(Debug)]

@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use sekisho_e2e::gateway::free_address;
 use sekisho_e2e::process::Running;
 use tempfile::TempDir;
 
-use super::{Certificate, People, free_address};
+use super::{Certificate, People};
 
 /// How a gateway is set up.
 #[derive(Debug, Clone)]

@@ -3,8 +3,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 
 use sekisho_bench::load::{Asked, Groups, Sessions, Target, Text, Tokens, Transport, trusting};
-use sekisho_bench::site::{Nginx, PRINCIPALS, free_address};
+use sekisho_bench::site::{Nginx, PRINCIPALS};
 use sekisho_e2e::client::Era;
+use sekisho_e2e::gateway::free_address;
 use sekisho_e2e::raw;
 
 /// Two gateways behind nginx, as docs/operations.md has it.
