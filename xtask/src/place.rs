@@ -37,6 +37,11 @@ impl Place {
 
     /// A binary of the release build.
     pub(crate) fn binary(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
+        self.binary_of("release", name)
+    }
+
+    /// A binary of a build with this profile.
+    pub(crate) fn binary_of(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join(name)
     }
 }

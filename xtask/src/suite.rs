@@ -1,6 +1,6 @@
 //! Building and testing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -72,11 +72,23 @@ pub(crate) fn build(place: &Place) -> anyhow::Result<()> {
     run(cargo(place).args(["build", "--release", "--workspace", "--all-targets"]), BUILD)
 }
 
+/// Builds the gateway as it is shipped, and says where it is.
+///
+/// # Errors
+/// When it does not build.
+pub(crate) fn build_shipped(place: &Place) -> anyhow::Result<PathBuf> {
+    run(cargo(place).args(["build", "--profile", SHIPPED, "--locked", "--bin", "sekisho"]), BUILD)?;
+    Ok(place.binary_of(SHIPPED, "sekisho"))
+}
+
 fn cargo(place: &Place) -> Command {
     let mut command = Command::new("cargo");
     command.current_dir(place.root());
     command
 }
+
+/// The profile of releases.
+const SHIPPED: &str = "dist";
 
 /// How long a cold build may take on two cores.
 const BUILD: Duration = Duration::from_secs(30 * 60);

@@ -11,14 +11,20 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
+use crate::line::Lease;
+
 /// The body of an answer as it comes in. After an error nothing more comes, and its connection is not used again.
 #[derive(Debug)]
 pub struct Body {
+    // Before `lease`: what nobody reads any more is skipped there.
     incoming: Option<Incoming>,
+    /// The line it comes in on; none where many share the connection, and after the end.
+    lease: Option<Lease>,
     bytes_left: u64,
     bytes_max: u64,
     idle: Duration,
-    silence: Pin<Box<Sleep>>,
+    /// Runs while nothing comes.
+    silence: Option<Pin<Box<Sleep>>>,
 }
 
 /// Why a body did not come in whole.
@@ -39,16 +45,16 @@ pub enum BodyError {
 }
 
 impl Body {
-    pub(crate) fn new(incoming: Incoming, bytes_max: u64, idle: Duration) -> Body {
-        let silence = Box::pin(tokio::time::sleep(idle));
-        Body { incoming: Some(incoming), bytes_left: bytes_max, bytes_max, idle, silence }
+    pub(crate) fn new(incoming: Incoming, lease: Option<Lease>, bytes_max: u64, idle: Duration) -> Body {
+        let ended = incoming.is_end_stream();
+        let lease = lease.filter(|_| !ended);
+        Body { incoming: Some(incoming), lease, bytes_left: bytes_max, bytes_max, idle, silence: None }
     }
 
     /// The same body with other bounds, counted from here: for an event stream, say, whose length is bounded event by event.
     #[must_use]
     pub fn bounded(self, bytes_max: u64, idle: Duration) -> Body {
-        let silence = Box::pin(tokio::time::sleep(idle));
-        Body { incoming: self.incoming, bytes_left: bytes_max, bytes_max, idle, silence }
+        Body { bytes_left: bytes_max, bytes_max, idle, silence: None, ..self }
     }
 
     /// The next part, or none at the end. Safe to drop and call again.
@@ -94,14 +100,19 @@ impl Body {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
-        let frame = match Pin::new(incoming).poll_frame(context) {
+        let frame = match &mut self.lease {
+            Some(lease) => lease.poll_frame(incoming, context),
+            None => Pin::new(incoming).poll_frame(context),
+        };
+        let frame = match frame {
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(Some(Err(error))) => {
                 return Poll::Ready(Some(Err(BodyError::Broken(error))));
             }
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => {
-                return self.silence.as_mut().poll(context).map(|()| Some(Err(BodyError::Late)));
+                let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(self.idle)));
+                return silence.as_mut().poll(context).map(|()| Some(Err(BodyError::Late)));
             }
         };
         let bytes = frame.data_ref().map_or(0, |data| u64::try_from(data.len()).unwrap_or(u64::MAX));
@@ -109,8 +120,7 @@ impl Body {
             return Poll::Ready(Some(Err(BodyError::TooLong { bytes_max: self.bytes_max })));
         };
         self.bytes_left = left;
-        let now = tokio::time::Instant::now();
-        self.silence.as_mut().reset(now.checked_add(self.idle).unwrap_or(now));
+        self.silence = None;
         Poll::Ready(Some(Ok(frame)))
     }
 }
@@ -126,6 +136,7 @@ impl http_body::Body for Body {
         let frame = self.next_frame(context);
         if let Poll::Ready(None | Some(Err(_))) = frame {
             self.incoming = None;
+            self.lease = None;
         }
         frame
     }

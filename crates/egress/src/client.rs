@@ -5,25 +5,24 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
+use hyper_rustls::HttpsConnectorBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use url::Url;
 
 use crate::address::{AddressRefused, Private};
 use crate::body::{Body, BodyError};
 use crate::config::Config;
 use crate::destination::{BadDestination, Destination};
+use crate::pool::{HEAD_BYTES_MAX, Pool};
 use crate::resolver::{ResolveError, Resolver};
 use crate::trust::{NewError, tls};
 
 /// The one HTTP client. Connections are kept and shared by all who ask the same origin.
 #[derive(Debug)]
 pub struct Client {
-    inner: legacy::Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    pool: Pool,
     private: Private,
     idle: Duration,
     response_bytes_max: u64,
@@ -37,7 +36,7 @@ pub enum SendError {
     Refused(#[source] AddressRefused),
     /// No connection could be made: no address, nobody there, or not who it should be.
     #[error("no connection to the server")]
-    Connect(#[source] legacy::Error),
+    Connect(#[source] Box<dyn Error + Send + Sync>),
     /// The head of the answer did not come by the deadline. Whether the server got the request is unknown.
     #[error("the server did not answer in time")]
     Late,
@@ -46,7 +45,7 @@ pub enum SendError {
     HeadTooLong,
     /// The connection broke, or what came is not HTTP. Whether the server got the request is unknown.
     #[error("the exchange with the server failed")]
-    Exchange(#[source] legacy::Error),
+    Exchange(#[source] hyper::Error),
 }
 
 /// Why a document was not fetched.
@@ -92,16 +91,8 @@ impl Client {
             .https_or_http()
             .enable_all_versions()
             .wrap_connector(tcp);
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .timer(TokioTimer::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_IDLE_PER_ORIGIN)
-            .http1_max_buf_size(HEAD_BYTES_MAX)
-            .http2_max_header_list_size(HEAD_LIST_BYTES_MAX)
-            .build(connector);
         let idle = Duration::from_millis(config.timeout_ms);
-        Ok(Client { inner, private, idle, response_bytes_max: config.response_bytes_max })
+        Ok(Client { pool: Pool::new(connector), private, idle, response_bytes_max: config.response_bytes_max })
     }
 
     /// Proves that this URL may be asked.
@@ -120,21 +111,18 @@ impl Client {
     pub async fn send(
         &self,
         to: &Destination,
-        mut request: Request<Full<Bytes>>,
+        request: Request<Full<Bytes>>,
         deadline: Instant,
     ) -> Result<Response<Body>, SendError> {
         // Again, since a client with other rules may have made it. A name is checked where it is resolved.
         to.check(self.private).map_err(SendError::Refused)?;
-        *request.uri_mut() = to.uri().clone();
-        *request.version_mut() = Version::HTTP_11;
-        request.headers_mut().remove(header::HOST);
-        let answer = tokio::time::timeout_at(deadline.into(), self.inner.request(request));
-        let answer = answer.await.map_err(|_| SendError::Late)?.map_err(send_error)?;
+        let answer = tokio::time::timeout_at(deadline.into(), self.pool.send(to, request));
+        let (answer, lease) = answer.await.map_err(|_| SendError::Late)??;
         // hyper's own bounds keep memory in check, but let up to twice as much through.
         if head_bytes(answer.headers()) > HEAD_BYTES_MAX {
             return Err(SendError::HeadTooLong);
         }
-        Ok(answer.map(|incoming| Body::new(incoming, self.response_bytes_max, self.idle)))
+        Ok(answer.map(|incoming| Body::new(incoming, lease, self.response_bytes_max, self.idle)))
     }
 
     /// Fetches a document, such as a key set or metadata, with GET.
@@ -157,15 +145,18 @@ impl Client {
     }
 }
 
-fn send_error(error: legacy::Error) -> SendError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(current) = cause {
-        if let Some(ResolveError::Refused(why)) = current.downcast_ref() {
-            return SendError::Refused(*why);
+impl SendError {
+    /// Why there is no connection.
+    pub(crate) fn connect(error: Box<dyn Error + Send + Sync>) -> SendError {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&*error);
+        while let Some(current) = cause {
+            if let Some(ResolveError::Refused(why)) = current.downcast_ref() {
+                return SendError::Refused(*why);
+            }
+            cause = current.source();
         }
-        cause = current.source();
+        SendError::Connect(error)
     }
-    if error.is_connect() { SendError::Connect(error) } else { SendError::Exchange(error) }
 }
 
 /// Size of the headers as RFC 9113 section 6.5.2 counts it, for both versions of HTTP.
@@ -174,10 +165,3 @@ fn head_bytes(headers: &HeaderMap) -> usize {
         sum.saturating_add(name.as_str().len()).saturating_add(value.len()).saturating_add(32)
     })
 }
-
-const POOL_IDLE: Duration = Duration::from_secs(60);
-const POOL_IDLE_PER_ORIGIN: usize = 32;
-/// Longest head of an answer.
-const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// The same for HTTP/2, in the type of its setting.
-const HEAD_LIST_BYTES_MAX: u32 = 64 * 1024;

@@ -1,8 +1,9 @@
 //! Where a request may go.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use http::Uri;
+use http::{HeaderValue, Uri};
 use url::{Host, Url};
 
 use crate::address::{self, AddressRefused, Named, Private};
@@ -11,12 +12,17 @@ use crate::address::{self, AddressRefused, Named, Private};
 ///
 /// ```compile_fail,E0451
 /// let uri = http::Uri::from_static("https://169.254.169.254/");
-/// let forged = sekisho_egress::Destination { uri, origin: "".into(), literal: None };
+/// let (path, host) = (uri.clone(), http::HeaderValue::from_static("internal"));
+/// let forged = sekisho_egress::Destination { uri, path, host, origin: "".into(), literal: None };
 /// ```
 #[derive(Debug)]
 pub struct Destination {
     uri: Uri,
-    origin: Box<str>,
+    /// What a request line of HTTP/1.1 says of it.
+    path: Uri,
+    /// What `Host` says of it.
+    host: HeaderValue,
+    origin: Arc<str>,
     literal: Option<IpAddr>,
 }
 
@@ -56,6 +62,18 @@ impl Destination {
         &self.uri
     }
 
+    pub(crate) fn shared_origin(&self) -> &Arc<str> {
+        &self.origin
+    }
+
+    pub(crate) fn path(&self) -> &Uri {
+        &self.path
+    }
+
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
     pub(crate) fn new(url: &Url, private: Private) -> Result<Destination, BadDestination> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BadDestination::UserInfo);
@@ -76,8 +94,14 @@ impl Destination {
         if url.port_or_known_default().is_none_or(|port| port == 0) {
             return Err(BadDestination::Authority);
         }
-        let uri = url.as_str().parse().map_err(|_| BadDestination::Unwritable)?;
-        let destination = Destination { uri, origin: url.origin().ascii_serialization().into(), literal };
+        let uri: Uri = url.as_str().parse().map_err(|_| BadDestination::Unwritable)?;
+        let unwritable = BadDestination::Unwritable;
+        let path = uri.path_and_query().cloned().ok_or(unwritable)?.into();
+        // The URL standard leaves a scheme's own port out.
+        let authority = uri.authority().ok_or(BadDestination::Authority)?;
+        let host = HeaderValue::try_from(authority.as_str()).map_err(|_| unwritable)?;
+        let origin = url.origin().ascii_serialization().into();
+        let destination = Destination { uri, path, host, origin, literal };
         destination.check(private).map_err(BadDestination::Address)?;
         Ok(destination)
     }

@@ -14,6 +14,8 @@ mod body;
 mod client;
 mod config;
 mod destination;
+mod line;
+mod pool;
 mod resolver;
 mod trust;
 

@@ -32,7 +32,11 @@ pub(crate) async fn walk(
     message: Authenticated<Inbound>,
     now: SystemTime,
 ) -> Result<(Way, Conversation), Refusal> {
-    let addressed = address(rooms, seen, message, now).await?;
+    let addressed = match rooms.catalog.address(message) {
+        Ok(addressed) => addressed,
+        // Rare, and large: every call's memory would hold it.
+        Err(refused) => Box::pin(look_up(rooms, seen, *refused, now)).await?,
+    };
     seen.clock.lap(Room::CATALOG);
     let (way, recorded) = permit(rooms, seen, addressed, now).await?;
     under_way.progress.reach(Stage::Begun);
@@ -104,18 +108,14 @@ pub(crate) async fn release(
     Ok(recorded?)
 }
 
-/// Addresses a message. A name that was not seen yet is looked for once: by a list on the caller's own connection, which walks the
+/// Addresses a message whose name was not seen yet: it is looked for once, by a list on the caller's own connection, which walks the
 /// corridor like any other.
-async fn address(
+async fn look_up(
     rooms: &Rooms,
     seen: &Seen,
-    message: Authenticated<Inbound>,
+    (unknown, message): (Unknown, Authenticated<Inbound>),
     now: SystemTime,
 ) -> Result<Addressed, Refusal> {
-    let (unknown, message) = match rooms.catalog.address(message) {
-        Ok(addressed) => return Ok(addressed),
-        Err(refused) => *refused,
-    };
     let Unknown::NotSeen { server, kind, .. } = &unknown else { return Err(Refusal::from(&unknown)) };
     let era = message.message().spoken().era();
     let list = message.to_list(*kind);

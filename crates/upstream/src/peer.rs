@@ -257,6 +257,11 @@ impl Peer {
 
     /// The version that the server speaks in an era; waits for the first probe.
     async fn spoken(&self, era: Era, deadline: Instant) -> Result<Version, Fault> {
+        if let Seen::Up(offer) = &*self.seen.borrow()
+            && let Some(spoken) = offer.of(era)
+        {
+            return Ok(spoken.version);
+        }
         if timeout_at(deadline, self.settled()).await.is_err() {
             return Err(Fault::TimedOut("it has not been probed yet".into()));
         }
@@ -283,9 +288,14 @@ impl Peer {
         if berth.restarted {
             self.restarts.fetch_add(1, Ordering::Relaxed);
         }
-        let open = berth.link.get_or_try_init(|| Box::pin(self.open(&visit, caller, version, deadline)));
-        let late = |_| Err(Fault::TimedOut("its connection was not opened in time".into()));
-        let link = timeout_at(deadline, open).await.unwrap_or_else(late)?.clone();
+        let link = match berth.link.get() {
+            Some(link) => link.clone(),
+            None => {
+                let open = Box::pin(berth.link.get_or_try_init(|| self.open(&visit, caller, version, deadline)));
+                let late = |_| Err(Fault::TimedOut("its connection was not opened in time".into()));
+                timeout_at(deadline, open).await.unwrap_or_else(late)?.clone()
+            }
+        };
         // A shutdown or reload in between has not seen this connection.
         if *self.closing.borrow() {
             link.close();

@@ -68,7 +68,10 @@ impl Site {
     fn request(&self, method: Method, extra: Vec<(HeaderName, HeaderValue)>) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::default());
         *request.method_mut() = method;
-        *request.headers_mut() = self.headers.clone();
+        let headers = request.headers_mut();
+        // Once, with what the client adds (`Host`).
+        headers.reserve(self.headers.len() + extra.len() + HEADERS_MORE);
+        headers.extend(self.headers.clone());
         for (name, value) in extra {
             request.headers_mut().insert(name, value);
         }
@@ -308,6 +311,8 @@ const ACCEPTED: &str = "application/json, text/event-stream";
 const AGENT: &str = concat!("sekisho/", env!("CARGO_PKG_VERSION"));
 /// How long a notification or the end of a session may take.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Headers that every POST has beside those that differ: of its content, what is accepted, who asks, and whom.
+const HEADERS_MORE: usize = 4;
 /// Longest session id of a server.
 const SESSION_BYTES_MAX: usize = 1024;
 /// A stream may be this many times as long as its longest message.

@@ -27,7 +27,7 @@ pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Resu
     let (id, version) = (seen.request.clone(), request.version());
     let response = match route(door, &rooms, request, seen).await {
         Ok(response) => response,
-        Err(failed) => respond::refuse(door, &rooms, *failed).await,
+        Err(failed) => Box::pin(respond::refuse(door, &rooms, *failed)).await,
     };
     let mut response = respond::hardened(response, &id, door.secure);
     // HTTP/2 says it by GOAWAY.
@@ -76,7 +76,7 @@ async fn route(
     };
     match head.method {
         Method::POST => mcp::post(door, rooms, mcp::Knock { endpoint, caller, head, body, seen }).await,
-        Method::DELETE => mcp::delete(rooms, caller, &head.headers, seen).await,
+        Method::DELETE => Box::pin(mcp::delete(rooms, caller, &head.headers, seen)).await,
         _ => Err(seen.fails(Refusal::new(Code::VerbNotAllowed, "neither POST nor DELETE"))),
     }
 }
