@@ -1,6 +1,7 @@
 //! What stands in the log for a text that must not.
 
 use std::fmt;
+use std::ops::Deref;
 
 use serde::{Serialize, Serializer};
 
@@ -46,6 +47,11 @@ impl PayloadDigest {
         PayloadDigest { algorithm, bytes }
     }
 
+    /// Its 64 digits.
+    pub(crate) fn hex(&self) -> Hex {
+        Hex::of(&self.bytes)
+    }
+
     /// How it was made.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
@@ -56,12 +62,6 @@ impl PayloadDigest {
 impl fmt::Display for PayloadDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Hex::of(&self.bytes).as_str())
-    }
-}
-
-impl Serialize for PayloadDigest {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(Hex::of(&self.bytes).as_str())
     }
 }
 
@@ -84,7 +84,7 @@ impl Serialize for Digest {
 }
 
 /// Bytes in hexadecimal digits, lower case. By a table: the formatter would be called once for each byte, three times a record.
-struct Hex {
+pub(crate) struct Hex {
     digits: [u8; 64],
     length: usize,
 }
@@ -106,6 +106,14 @@ impl Hex {
     }
 }
 
+impl Deref for Hex {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
 /// Enough of a session's hash to tell the sessions of a log apart, too little to find the session by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionTag([u8; 4]);
@@ -117,17 +125,16 @@ impl SessionTag {
         let [a, b, c, d, ..] = session.0;
         SessionTag([a, b, c, d])
     }
+
+    /// Its 8 digits.
+    pub(crate) fn hex(&self) -> Hex {
+        Hex::of(&self.0)
+    }
 }
 
 impl fmt::Display for SessionTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Hex::of(&self.0).as_str())
-    }
-}
-
-impl Serialize for SessionTag {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(Hex::of(&self.0).as_str())
     }
 }
 

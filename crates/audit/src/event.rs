@@ -4,13 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
-
-use crate::config::Algorithm;
 use crate::digest::{PayloadDigest, SessionTag};
+use crate::line;
 
 /// One thing that happened. Build it from [`Event::new`] and name the fields that are known.
 ///
@@ -85,15 +80,8 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// The record as a JSON object that still lacks its number.
-    pub(crate) fn line(&self, at: SystemTime) -> Vec<u8> {
-        let mut line = Vec::with_capacity(LINE_BYTES_USUAL);
-        #[expect(clippy::expect_used, reason = "a Vec takes every write, and every map key here is a string")]
-        serde_json::to_writer(&mut line, &Line { event: self, at }).expect("events are serializable");
-        line
-    }
-
-    fn is_clipped(&self) -> bool {
+    /// Whether the record says less than the event.
+    pub(crate) fn is_clipped(&self) -> bool {
         let long = |text: &Option<Cow<'_, str>>| text.as_deref().is_some_and(is_long);
         let pairs = |pairs: &[Pair<'_>]| {
             pairs.len() > ENTRIES_MAX || pairs.iter().any(|(name, value)| is_long(name) || is_long(value))
@@ -110,8 +98,7 @@ impl<'a> Event<'a> {
 }
 
 /// What sort of event it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
     /// A decision, before its effect.
     Decision,
@@ -131,9 +118,24 @@ pub enum EventKind {
     Security,
 }
 
+impl EventKind {
+    /// What a record calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            EventKind::Decision => "decision",
+            EventKind::Outcome => "outcome",
+            EventKind::Refusal => "refusal",
+            EventKind::Definition => "definition",
+            EventKind::Server => "server",
+            EventKind::Config => "config",
+            EventKind::Lifecycle => "lifecycle",
+            EventKind::Security => "security",
+        }
+    }
+}
+
 /// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// Policy permits it.
     Permit,
@@ -151,6 +153,21 @@ pub enum Outcome {
     Noted,
 }
 
+impl Outcome {
+    /// What a record calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Outcome::Permit => "permit",
+            Outcome::Forbid => "forbid",
+            Outcome::Challenge => "challenge",
+            Outcome::Refused => "refused",
+            Outcome::Completed => "completed",
+            Outcome::Failed => "failed",
+            Outcome::Noted => "noted",
+        }
+    }
+}
+
 /// Who caused an event, as far as the verified token says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrincipalRef<'a> {
@@ -163,7 +180,7 @@ pub struct PrincipalRef<'a> {
 }
 
 /// A name and its value.
-type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 type Pairs<'a> = Vec<Pair<'a>>;
 
 /// An event written down, without its number. Its time is when that was done, whoever made the event.
@@ -173,117 +190,7 @@ pub struct Draft(pub(crate) Vec<u8>);
 impl From<Event<'_>> for Draft {
     fn from(event: Event<'_>) -> Draft {
         // The one clock reading of this room.
-        Draft(event.line(SystemTime::now()))
-    }
-}
-
-struct Line<'a> {
-    event: &'a Event<'a>,
-    at: SystemTime,
-}
-
-impl Serialize for Line<'_> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let event = self.event;
-        let mut map = to.serialize_map(None)?;
-        map.serialize_entry("time", &timestamp(self.at))?;
-        map.serialize_entry("kind", &event.kind)?;
-        map.serialize_entry("outcome", &event.outcome)?;
-        text(&mut map, "request", event.request.as_deref())?;
-        if let Some(principal) = &event.principal {
-            map.serialize_entry("principal", &Clipped(principal))?;
-        }
-        text(&mut map, "endpoint", event.endpoint.as_deref())?;
-        some(&mut map, "session", event.session.as_ref())?;
-        text(&mut map, "server", event.server.as_deref())?;
-        text(&mut map, "method", event.method.as_deref())?;
-        text(&mut map, "item", event.item.as_deref())?;
-        text(&mut map, "era", event.era.as_deref())?;
-        some(&mut map, "code", event.code.as_ref())?;
-        text(&mut map, "reason", event.reason.as_deref())?;
-        if !event.policies.is_empty() {
-            map.serialize_entry("policies", &Clipped(&*event.policies))?;
-        }
-        text(&mut map, "needed", event.needed.as_deref())?;
-        payload(&mut map, ["arguments_sha256", "arguments_blake3"], event.arguments.as_ref())?;
-        payload(&mut map, ["result_sha256", "result_blake3"], event.result.as_ref())?;
-        pairs(&mut map, "labels", &event.labels)?;
-        some(&mut map, "duration_us", event.duration_us.as_ref())?;
-        pairs(&mut map, "detail", &event.detail)?;
-        if event.is_clipped() {
-            map.serialize_entry("clipped", &true)?;
-        }
-        map.end()
-    }
-}
-
-fn text<M: SerializeMap>(map: &mut M, name: &'static str, value: Option<&str>) -> Result<(), M::Error> {
-    some(map, name, value.map(clip).as_ref())
-}
-
-fn some<M: SerializeMap, T: Serialize>(map: &mut M, name: &'static str, value: Option<&T>) -> Result<(), M::Error> {
-    value.map_or(Ok(()), |value| map.serialize_entry(name, value))
-}
-
-/// Under a name that says how it was made: SHA-256's, then BLAKE3's.
-fn payload<M: SerializeMap>(
-    map: &mut M,
-    [sha256, blake3]: [&'static str; 2],
-    value: Option<&PayloadDigest>,
-) -> Result<(), M::Error> {
-    let name = match value.map(PayloadDigest::algorithm) {
-        Some(Algorithm::Blake3) => blake3,
-        Some(Algorithm::Sha256) | None => sha256,
-    };
-    some(map, name, value)
-}
-
-fn pairs<M: SerializeMap>(map: &mut M, name: &'static str, pairs: &[Pair<'_>]) -> Result<(), M::Error> {
-    if pairs.is_empty() {
-        return Ok(());
-    }
-    map.serialize_entry(name, &Clipped(pairs))
-}
-
-/// Writes what is within the bounds.
-struct Clipped<'a, T: ?Sized>(&'a T);
-
-impl Serialize for Clipped<'_, PrincipalRef<'_>> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_map(Some(3))?;
-        map.serialize_entry("issuer", clip(&self.0.issuer))?;
-        map.serialize_entry("subject", clip(&self.0.subject))?;
-        map.serialize_entry("client", clip(&self.0.client))?;
-        map.end()
-    }
-}
-
-impl Serialize for Clipped<'_, [Box<str>]> {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut list = to.serialize_seq(None)?;
-        self.0.iter().take(ENTRIES_MAX).try_for_each(|entry| list.serialize_element(clip(entry)))?;
-        list.end()
-    }
-}
-
-impl Serialize for Clipped<'_, [Pair<'_>]> {
-    /// An object; a name that comes more than once has all its values in one array, since a key that stands twice makes a
-    /// JSON text unreadable (RFC 8259 section 4).
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let pairs = || self.0.iter().take(ENTRIES_MAX).map(|(name, value)| (clip(name), clip(value)));
-        let mut map = to.serialize_map(None)?;
-        for (at, (name, value)) in pairs().enumerate() {
-            if pairs().take(at).any(|(earlier, _)| earlier == name) {
-                continue;
-            }
-            let of_that_name = || pairs().filter(|(other, _)| *other == name).map(|(_, value)| value);
-            if of_that_name().nth(1).is_some() {
-                map.serialize_entry(name, &of_that_name().collect::<Vec<_>>())?;
-            } else {
-                map.serialize_entry(name, value)?;
-            }
-        }
-        map.end()
+        Draft(line::written(&event, SystemTime::now()))
     }
 }
 
@@ -292,25 +199,12 @@ fn is_long(text: &str) -> bool {
 }
 
 /// The text up to its bound, cut between characters.
-fn clip(text: &str) -> &str {
+pub(crate) fn clip(text: &str) -> &str {
     text.get(..text.floor_char_boundary(TEXT_BYTES_MAX)).unwrap_or(text)
 }
 
-/// RFC 3339 in UTC with microseconds.
-fn timestamp(at: SystemTime) -> String {
-    // A clock past the year 9999 gets the last instant that can be written.
-    let at = Timestamp::try_from(at).unwrap_or(Timestamp::MAX);
-    let mut text = String::with_capacity(TIME_BYTES);
-    // Writing into a String cannot fail.
-    let _ = DateTimePrinter::new().precision(Some(6)).print_timestamp(&at, &mut text);
-    text
-}
-
 const TEXT_BYTES_MAX: usize = 2048;
-/// `2026-07-28T12:00:00.000000Z` and a little more.
-const TIME_BYTES: usize = 32;
-const ENTRIES_MAX: usize = 32;
-const LINE_BYTES_USUAL: usize = 1024;
+pub(crate) const ENTRIES_MAX: usize = 32;
 
 /// Longest line there can be. An event has at most 12 single texts, 32 policies and 2 × 32 pairs of texts, and JSON makes at
 /// most 6 bytes of one.
@@ -323,7 +217,7 @@ mod tests {
     use super::*;
 
     fn written(event: &Event<'_>) -> String {
-        String::from_utf8(event.line(SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001))).unwrap()
+        String::from_utf8(line::written(event, SystemTime::UNIX_EPOCH + Duration::from_micros(1_000_001))).unwrap()
     }
 
     #[test]

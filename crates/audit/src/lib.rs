@@ -19,6 +19,7 @@ mod digest;
 mod event;
 mod follow;
 mod group;
+mod line;
 mod read;
 mod render;
 mod segment;
@@ -87,7 +88,7 @@ impl Audit {
     pub fn open(dir: &Path, config: &Config, now: SystemTime) -> Result<Audit, OpenError> {
         let (mut segment, torn) = Segment::open(dir, config)?;
         if let Some(torn) = torn {
-            let source = segment.append([torn_event(&torn).line(now).as_slice()].into_iter(), config.level);
+            let source = segment.append([line::written(&torn_event(&torn), now).as_slice()].into_iter(), config.level);
             if let Err(source) = source {
                 return Err(OpenError::Write { path: dir.into(), source });
             }

@@ -21,9 +21,22 @@ struct Definition {
     name: Box<str>,
     json: Json,
     digest: DefinitionDigest,
-    input_schema: Option<Json>,
-    output_schema: Option<Json>,
+    input_schema: Option<Declared>,
+    output_schema: Option<Declared>,
     arguments: Vec<PromptArgument>,
+}
+
+/// A schema as a tool declares it.
+#[derive(Debug)]
+struct Declared {
+    schema: Json,
+    text_digest: [u8; 32],
+}
+
+impl Declared {
+    fn of(schema: Json) -> Declared {
+        Declared { text_digest: sha256(schema.bytes()), schema }
+    }
 }
 
 /// SHA-256 of a definition in a form that white space, the order of members and escapes do not change.
@@ -76,13 +89,25 @@ impl Pinned {
     /// `inputSchema`, an object: every tool has one, nothing else has.
     #[must_use]
     pub fn input_schema(&self) -> Option<&Json> {
-        self.0.input_schema.as_ref()
+        self.0.input_schema.as_ref().map(|declared| &declared.schema)
+    }
+
+    /// SHA-256 of [`Pinned::input_schema`], byte for byte as the server wrote it.
+    #[must_use]
+    pub fn input_schema_digest(&self) -> Option<&[u8; 32]> {
+        self.0.input_schema.as_ref().map(|declared| &declared.text_digest)
     }
 
     /// `outputSchema`, an object, if the tool has one. `null` is none: nothing can be checked against it.
     #[must_use]
     pub fn output_schema(&self) -> Option<&Json> {
-        self.0.output_schema.as_ref()
+        self.0.output_schema.as_ref().map(|declared| &declared.schema)
+    }
+
+    /// SHA-256 of [`Pinned::output_schema`], byte for byte as the server wrote it.
+    #[must_use]
+    pub fn output_schema_digest(&self) -> Option<&[u8; 32]> {
+        self.0.output_schema.as_ref().map(|declared| &declared.text_digest)
     }
 
     /// The arguments of a prompt.
@@ -122,6 +147,7 @@ impl Pinned {
             ListKind::Prompts => prompt_arguments(&json)?,
             ListKind::Tools | ListKind::Resources | ListKind::Templates => Vec::new(),
         };
+        let (input_schema, output_schema) = (input_schema.map(Declared::of), output_schema.map(Declared::of));
         let server = server.clone();
         Ok(Pinned(Arc::new(Definition { server, kind, name, json, digest, input_schema, output_schema, arguments })))
     }
@@ -132,10 +158,7 @@ impl DefinitionDigest {
     pub(crate) fn of(definition: &Json) -> DefinitionDigest {
         let mut form = String::with_capacity(definition.bytes().len());
         canonical(definition, NESTING_MAX, &mut form);
-        let hash = digest::digest(&SHA256, form.as_bytes());
-        let mut bytes = [0; 32];
-        bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
-        DefinitionDigest(bytes)
+        DefinitionDigest(sha256(form.as_bytes()))
     }
 
     /// The 32 bytes.
@@ -155,6 +178,13 @@ impl fmt::Debug for DefinitionDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn sha256(text: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    let hash = digest::digest(&SHA256, text);
+    bytes.iter_mut().zip(hash.as_ref()).for_each(|(to, from)| *to = *from);
+    bytes
 }
 
 /// Longest name of such a thing that is remembered, in bytes: of a tool or prompt, or a URI.
@@ -291,6 +321,9 @@ mod tests {
         assert!(null.output_schema().is_none(), "null is none");
         let some = read(ListKind::Tools, r#"{"name":"a","inputSchema":{},"outputSchema":{}}"#).expect("a tool");
         assert_eq!(some.output_schema().map(Json::as_str), Some("{}"));
+        assert_eq!(some.output_schema_digest(), Some(&sha256(b"{}")));
+        assert_eq!(tool.input_schema_digest(), Some(&sha256(br#"{"type":"object"}"#)));
+        assert_eq!(tool.output_schema_digest(), None);
         for wrong in [
             r#"{"name":"a"}"#,
             r#"{"name":"a","inputSchema":null}"#,

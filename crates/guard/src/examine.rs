@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered};
 
 use crate::inspect::hidden;
-use crate::schema::{Role, Schemas, declared};
+use crate::schema::{Declared, Role, Schemas};
 use crate::{Finding, Rule, Subject, text, value};
 
 /// What there is to find in what a server says.
@@ -14,7 +14,7 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
         FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
         FromServer::Page(items) => pages.findings(schemas, items),
         FromServer::End(Answer::Result(result)) => {
-            let schema = of.pinned.as_ref().and_then(|pinned| declared(pinned.json(), Role::Output));
+            let schema = of.pinned.as_ref().and_then(|pinned| Declared::pinned(pinned, Role::Output));
             let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, &schema, result));
             found.extend(hidden("", result));
             found
@@ -28,7 +28,7 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
 }
 
 /// JS-06: a tool that declares an output schema answers with `structuredContent` that fits it, or with an error.
-fn of_result(schemas: &Schemas, schema: &Json, result: &Json) -> Vec<Finding> {
+fn of_result(schemas: &Schemas, schema: &Declared, result: &Json) -> Vec<Finding> {
     let is_error = result.get("isError").and_then(|is_error| is_error.boolean()) == Some(true);
     if is_error {
         return Vec::new();
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn a_declared_output_schema_is_held() {
-        let schema = wire(json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}}));
+        let schema =
+            Declared::of(wire(json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}})));
         let found = |result: serde_json::Value| of_result(&schemas(), &schema, &wire(result));
         assert!(found(json!({"content": [], "structuredContent": {"n": 1}})).is_empty());
         assert_eq!(&*found(json!({"content": [], "structuredContent": {"n": "1"}}))[0].at, "/structuredContent/n");

@@ -4,7 +4,7 @@ use sekisho_catalog::{Addressed, Addressee, Pinned, Target};
 use sekisho_wire::message::Mirrored;
 use sekisho_wire::{Call, Era, Inbound, Json, headers};
 
-use crate::schema::{Role, Schemas, declared};
+use crate::schema::{Declared, Role, Schemas};
 use crate::{FINDINGS_MAX, Finding, Rule, schema, text, value};
 
 /// What there is to find in a request.
@@ -32,7 +32,8 @@ fn mirrored(addressed: &Addressed) -> Option<&[Mirrored]> {
 fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Option<&[Mirrored]>) -> Vec<Finding> {
     match (call, addressee) {
         (Call::CallTool { arguments, .. }, Addressee::Tool(tool)) => {
-            let mut found = of_tool(schemas, tool.json(), arguments, mirrored);
+            let declared = [Role::Input, Role::Output].map(|role| Declared::pinned(tool, role));
+            let mut found = of_tool(schemas, declared, arguments, mirrored);
             found.extend(hidden("", arguments));
             found
         }
@@ -64,25 +65,25 @@ fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Opti
 /// Arguments of a tool, as the definition that was approved has them.
 pub(crate) fn of_tool(
     schemas: &Schemas,
-    definition: &Json,
+    [input, output]: [Option<Declared>; 2],
     arguments: &Json,
     mirrored: Option<&[Mirrored]>,
 ) -> Vec<Finding> {
-    let Some(schema) = declared(definition, Role::Input) else {
+    let Some(input) = input else {
         return vec![Finding::new(Rule::SchemaUnusable, "", "the tool declares no `inputSchema`")];
     };
     // Its answer could not be examined, and then the effect is there.
-    if let Err(why) = schemas.usable_as(Role::Output, definition) {
+    if let Err(why) = schemas.usable_as(Role::Output, output) {
         return vec![Finding::new(Rule::SchemaUnusable, "", &why)];
     }
-    let compiled = schemas.compiled(Role::Input, &schema);
+    let compiled = schemas.compiled(Role::Input, &input);
     let compiled = match &*compiled {
         Ok(compiled) => compiled,
         Err(why) => return vec![Finding::new(Rule::SchemaUnusable, "", &schema::words(Role::Input, why))],
     };
     let mut found = Vec::new();
     if let Some(mirrored) = mirrored
-        && let Err(mismatch) = headers::check_mirrored(mirrored, &schema, arguments)
+        && let Err(mismatch) = headers::check_mirrored(mirrored, input.schema(), arguments)
     {
         found.push(Finding::new(Rule::HeaderMismatch, "", &mismatch.to_string()));
     }
@@ -135,7 +136,9 @@ mod tests {
     }
 
     fn rules(definition: serde_json::Value, arguments: &Json, mirrored: Option<&[Mirrored]>) -> Vec<Rule> {
-        let found = of_tool(&Schemas::new(&Config::default()), &wire(definition), arguments, mirrored);
+        let definition = wire(definition);
+        let declared = [Role::Input, Role::Output].map(|role| Declared::by(&definition, role));
+        let found = of_tool(&Schemas::new(&Config::default()), declared, arguments, mirrored);
         found.iter().map(|finding| finding.rule).collect()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::digest::{SHA256, digest};
 use jsonschema::{Draft, Validator};
 use moka::sync::Cache;
+use sekisho_catalog::Pinned;
 use sekisho_wire::Json;
 use serde_json::Value;
 
@@ -33,13 +34,44 @@ impl Role {
     }
 }
 
-/// The schema that a definition declares. `"outputSchema": null` declares none: some servers write every member
-/// that they know. An input schema is never left out, so `null` is one that cannot be used.
-pub(crate) fn declared(definition: &Json, role: Role) -> Option<Json> {
-    let schema = definition.get(role.member())?;
-    match role {
-        Role::Input => Some(schema),
-        Role::Output => (!schema.is_null()).then_some(schema),
+/// A schema that is declared.
+pub(crate) struct Declared {
+    schema: Json,
+    /// SHA-256 of its text.
+    digest: [u8; 32],
+}
+
+impl Declared {
+    /// The schema that a definition declares. `"outputSchema": null` declares none: some servers write every member
+    /// that they know. An input schema is never left out, so `null` is one that cannot be used.
+    pub(crate) fn by(definition: &Json, role: Role) -> Option<Declared> {
+        let schema = definition.get(role.member())?;
+        match role {
+            Role::Input => Some(Declared::of(schema)),
+            Role::Output => (!schema.is_null()).then(|| Declared::of(schema)),
+        }
+    }
+
+    /// The same of a definition that is pinned: its digests are known.
+    pub(crate) fn pinned(pinned: &Pinned, role: Role) -> Option<Declared> {
+        let (schema, digest) = match role {
+            Role::Input => (pinned.input_schema()?, pinned.input_schema_digest()?),
+            Role::Output => (pinned.output_schema()?, pinned.output_schema_digest()?),
+        };
+        Some(Declared { schema: schema.clone(), digest: *digest })
+    }
+
+    pub(crate) fn of(schema: Json) -> Declared {
+        let mut key = [0; 32];
+        let digest = digest(&SHA256, schema.bytes());
+        for (to, from) in key.iter_mut().zip(digest.as_ref()) {
+            *to = *from;
+        }
+        Declared { schema, digest: key }
+    }
+
+    pub(crate) fn schema(&self) -> &Json {
+        &self.schema
     }
 }
 
@@ -91,25 +123,22 @@ impl Schemas {
     }
 
     /// The compiled form of a schema, or why there is none.
-    pub(crate) fn compiled(&self, role: Role, schema: &Json) -> Compiled {
-        let mut key = [0; 32];
-        let digest = digest(&SHA256, schema.bytes());
-        for (to, from) in key.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
-        }
-        self.compiled.get_with((role, key), || Arc::new(Schema::compile(&self.config, role, schema)))
+    pub(crate) fn compiled(&self, role: Role, declared: &Declared) -> Compiled {
+        let compile = || Arc::new(Schema::compile(&self.config, role, &declared.schema));
+        self.compiled.get_with((role, declared.digest), compile)
     }
 
     /// Whether the schemas of a tool's definition compile. Other definitions have none.
     pub(crate) fn usable(&self, definition: &Json) -> Result<(), Box<str>> {
-        self.usable_as(Role::Input, definition)?;
-        self.usable_as(Role::Output, definition)
+        [Role::Input, Role::Output]
+            .into_iter()
+            .try_for_each(|role| self.usable_as(role, Declared::by(definition, role)))
     }
 
     /// Whether the one schema compiles, if it is declared.
-    pub(crate) fn usable_as(&self, role: Role, definition: &Json) -> Result<(), Box<str>> {
-        let Some(schema) = declared(definition, role) else { return Ok(()) };
-        self.compiled(role, &schema).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
+    pub(crate) fn usable_as(&self, role: Role, declared: Option<Declared>) -> Result<(), Box<str>> {
+        let Some(declared) = declared else { return Ok(()) };
+        self.compiled(role, &declared).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
     }
 }
 
@@ -243,13 +272,13 @@ mod tests {
     }
 
     fn findings(schema: &Value, instance: &Value) -> Vec<Finding> {
-        let compiled = schemas().compiled(Role::Input, &wire(schema));
+        let compiled = schemas().compiled(Role::Input, &Declared::of(wire(schema)));
         let schema = compiled.as_ref().as_ref().unwrap_or_else(|why| panic!("{why}"));
         schema.check(Rule::InputSchema, "", instance)
     }
 
     fn unusable(role: Role, schema: &Value) -> String {
-        match &*schemas().compiled(role, &wire(schema)) {
+        match &*schemas().compiled(role, &Declared::of(wire(schema))) {
             Ok(_) => panic!("usable: {schema}"),
             Err(why) => why.to_string(),
         }
@@ -318,7 +347,7 @@ mod tests {
             unusable(Role::Input, &schema);
             unusable(Role::Output, &schema);
         }
-        assert!(schemas().compiled(Role::Output, &wire(&json!({"type": "array"}))).is_ok());
+        assert!(schemas().compiled(Role::Output, &Declared::of(wire(&json!({"type": "array"})))).is_ok());
     }
 
     #[test]
@@ -342,18 +371,18 @@ mod tests {
             assert_eq!(text.len(), len);
             Json::decode(Bytes::from(text), &Limits::default()).unwrap()
         };
-        assert!(schemas.compiled(Role::Input, &padded(100)).is_ok());
-        assert!(schemas.compiled(Role::Input, &padded(101)).is_err());
+        assert!(schemas.compiled(Role::Input, &Declared::of(padded(100))).is_ok());
+        assert!(schemas.compiled(Role::Input, &Declared::of(padded(101))).is_err());
         let deep = |inner: Value| wire(&json!({"type": "object", "properties": {"a": inner}}));
-        assert!(schemas.compiled(Role::Input, &deep(json!({}))).is_ok());
-        assert!(schemas.compiled(Role::Input, &deep(json!({"not": {}}))).is_err());
+        assert!(schemas.compiled(Role::Input, &Declared::of(deep(json!({})))).is_ok());
+        assert!(schemas.compiled(Role::Input, &Declared::of(deep(json!({"not": {}})))).is_err());
     }
 
     #[test]
     fn arguments_that_are_not_mentioned_pass_or_not_as_configured() {
         let strict = Schemas::new(&Config { unknown_arguments: UnknownArguments::Refuse, ..Config::default() });
         let found = |schemas: &Schemas, schema: &Value| {
-            let compiled = schemas.compiled(Role::Input, &wire(schema));
+            let compiled = schemas.compiled(Role::Input, &Declared::of(wire(schema)));
             compiled.as_ref().as_ref().unwrap().check(Rule::InputSchema, "", &json!({"a": 1, "b": 2})).len()
         };
         let one = json!({"type": "object", "properties": {"a": true}});
@@ -378,14 +407,14 @@ mod tests {
         let mut spoken = old.clone();
         spoken["additionalProperties"] = json!(false);
         for ignored in [&old, &spoken] {
-            assert!(matches!(&*strict.compiled(Role::Input, &wire(ignored)), Err(Unusable::Open)));
+            assert!(matches!(&*strict.compiled(Role::Input, &Declared::of(wire(ignored))), Err(Unusable::Open)));
         }
         // As the schema has it, it may be used, and so may the output's.
         assert!(findings(&old, &json!({"a": 1, "b": 2})).is_empty());
-        assert!(strict.compiled(Role::Output, &wire(&old)).is_ok());
+        assert!(strict.compiled(Role::Output, &Declared::of(wire(&old))).is_ok());
         for dialect in ["https://json-schema.org/draft/2019-09/schema", "https://json-schema.org/draft/2020-12/schema"]
         {
-            let compiled = strict.compiled(Role::Input, &wire(&by_reference(dialect, "$defs")));
+            let compiled = strict.compiled(Role::Input, &Declared::of(wire(&by_reference(dialect, "$defs"))));
             let schema = compiled.as_ref().as_ref().unwrap();
             assert!(schema.check(Rule::InputSchema, "", &json!({"a": 1})).is_empty());
             assert_eq!(schema.check(Rule::InputSchema, "", &json!({"a": 1, "b": 2})).len(), 1);
@@ -400,7 +429,7 @@ mod tests {
         };
         assert!(unusable(Role::Output, &patterns(3000)).contains("patterns"));
         assert!(unusable(Role::Output, &patterns(PATTERNS_MAX + 1)).contains("patterns"));
-        let compiled = schemas().compiled(Role::Output, &wire(&patterns(PATTERNS_MAX)));
+        let compiled = schemas().compiled(Role::Output, &Declared::of(wire(&patterns(PATTERNS_MAX))));
         let schema = compiled.as_ref().as_ref().unwrap_or_else(|why| panic!("{why}"));
         let found = |text: usize| schema.check(Rule::OutputSchema, "/structuredContent", &json!("a".repeat(text)));
         assert!(found(100).is_empty());
@@ -411,7 +440,7 @@ mod tests {
     #[test]
     fn the_cache_is_bounded_by_memory_and_by_number() {
         let compiled = |schemas: &Schemas, schema: &Value| {
-            let compiled = schemas.compiled(Role::Output, &wire(schema));
+            let compiled = schemas.compiled(Role::Output, &Declared::of(wire(schema)));
             schemas.compiled.run_pending_tasks();
             (compiled.as_ref().as_ref().unwrap().bytes(), schemas.compiled.weighted_size())
         };
@@ -432,6 +461,6 @@ mod tests {
     fn a_schema_with_a_number_that_loses_digits_is_unusable() {
         let text = r#"{"type":"object","properties":{"a":{"maximum":9223372036854775809}}}"#;
         let schema = Json::decode(Bytes::from(text), &Limits::default()).unwrap();
-        assert!(schemas().compiled(Role::Input, &schema).is_err());
+        assert!(schemas().compiled(Role::Input, &Declared::of(schema)).is_err());
     }
 }

@@ -1,7 +1,5 @@
 //! Strict JSON as the tree that the schema library reads.
 
-use std::fmt::Write;
-
 use sekisho_wire::Json;
 use sekisho_wire::json::{Exact, Kind};
 use serde_json::{Map, Number, Value};
@@ -25,7 +23,29 @@ pub(crate) enum Unfaithful {
 /// # Errors
 /// [`Unfaithful`] where a number or the depth does not survive.
 pub(crate) fn tree(json: &Json) -> Result<Value, Unfaithful> {
-    read(json, &mut String::new(), DEPTH_MAX)
+    read(json, &At::Root, DEPTH_MAX)
+}
+
+/// A place in a value; written out only where something is wrong with it.
+enum At<'a> {
+    Root,
+    Element(&'a At<'a>, usize),
+    Member(&'a At<'a>, &'a str),
+}
+
+impl At<'_> {
+    /// JSON pointer.
+    fn pointer(&self) -> String {
+        match self {
+            At::Root => String::new(),
+            At::Element(outer, index) => format!("{}/{index}", outer.pointer()),
+            At::Member(outer, name) => {
+                let mut pointer = outer.pointer();
+                push(&mut pointer, name);
+                pointer
+            }
+        }
+    }
 }
 
 /// `pointer` with one more segment (RFC 6901 section 3).
@@ -40,7 +60,7 @@ pub(crate) fn push(pointer: &mut String, segment: &str) {
     }
 }
 
-fn read(json: &Json, at: &mut String, depth_left: usize) -> Result<Value, Unfaithful> {
+fn read(json: &Json, at: &At<'_>, depth_left: usize) -> Result<Value, Unfaithful> {
     let left = depth_left.checked_sub(1).ok_or(Unfaithful::Deep)?;
     match json.kind() {
         Kind::Null => Ok(Value::Null),
@@ -49,28 +69,21 @@ fn read(json: &Json, at: &mut String, depth_left: usize) -> Result<Value, Unfait
         Kind::Number => match json.number().and_then(|number| number.exact()) {
             Some(Exact::Integer(integer)) => Ok(Value::Number(integer.into())),
             Some(Exact::Float(float)) => {
-                Number::from_f64(float).map(Value::Number).ok_or_else(|| Unfaithful::Number { at: at.clone() })
+                Number::from_f64(float).map(Value::Number).ok_or_else(|| Unfaithful::Number { at: at.pointer() })
             }
-            None => Err(Unfaithful::Number { at: at.clone() }),
+            None => Err(Unfaithful::Number { at: at.pointer() }),
         },
         Kind::Array => {
             let mut elements = Vec::new();
             for (index, element) in json.elements().enumerate() {
-                let before = at.len();
-                // Writing into a String cannot fail.
-                let _ = write!(at, "/{index}");
-                elements.push(read(&element, at, left)?);
-                at.truncate(before);
+                elements.push(read(&element, &At::Element(at, index), left)?);
             }
             Ok(Value::Array(elements))
         }
         Kind::Object => {
             let mut members = Map::new();
             for (name, value) in json.members() {
-                let before = at.len();
-                push(at, &name);
-                let value = read(&value, at, left)?;
-                at.truncate(before);
+                let value = read(&value, &At::Member(at, &name), left)?;
                 members.insert(name.into_owned(), value);
             }
             Ok(Value::Object(members))

@@ -1,5 +1,6 @@
 //! Who somebody is, as far as a verified token says it.
 
+use std::hash::{Hash, Hasher};
 use std::time::SystemTime;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -19,8 +20,14 @@ pub struct Principal {
 }
 
 /// SHA-256 over issuer, subject and client, each with its length: the key of everything kept per principal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PrincipalKey(pub(crate) [u8; 32]);
+
+impl Hash for PrincipalKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_half(&self.0, state);
+    }
+}
 
 impl PrincipalKey {
     /// Each part goes in with its length, so that no two triples run into the same bytes.
@@ -105,6 +112,12 @@ impl Lease {
     pub fn ends_at(&self) -> SystemTime {
         self.ends_at
     }
+}
+
+/// Half of a digest tells keys apart as well as all of it does, and tables hash it in half the time.
+pub(crate) fn hash_half<H: Hasher>(digest: &[u8; 32], state: &mut H) {
+    let [half, _] = digest.as_chunks::<16>().0 else { return };
+    state.write_u128(u128::from_le_bytes(*half));
 }
 
 /// SHA-256 over the parts, one after the other.

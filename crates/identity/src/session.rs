@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +14,7 @@ use sekisho_wire::{Endpoint, Inbound, Json, Version};
 
 use crate::Authenticated;
 use crate::config::SessionsConfig;
-use crate::principal::{PrincipalKey, sha256};
+use crate::principal::{PrincipalKey, hash_half, sha256};
 
 /// A session of one principal at one endpoint.
 #[derive(Debug)]
@@ -27,8 +28,14 @@ pub struct Session {
 }
 
 /// SHA-256 of the session id: what is stored, compared, and (first 8 hex digits) logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionKey(pub(crate) [u8; 32]);
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_half(&self.0, state);
+    }
+}
 
 /// The id itself, on its way to the client; visible ASCII (HT-15). Shown once, kept nowhere.
 pub struct SessionToken(SecretString);

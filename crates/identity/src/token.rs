@@ -130,7 +130,40 @@ impl Verified {
 
 /// RFC 6750 section 2.1: `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="`
 fn is_b64token(text: &str) -> bool {
-    let body = text.trim_end_matches('=');
-    !body.is_empty()
-        && body.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'+' | b'/'))
+    let body = text.trim_end_matches('=').as_bytes();
+    // A block at a time, without a branch: the compiler makes wide instructions of it, and tokens are long.
+    let is_plain = |block: &[u8]| block.iter().fold(true, |plain, byte| plain & is_b64token_byte(*byte));
+    !body.is_empty() && body.chunks(BLOCK).all(is_plain)
+}
+
+fn is_b64token_byte(byte: u8) -> bool {
+    let letter = (byte | 0x20).wrapping_sub(b'a') < 26;
+    // From the hyphen to the nine: `-`, `.`, `/` and the digits.
+    letter | (byte.wrapping_sub(b'-') < 13) | (byte == b'_') | (byte == b'~') | (byte == b'+')
+}
+
+const BLOCK: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_of_a_token_are_those_of_rfc_6750() {
+        for byte in 0..=u8::MAX {
+            let listed = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+            assert_eq!(is_b64token_byte(byte), listed, "{byte}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_one_byte_or_more_and_padding_stands_at_its_end() {
+        for good in ["a", "a=", "a==", "eyJ.x-y_z~+/09", &"a".repeat(130)] {
+            assert!(is_b64token(good), "{good}");
+        }
+        let long = |at: usize| "a".repeat(at) + " " + &"a".repeat(129 - at);
+        for bad in ["", "=", "a=b", "a b", "\u{e9}", &long(0), &long(63), &long(64), &long(129)] {
+            assert!(!is_b64token(bad), "{bad}");
+        }
+    }
 }

@@ -46,10 +46,12 @@ impl Policy {
                 let slice = self.slice(method, object).map_err(|e| failed(&e))?;
                 let named = arguments::named(route.call(), &slice)
                     .map_err(|name| (ForbidReason::Undecidable(name), Basis::default(), explain::ambiguous()))?;
-                let basis = self.judge_one(asker, (method, object, under(m.labels())), &named)?;
+                let asked = (method, object, under(m.labels()));
+                let verdict = self.evaluate_in(&slice, &question(asker, &asked, Arguments::Known(&named)));
+                let basis = self.told(asker, &asked, verdict)?;
                 let stands_against = |reason| (reason, basis.clone(), explain::content());
                 found(m.message().findings()).map_err(stands_against)?;
-                self.undecidable(&slice, asker, (method, object, under(m.labels())), &named).map_err(stands_against)?;
+                self.undecidable(&slice, asker, asked, &named).map_err(stands_against)?;
                 Ok((basis, Vec::new()))
             }
             Target::Many { routes, .. } => {
@@ -60,10 +62,13 @@ impl Policy {
     }
 
     fn judge_one(&self, asker: &Asker<'_>, of: Asked<'_>, named: &[(String, Json)]) -> Result<Basis, Refused> {
-        let (method, object, circumstances) = of;
-        let arguments = Arguments::Known(named);
-        let verdict = self.evaluate(&Question { asker, action: method, object, circumstances, arguments });
-        let needed = |basis: &Basis| explain::needed(&self.vocabulary, asker, method, object, basis);
+        let verdict = self.evaluate(&question(asker, &of, Arguments::Known(named)));
+        self.told(asker, &of, verdict)
+    }
+
+    /// What follows from the answer where everything is known.
+    fn told(&self, asker: &Asker<'_>, (method, object, _): &Asked<'_>, verdict: Verdict) -> Result<Basis, Refused> {
+        let needed = |basis: &Basis| explain::needed(&self.vocabulary, asker, method, *object, basis);
         match verdict {
             Verdict::Permit(basis) => Ok(basis),
             Verdict::NoPermit => Err((ForbidReason::NoPermit, Basis::default(), needed(&Basis::default()))),
@@ -126,7 +131,6 @@ impl Policy {
         of: Asked<'_>,
         named: &[(String, Json)],
     ) -> Result<(), ForbidReason> {
-        let (action, object, circumstances) = of;
         let missed: Vec<_> = slice
             .reads
             .iter()
@@ -136,8 +140,7 @@ impl Policy {
             return Ok(());
         }
         // Only policies that depend on arguments here matter: the others would decide alike whatever they are.
-        let arguments = Arguments::Unknown;
-        match self.evaluate_in(slice, &Question { asker, action, object, circumstances, arguments }) {
+        match self.evaluate_in(slice, &question(asker, &of, Arguments::Unknown)) {
             Verdict::Depends(ids) => match missed.iter().find(|(id, _)| ids.contains(id)) {
                 Some((_, (name, _))) => Err(ForbidReason::Undecidable(name.as_str().into())),
                 None => Ok(()),
@@ -147,6 +150,11 @@ impl Policy {
             Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => Err(ForbidReason::EvaluationFailed),
         }
     }
+}
+
+fn question<'a>(asker: &'a Asker<'a>, asked: &Asked<'a>, arguments: Arguments<'a>) -> Question<'a> {
+    let (action, object, circumstances) = *asked;
+    Question { asker, action, object, circumstances, arguments }
 }
 
 fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTime) -> Circumstances<'_> {

@@ -50,6 +50,11 @@ impl Origin {
         Origin { id: server.id().clone(), trust: config.trust, confidentiality: config.confidentiality }
     }
 
+    /// The id of what has this name there.
+    fn id_of(&self, name: &str) -> String {
+        [self.id.as_str(), "/", name].concat()
+    }
+
     /// The labels of what this server alone is sent and says.
     pub(crate) fn labels(&self) -> Labels {
         Labels { trust: self.trust, confidentiality: self.confidentiality }
@@ -106,10 +111,10 @@ impl<'a> Object<'a> {
         match self {
             Object::Gateway => "gateway".into(),
             Object::Server(server) => server.id.as_str().into(),
-            Object::Tool { server, name } | Object::Prompt { server, name } => format!("{}/{name}", server.id).into(),
-            Object::Resource { server, uri } => format!("{}/{uri}", server.id).into(),
+            Object::Tool { server, name } | Object::Prompt { server, name } => server.id_of(name).into(),
+            Object::Resource { server, uri } => server.id_of(uri).into(),
             // No URI is empty, so no policy means this one by name.
-            Object::Template { server } => format!("{}/", server.id).into(),
+            Object::Template { server } => server.id_of("").into(),
         }
     }
 

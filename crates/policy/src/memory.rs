@@ -189,4 +189,5 @@ fn confidentiality(confidentiality: Confidentiality) -> u8 {
 const BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// What a remembered decision takes beside its key, about.
 const OVERHEAD: u32 = 256;
-const KEY_BYTES: usize = 192;
+/// Most keys are shorter.
+const KEY_BYTES: usize = 512;

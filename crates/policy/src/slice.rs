@@ -91,11 +91,13 @@ impl Slices {
         let server = object.server().map_or("", |server| server.id.as_str());
         // A template has the type of a resource, and other policies that can match.
         let kind = if matches!(object, Object::Template { .. }) { "Template" } else { object.kind() };
-        let mut key = format!("{action} {kind} {server}");
-        let id = object.id();
-        if self.named.contains(&*id) {
-            key.push(' ');
-            key.push_str(&id);
+        let mut key = [action, " ", kind, " ", server].concat();
+        if !self.named.is_empty() {
+            let id = object.id();
+            if self.named.contains(&*id) {
+                key.push(' ');
+                key.push_str(&id);
+            }
         }
         if let Some(slice) = self.made.load().get(&key) {
             return Ok(Arc::clone(slice));

@@ -71,7 +71,7 @@ impl Endpoint {
     pub fn path(&self) -> String {
         match self {
             Endpoint::All => "/mcp".to_owned(),
-            Endpoint::One(server) => format!("/s/{server}/mcp"),
+            Endpoint::One(server) => ["/s/", server.as_str(), "/mcp"].concat(),
         }
     }
 }

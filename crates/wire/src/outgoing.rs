@@ -33,8 +33,8 @@ pub fn request(id: u64, call: &Call, meta: &OutMeta, version: Version) -> Bytes 
             None => written,
         }
     };
-    let head = envelope().unsigned("id", id).text("method", call.method().as_str());
-    head.with_room(ENVELOPE_BYTES + content_bytes(call)).object("params", write).into_bytes()
+    let head = roomy(content_bytes(call)).unsigned("id", id).text("method", call.method().as_str());
+    head.object("params", write).into_bytes()
 }
 
 /// `initialize`, to a server of the legacy era.
@@ -65,10 +65,7 @@ pub fn cancelled(id: u64, reason: Option<&str>) -> Bytes {
 #[must_use]
 pub fn response(id: &Id, answer: &Answer) -> Bytes {
     match answer {
-        Answer::Result(result) => {
-            let room = ENVELOPE_BYTES + result.bytes().len();
-            envelope().with_room(room).json("id", &id.to_json()).json("result", result).into_bytes()
-        }
+        Answer::Result(result) => identified(roomy(result.bytes().len()), id).json("result", result).into_bytes(),
         Answer::Error(fault) => error(Some(id), fault),
     }
 }
@@ -76,7 +73,7 @@ pub fn response(id: &Id, answer: &Answer) -> Bytes {
 /// An answer that is a result, towards the client: `write` writes its members in place. `room`: about how long they are, in bytes.
 #[must_use]
 pub fn result(id: &Id, room: usize, write: impl FnOnce(Object) -> Object) -> Bytes {
-    envelope().with_room(ENVELOPE_BYTES + room).json("id", &id.to_json()).object("result", write).into_bytes()
+    identified(roomy(room), id).object("result", write).into_bytes()
 }
 
 /// An error, towards the client or as the answer to a server's request.
@@ -89,7 +86,11 @@ pub fn error(id: Option<&Id>, error: &RpcError) -> Bytes {
         .text("message", &error.message)
         .maybe("data", error.data.as_ref())
         .finish();
-    envelope().maybe("id", id.map(Id::to_json).as_ref()).json("error", &fault).into_bytes()
+    let head = match id {
+        Some(id) => identified(envelope(), id),
+        None => envelope(),
+    };
+    head.json("error", &fault).into_bytes()
 }
 
 /// A notification, towards the client.
@@ -99,7 +100,19 @@ pub fn notice(kind: ServerNoticeKind, params: &Json) -> Bytes {
 }
 
 fn envelope() -> Object {
-    Object::new().text("jsonrpc", "2.0")
+    roomy(0)
+}
+
+/// An envelope with room for content of about so many bytes.
+fn roomy(content_bytes: usize) -> Object {
+    Object::with_room(ENVELOPE_BYTES + content_bytes).text("jsonrpc", "2.0")
+}
+
+fn identified(envelope: Object, id: &Id) -> Object {
+    match id {
+        Id::Integer(number) => envelope.integer("id", *number),
+        Id::Text(text) => envelope.text("id", text),
+    }
 }
 
 /// The long part of a call, in bytes.

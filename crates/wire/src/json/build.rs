@@ -1,8 +1,10 @@
 //! Writing JSON.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
 
-use super::{Json, Stone, walk};
+use super::{Json, walk};
 
 /// An object under construction. The caller gives each key once.
 #[derive(Debug)]
@@ -23,6 +25,12 @@ impl Object {
         Object::within(Vec::with_capacity(USUAL_BYTES))
     }
 
+    /// The same, with room for about so many bytes: an object that is as long is written without being moved.
+    #[must_use]
+    pub fn with_room(bytes: usize) -> Object {
+        Object::within(Vec::with_capacity(bytes))
+    }
+
     /// An object behind what is written already.
     fn within(mut text: Vec<u8>) -> Object {
         text.push(b'{');
@@ -41,7 +49,8 @@ impl Object {
     #[must_use]
     pub fn integer(mut self, key: &str, value: i64) -> Object {
         self.key(key);
-        self.text.extend_from_slice(value.to_string().as_bytes());
+        // Writing into a Vec cannot fail.
+        let _ = write!(self.text, "{value}");
         self
     }
 
@@ -49,7 +58,8 @@ impl Object {
     #[must_use]
     pub fn unsigned(mut self, key: &str, value: u64) -> Object {
         self.key(key);
-        self.text.extend_from_slice(value.to_string().as_bytes());
+        // Writing into a Vec cannot fail.
+        let _ = write!(self.text, "{value}");
         self
     }
 
@@ -75,13 +85,6 @@ impl Object {
         let inner = write(Object::within(outer));
         self.text = inner.text;
         self.text.push(b'}');
-        self
-    }
-
-    /// Makes room for `bytes` more at once.
-    #[must_use]
-    pub fn with_room(mut self, bytes: usize) -> Object {
-        self.text.reserve(bytes);
         self
     }
 
@@ -185,8 +188,8 @@ pub(super) fn map_strings(text: &[u8], map: &mut dyn FnMut(&str) -> Option<Strin
 /// The object `text` with the member `key` replaced in place, or appended.
 pub(super) fn with(text: &[u8], key: &str, value: &[u8]) -> Bytes {
     let mut last = None;
-    for member in walk::members(text, Stone::default()) {
-        if *walk::key_bytes(text, member.key) == *key.as_bytes() {
+    for member in walk::members(text) {
+        if walk::is_key(text, member.key, key.as_bytes()) {
             return splice(text, member.value.start, value, member.value.end);
         }
         last = Some(member.value.end);
@@ -205,9 +208,9 @@ pub(super) fn with(text: &[u8], key: &str, value: &[u8]) -> Bytes {
 /// The object `text` without the member `key`; nothing if it has none.
 pub(super) fn without(text: &[u8], key: &str) -> Option<Bytes> {
     let mut before = None;
-    let mut members = walk::members(text, Stone::default());
+    let mut members = walk::members(text);
     while let Some(member) = members.next() {
-        if *walk::key_bytes(text, member.key.clone()) != *key.as_bytes() {
+        if !walk::is_key(text, member.key.clone(), key.as_bytes()) {
             before = Some(member.value.end);
             continue;
         }
@@ -230,8 +233,7 @@ fn splice(text: &[u8], from: usize, new: &[u8], to: usize) -> Bytes {
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
-    let special = |byte: &u8| *byte < b' ' || *byte == b'"' || *byte == b'\\';
-    if !text.as_bytes().iter().fold(false, |found, byte| found | special(byte)) {
+    if super::is_plain(text) {
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');
         return;

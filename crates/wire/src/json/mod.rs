@@ -6,6 +6,7 @@
 
 mod build;
 mod number;
+mod outline;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use bytes::Bytes;
 
 pub use build::{Array, Object};
 pub use number::{Exact, Number};
+use outline::Outline;
 pub use scan::DecodeError;
 
 /// A strictly valid JSON text, without white space around it. Cheap to clone: the bytes are shared.
@@ -27,25 +29,8 @@ pub use scan::DecodeError;
 pub struct Json {
     // INVARIANT: passed `scan`, or was written by `build` from parts that did.
     text: Bytes,
-    /// A value in it that walks step over.
-    stone: Stone,
-}
-
-/// Where a value lies whose bytes are known from elsewhere; nowhere if it is empty.
-#[derive(Debug, Clone, Copy, Default)]
-struct Stone {
-    from: usize,
-    to: usize,
-}
-
-impl Stone {
-    /// The same within a part of the text; nowhere if it is not within.
-    fn within(self, part: &Range<usize>) -> Stone {
-        match (self.from.checked_sub(part.start), self.to <= part.end) {
-            (Some(from), true) if self.from < self.to => Stone { from, to: self.to - part.start },
-            (Some(_) | None, _) => Stone::default(),
-        }
-    }
+    /// Of an object that was scanned, or stands in one that was: where its members lie.
+    outline: Option<Outline>,
 }
 
 /// An array that was read before, by its bytes: they need not be read again where they stand once more.
@@ -94,6 +79,12 @@ impl Default for Limits {
     }
 }
 
+/// Whether a JSON string holds `text` as it is: nothing in it has to be escaped.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    walk::plain_bytes(text.as_bytes()) == text.len()
+}
+
 /// The six kinds of JSON value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -117,15 +108,18 @@ impl Json {
     /// # Errors
     /// [`DecodeError`] for whatever is not one strict value within `limits`.
     pub fn decode(text: Bytes, limits: &Limits) -> Result<Json, DecodeError> {
-        let value = scan::scan(&text, limits)?;
-        Ok(Json::of(text.slice(value)))
+        Json::scanned(text, limits, None)
     }
 
     /// The same, without reading an array again that stands two levels deep and was read before.
     pub(crate) fn decode_knowing(text: Bytes, limits: &Limits, recall: Recall<'_>) -> Result<Json, DecodeError> {
-        let (value, stone) = scan::scan_knowing(&text, limits, recall)?;
-        let whole = Json { text, stone };
-        Ok(whole.part(value))
+        Json::scanned(text, limits, Some(recall))
+    }
+
+    fn scanned(text: Bytes, limits: &Limits, recall: Option<Recall<'_>>) -> Result<Json, DecodeError> {
+        let scan::Scanned { value, outline } = scan::scan(&text, limits, recall)?;
+        let text = if value.len() == text.len() { text } else { text.slice(value) };
+        Ok(Json { text, outline })
     }
 
     /// What [`Json::decode_knowing`] needs to know of an array.
@@ -135,7 +129,7 @@ impl Json {
     }
 
     fn of(text: Bytes) -> Json {
-        Json { text, stone: Stone::default() }
+        Json { text, outline: None }
     }
 
     /// The text.
@@ -174,20 +168,32 @@ impl Json {
     /// The member called `key` (compared decoded), if this is an object that has it.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Json> {
-        walk::members(&self.text, self.stone)
-            .find(|member| *walk::key_bytes(&self.text, member.key.clone()) == *key.as_bytes())
-            .map(|member| self.part(member.value))
+        if let Some(outline) = &self.outline {
+            let found = outline.find(&self.text, key.as_bytes())?;
+            return Some(self.part(found.value, found.outline));
+        }
+        walk::members(&self.text)
+            .find(|member| walk::is_key(&self.text, member.key.clone(), key.as_bytes()))
+            .map(|member| self.part(member.value, None))
     }
 
     /// The members of an object in order, keys decoded; none for other kinds.
     pub fn members(&self) -> impl Iterator<Item = (Cow<'_, str>, Json)> {
-        walk::members(&self.text, self.stone)
-            .map(|member| (walk::decoded(&self.text, member.key), self.part(member.value)))
+        let noted = self.outline.iter().flat_map(Outline::members).map(|noted| {
+            let key = self.text.get(noted.key).unwrap_or_default();
+            // INVARIANT: valid UTF-8 without escapes; the default is never taken.
+            let key = std::str::from_utf8(key).unwrap_or_default();
+            (Cow::Borrowed(key), self.part(noted.value, noted.outline))
+        });
+        let text: &[u8] = if self.outline.is_none() { &self.text } else { b"" };
+        let walked =
+            walk::members(text).map(|member| (walk::decoded(&self.text, member.key), self.part(member.value, None)));
+        noted.chain(walked)
     }
 
     /// The elements of an array in order; none for other kinds.
     pub fn elements(&self) -> impl Iterator<Item = Json> {
-        walk::elements(&self.text, self.stone).map(|element| self.part(element))
+        walk::elements(&self.text).map(|element| self.part(element, None))
     }
 
     /// The decoded text, if this is a string.
@@ -269,9 +275,8 @@ impl Json {
         build::without(&self.text, key).map_or_else(|| self.clone(), Json::of)
     }
 
-    fn part(&self, at: Range<usize>) -> Json {
-        let stone = self.stone.within(&at);
-        Json { text: self.text.slice(at), stone }
+    fn part(&self, at: Range<usize>, outline: Option<Outline>) -> Json {
+        Json { text: self.text.slice(at), outline }
     }
 }
 

@@ -46,7 +46,8 @@ impl<'a> Number<'a> {
     /// Whether `text`, written as a JSON number, denotes the same number: `42` and `42.0` do (HT-24).
     #[must_use]
     pub fn denotes(&self, text: &str) -> bool {
-        let grammatical = super::scan::scan(text.as_bytes(), &ONE_NUMBER).is_ok_and(|at| at == (0..text.len()));
+        let grammatical =
+            super::scan::scan(text.as_bytes(), &ONE_NUMBER, None).is_ok_and(|scanned| scanned.value == (0..text.len()));
         grammatical && Decimal::read(text).is_some_and(|other| Decimal::read(self.0) == Some(other))
     }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{Limits, Recall, Stone, walk};
+use super::outline::{Key, Notebook, Outline};
+use super::{Limits, Recall, walk};
 
 /// Why a text is not strict JSON. Carries byte offsets, never content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -65,23 +66,22 @@ pub enum DecodeError {
     },
 }
 
-/// Where the one value of `text` lies, without the white space around it.
+/// The one value of a text.
+pub(super) struct Scanned {
+    /// Where it lies, without the white space around it.
+    pub(super) value: Range<usize>,
+    pub(super) outline: Option<Outline>,
+}
+
+/// Finds the one value of `text`. `recall`: an array that it knows is not read again.
 ///
 /// # Errors
 /// [`DecodeError`], at the first byte that makes the text anything but one strict value.
-pub(super) fn scan(text: &[u8], limits: &Limits) -> Result<Range<usize>, DecodeError> {
-    let mut scanner = Scanner::over(text, limits)?;
-    scanner.run()
-}
-
-/// The same, and where the array lies that `recall` knew.
-pub(super) fn scan_knowing(
-    text: &[u8],
-    limits: &Limits,
-    recall: Recall<'_>,
-) -> Result<(Range<usize>, Stone), DecodeError> {
-    let mut scanner = Scanner { recall: Some(recall), ..Scanner::over(text, limits)? };
-    Ok((scanner.run()?, scanner.stone))
+pub(super) fn scan(text: &[u8], limits: &Limits, recall: Option<Recall<'_>>) -> Result<Scanned, DecodeError> {
+    let mut scanner = Scanner { recall, ..Scanner::over(text, limits)? };
+    let value = scanner.run()?;
+    let outline = if text.get(value.start) == Some(&b'{') { scanner.notebook.finish(value.start) } else { None };
+    Ok(Scanned { value, outline })
 }
 
 /// How many members and elements a text has that passed before, and how deep it nests.
@@ -112,8 +112,7 @@ struct Scanner<'a> {
     deepest: usize,
     /// Asked once: for the first array that stands in an object in an object.
     recall: Option<Recall<'a>>,
-    /// Where the array lies that it knew.
-    stone: Stone,
+    notebook: Notebook,
 }
 
 /// A container that is not closed yet.
@@ -127,11 +126,6 @@ enum Open<'a> {
     },
 }
 
-/// Whether a control character is among them. A whole block at a time, without a branch: the compiler makes wide instructions of it.
-fn has_control(run: &[u8]) -> bool {
-    run.chunks(64).any(|block| block.iter().fold(false, |found, byte| found | (*byte < b' ')))
-}
-
 /// What must come next.
 enum Due {
     Value,
@@ -141,14 +135,17 @@ enum Due {
 
 /// Up to here keys are compared one by one, which is faster than hashing and needs no memory of its own.
 const FEW: usize = 16;
+/// Few texts nest deeper.
+const OPEN_USUAL: usize = 4;
 /// Where the items of a list stand: in the result, in the message.
 const KNOWN_DEPTH: usize = 2;
 
 impl<'a> Scanner<'a> {
     fn over(text: &'a [u8], limits: &'a Limits) -> Result<Scanner<'a>, DecodeError> {
         checked_text(text, limits)?;
-        let (open, keys) = (Vec::new(), Vec::new());
-        Ok(Scanner { text, at: 0, limits, open, keys, nodes: 0, deepest: 0, recall: None, stone: Stone::default() })
+        let (open, keys) = (Vec::with_capacity(OPEN_USUAL), Vec::with_capacity(FEW));
+        let notebook = Notebook::default();
+        Ok(Scanner { text, at: 0, limits, open, keys, nodes: 0, deepest: 0, recall: None, notebook })
     }
 
     fn run(&mut self) -> Result<Range<usize>, DecodeError> {
@@ -171,7 +168,7 @@ impl<'a> Scanner<'a> {
     fn value(&mut self) -> Result<Due, DecodeError> {
         self.blank();
         match self.peek() {
-            Some(b'"') => self.string()?,
+            Some(b'"') => self.string().map(drop)?,
             Some(b'{') => return self.open_object(),
             Some(b'[') if self.leap() => {}
             Some(b'[') => return self.open_array(),
@@ -186,6 +183,7 @@ impl<'a> Scanner<'a> {
 
     fn open_object(&mut self) -> Result<Due, DecodeError> {
         self.deeper()?;
+        self.notebook.object(self.open.len(), self.at);
         self.at += 1;
         self.blank();
         if self.peek() == Some(b'}') {
@@ -223,12 +221,14 @@ impl<'a> Scanner<'a> {
             return false;
         }
         self.nodes = nodes;
-        self.stone = Stone { from: self.at, to: self.at + known.text.len() };
-        self.at = self.stone.to;
+        self.at += known.text.len();
         true
     }
 
     fn next(&mut self) -> Result<Due, DecodeError> {
+        if let Some(Open::Object { .. }) = self.open.last() {
+            self.notebook.end(self.open.len() - 1, self.at);
+        }
         self.blank();
         let byte = self.peek();
         match (self.open.last(), byte) {
@@ -263,9 +263,9 @@ impl<'a> Scanner<'a> {
             return Err(self.syntax());
         }
         let from = self.at;
-        self.string()?;
+        let key = Key { is_escaped: self.string()?, inner: from + 1..self.at - 1 };
         // Compared decoded: `"a"` and `"\u0061"` are one key to every reader behind us.
-        if !self.fresh(walk::key_bytes(self.text, from..self.at)) {
+        if !self.fresh(walk::key_bytes(self.text, from..self.at, key.is_escaped)) {
             return Err(DecodeError::DuplicateKey { at: from });
         }
         self.blank();
@@ -273,6 +273,8 @@ impl<'a> Scanner<'a> {
             return Err(self.syntax());
         }
         self.at += 1;
+        self.blank();
+        self.notebook.member(self.open.len() - 1, key, self.at, self.peek());
         Ok(Due::Value)
     }
 
@@ -295,25 +297,32 @@ impl<'a> Scanner<'a> {
         true
     }
 
-    fn string(&mut self) -> Result<(), DecodeError> {
+    /// Reads a string; whether it has escapes.
+    fn string(&mut self) -> Result<bool, DecodeError> {
         self.at += 1;
+        let mut is_escaped = false;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let Some(plain) = walk::special(rest) else {
-                return Err(DecodeError::Syntax { at: self.text.len() });
-            };
-            let run = rest.get(..plain).unwrap_or_default();
-            if has_control(run) {
-                let offset = run.iter().position(|byte| *byte < b' ').unwrap_or_default();
-                return Err(DecodeError::Syntax { at: self.at + offset });
-            }
+            let plain = walk::plain_bytes(rest);
             self.at += plain;
-            if self.peek() == Some(b'"') {
-                self.at += 1;
-                return Ok(());
+            match rest.get(plain) {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(is_escaped);
+                }
+                Some(b'\\') => self.escape()?,
+                Some(_) | None => return Err(self.broken_string()),
             }
-            self.escape()?;
+            is_escaped = true;
         }
+    }
+
+    /// What is wrong with a string that neither goes on nor ends here.
+    fn broken_string(&self) -> DecodeError {
+        // The end that is missing comes before the control character that is there.
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let at = if memchr::memchr2(b'"', b'\\', rest).is_some() { self.at } else { self.text.len() };
+        DecodeError::Syntax { at }
     }
 
     fn escape(&mut self) -> Result<(), DecodeError> {

@@ -191,6 +191,14 @@ fn written_strings_read_back() {
 }
 
 #[test]
+fn plain_text_is_what_is_written_as_it_is() {
+    let texts = (0..0x180).filter_map(char::from_u32).flat_map(|char| [format!("{char}"), format!("abcdefgh{char}ij")]);
+    for text in texts.chain(["".to_owned(), "日本語".to_owned()]) {
+        assert_eq!(super::is_plain(&text), Json::text(&text).as_str() == format!("\"{text}\""), "{text:?}");
+    }
+}
+
+#[test]
 fn built_objects_are_strict() {
     let mut list = Array::new();
     list.push(&Json::integer(-1));
@@ -241,4 +249,52 @@ fn a_member_is_removed_with_one_comma() {
 #[test]
 fn content_never_reaches_debug_output() {
     assert_eq!(format!("{:?}", json("\"secret\"")), "Json(8 bytes)");
+}
+
+/// The same value, nothing noted of it.
+fn unnoted(json: &Json) -> Json {
+    json.detached()
+}
+
+fn assert_same(noted: &Json, walked: &Json) {
+    let members = |json: &Json| json.members().map(|(key, value)| (key.into_owned(), value)).collect::<Vec<_>>();
+    assert_eq!(members(noted), members(walked));
+    for (key, value) in members(walked) {
+        assert_eq!(noted.get(&key), Some(value.clone()));
+        assert!(noted.get(&format!("{key}?")).is_none());
+        assert_same(&noted.get(&key).expect("a member"), &unnoted(&value));
+    }
+    for (noted, walked) in noted.elements().zip(walked.elements()) {
+        assert_same(&noted, &unnoted(&walked));
+    }
+}
+
+#[test]
+fn members_that_were_noted_are_those_that_a_walk_finds() {
+    let wide =
+        |count: usize| (0..count).map(|at| format!(r#""k{at}": {{ "v" : {at} }}"#)).collect::<Vec<_>>().join(" , ");
+    for text in [
+        "{}".to_owned(),
+        r#" { "a" : { } , "b":[{"a":1}], "c":{"d":{"e":{"f":[ ]}} , "g":"x\"" } , "":null,"h" :-1.5e3 } "#.to_owned(),
+        r#"{"\u0061":{"b":1},"c":{"d":2}}"#.to_owned(),
+        r#"{"a":{"\u0062":1,"c":2},"d":{"b":3}}"#.to_owned(),
+        r#"[{"a":{"b":1}},{"a":2}]"#.to_owned(),
+        format!("{{{}}}", wide(5)),
+        format!("{{{}}}", wide(24)),
+        format!("{{{}}}", wide(25)),
+        format!("{{{}}}", wide(32)),
+    ] {
+        let noted = json(&text);
+        assert_same(&noted, &unnoted(&noted));
+    }
+}
+
+#[test]
+fn a_text_that_was_noted_is_changed_like_any_other() {
+    let before = json(r#" {"a":{"b":1,"c":2},"d":3} "#);
+    let inner = before.get("a").expect("a");
+    assert_eq!(inner.without("b").get("c"), inner.get("c"));
+    assert!(inner.without("b").get("b").is_none());
+    assert_eq!(inner.with("b", &Json::null()).get("b"), Some(Json::null()));
+    assert_eq!(before.with("a", &Json::integer(7)).get("d"), before.get("d"));
 }

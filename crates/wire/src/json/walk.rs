@@ -5,8 +5,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::Stone;
-
 /// Where a member of an object lies.
 pub(super) struct Member {
     /// The key with its quotation marks.
@@ -16,8 +14,8 @@ pub(super) struct Member {
 }
 
 /// The members of the object that `text` is; none if it is something else.
-pub(super) fn members(text: &[u8], stone: Stone) -> impl Iterator<Item = Member> {
-    let mut at = if text.first() == Some(&b'{') { 1 } else { text.len() };
+pub(super) fn members(text: &[u8]) -> impl Iterator<Item = Member> {
+    let mut at = inside(text, b'{');
     std::iter::from_fn(move || {
         at = between(text, at);
         if text.get(at) != Some(&b'"') {
@@ -26,23 +24,28 @@ pub(super) fn members(text: &[u8], stone: Stone) -> impl Iterator<Item = Member>
         let key = at..string_end(text, at);
         // Behind the key: white space, the colon, white space.
         let from = blank(text, blank(text, key.end) + 1);
-        at = value_end(text, from, stone);
+        at = value_end(text, from);
         Some(Member { key, value: from..at })
     })
 }
 
 /// The elements of the array that `text` is; none if it is something else.
-pub(super) fn elements(text: &[u8], stone: Stone) -> impl Iterator<Item = Range<usize>> {
-    let mut at = if text.first() == Some(&b'[') { 1 } else { text.len() };
+pub(super) fn elements(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = inside(text, b'[');
     std::iter::from_fn(move || {
         at = between(text, at);
         if matches!(text.get(at), None | Some(b']')) {
             return None;
         }
         let from = at;
-        at = value_end(text, from, stone);
+        at = value_end(text, from);
         Some(from..at)
     })
+}
+
+/// Behind the bracket that `text` begins with; its end if it begins otherwise.
+fn inside(text: &[u8], bracket: u8) -> usize {
+    if text.first() == Some(&bracket) { 1 } else { text.len() }
 }
 
 /// The string values of `text` in order, never keys, each with its quotation marks.
@@ -61,22 +64,29 @@ pub(super) fn strings(text: &[u8]) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// Behind the white space at `at`.
+#[inline]
 pub(super) fn blank(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).count()
+    let mut at = at;
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = text.get(at) {
+        at += 1;
+    }
+    at
 }
 
 /// Behind the white space and commas at `at`.
 fn between(text: &[u8], at: usize) -> usize {
-    let rest = text.get(at..).unwrap_or_default();
-    at + rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',')).count()
+    let mut at = at;
+    while let Some(b' ' | b'\t' | b'\n' | b'\r' | b',') = text.get(at) {
+        at += 1;
+    }
+    at
 }
 
 /// Behind the value that begins at `at`.
-fn value_end(text: &[u8], at: usize, stone: Stone) -> usize {
+fn value_end(text: &[u8], at: usize) -> usize {
     match text.get(at) {
         Some(b'"') => string_end(text, at),
-        Some(b'{' | b'[') => container_end(text, at, stone),
+        Some(b'{' | b'[') => container_end(text, at),
         Some(_) | None => {
             let rest = text.get(at..).unwrap_or_default();
             let end = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
@@ -85,19 +95,12 @@ fn value_end(text: &[u8], at: usize, stone: Stone) -> usize {
     }
 }
 
-fn container_end(text: &[u8], at: usize, stone: Stone) -> usize {
+fn container_end(text: &[u8], at: usize) -> usize {
     let mut at = at;
     let mut depth = 0_usize;
     loop {
         match text.get(at) {
             Some(b'"') => at = string_end(text, at),
-            // A whole value, and never the one that is walked through: its end is known.
-            Some(b'[') if at == stone.from && stone.from < stone.to => {
-                at = stone.to;
-                if depth == 0 {
-                    return at;
-                }
-            }
             Some(b'{' | b'[') => {
                 depth += 1;
                 at += 1;
@@ -120,36 +123,92 @@ fn string_end(text: &[u8], at: usize) -> usize {
     let mut at = at + 1;
     loop {
         let rest = text.get(at..).unwrap_or_default();
-        match special(rest).map(|offset| (offset, rest.get(offset))) {
-            Some((offset, Some(b'\\'))) => at += offset + 2,
-            Some((offset, _)) => return at + offset + 1,
+        let plain = plain_bytes(rest);
+        match rest.get(plain) {
+            Some(b'\\') => at += plain + 2,
+            Some(_) => return at + plain + 1,
             None => return text.len(),
         }
     }
 }
 
-/// Where the next quotation mark or backslash is.
-pub(super) fn special(text: &[u8]) -> Option<usize> {
-    // Most strings are short, and for those setting up the wide search costs more than it saves.
-    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\');
-    let (short, long) = text.split_at_checked(SHORT).unwrap_or((text, b""));
-    let found = short.iter().position(is_special);
-    found.or_else(|| Some(SHORT + memchr::memchr2(b'"', b'\\', long)?))
+/// How many bytes there are before the first one that means something within a string: a quotation mark, a backslash, a control
+/// character.
+pub(super) fn plain_bytes(text: &[u8]) -> usize {
+    let mut at = 0;
+    // Most strings are short: eight bytes at a time are found without setting up anything, and long ones in whole blocks.
+    while let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        let found = specials(u64::from_le_bytes(*word));
+        if found != 0 {
+            // INVARIANT: at most 7; the default is never taken.
+            return at + usize::try_from(found.trailing_zeros() / 8).unwrap_or_default();
+        }
+        at += 8;
+        if at == SHORT {
+            at += plain_blocks(text.get(at..).unwrap_or_default());
+        }
+    }
+    last_bytes(text, at)
+}
+
+/// The same for the last bytes, fewer than a word: those before `at` are plain.
+fn last_bytes(text: &[u8], at: usize) -> usize {
+    let Some(word) = text.last_chunk() else {
+        return text.iter().position(is_special).unwrap_or(text.len());
+    };
+    // INVARIANT: a byte that is found stands at `at` or behind; the text is as long as a word.
+    match specials(u64::from_le_bytes(*word)) {
+        _ if at == text.len() => at,
+        0 => text.len(),
+        found => text.len() - 8 + usize::try_from(found.trailing_zeros() / 8).unwrap_or_default(),
+    }
+}
+
+/// How many bytes whole blocks without a special one take. A block at a time, without a branch: the compiler makes wide instructions
+/// of it.
+fn plain_blocks(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks::<BLOCK>();
+    let plain = |block: &&[u8; BLOCK]| !block.iter().fold(false, |found, byte| found | is_special(byte));
+    blocks.iter().take_while(plain).count() * BLOCK
+}
+
+fn is_special(byte: &u8) -> bool {
+    *byte < b' ' || *byte == b'"' || *byte == b'\\'
+}
+
+/// Marks the first byte of a word (the lowest one) that is special by its highest bit. What is marked above that one means nothing:
+/// subtracting may have borrowed from it.
+fn specials(word: u64) -> u64 {
+    let zero = |word: u64| word.wrapping_sub(u64::from_le_bytes([1; 8])) & !word;
+    let quote = zero(word ^ u64::from_le_bytes([b'"'; 8]));
+    let backslash = zero(word ^ u64::from_le_bytes([b'\\'; 8]));
+    let control = word.wrapping_sub(u64::from_le_bytes([b' '; 8])) & !word;
+    (quote | backslash | control) & u64::from_le_bytes([0x80; 8])
 }
 
 /// The decoded text of the string at `string`, which includes its quotation marks.
 pub(super) fn decoded(text: &[u8], string: Range<usize>) -> Cow<'_, str> {
     let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
-    unescape(std::str::from_utf8(inner).unwrap_or_default())
+    let text = std::str::from_utf8(inner).unwrap_or_default();
+    if plain_bytes(inner) == inner.len() { Cow::Borrowed(text) } else { unescape(text) }
 }
 
-/// The same as bytes, for comparison: what has no escape need not be looked at as text.
-pub(super) fn key_bytes(text: &[u8], string: Range<usize>) -> Cow<'_, [u8]> {
-    let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
-    if memchr::memchr(b'\\', inner).is_none() {
-        return Cow::Borrowed(inner);
+/// The key at `string` as bytes, decoded: what has no escape need not be looked at as text.
+pub(super) fn key_bytes(text: &[u8], string: Range<usize>, is_escaped: bool) -> Cow<'_, [u8]> {
+    if is_escaped {
+        return Cow::Owned(decoded(text, string).into_owned().into_bytes());
     }
-    Cow::Owned(decoded(text, string).into_owned().into_bytes())
+    Cow::Borrowed(text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default())
+}
+
+/// Whether the key at `string` is `key` once it is decoded.
+pub(super) fn is_key(text: &[u8], string: Range<usize>, key: &[u8]) -> bool {
+    let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
+    // An escape is longer than what it stands for, so that a key of this very length has none, or is another one.
+    if inner.len() <= key.len() {
+        return inner == key && !inner.contains(&b'\\');
+    }
+    inner.contains(&b'\\') && *decoded(text, string).as_bytes() == *key
 }
 
 fn unescape(inner: &str) -> Cow<'_, str> {
@@ -219,5 +278,60 @@ pub(super) fn is_low_surrogate(unit: u32) -> bool {
     (0xdc00..0xe000).contains(&unit)
 }
 
-/// Up to here a string is searched byte by byte.
-const SHORT: usize = 24;
+/// Up to here a string is searched word by word, a multiple of 8.
+const SHORT: usize = 32;
+const BLOCK: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_bytes_end_where_one_by_one_they_do() {
+        let slow = |text: &[u8]| text.iter().position(is_special).unwrap_or(text.len());
+        for len in [0, 1, 7, 8, 9, 31, 32, 33, 39, 40, 95, 96, 97, 160, 163] {
+            let plain: Vec<u8> =
+                (0..len).map(|at| [b'a', 0x7f, 0x80, 0xff, b' ', b'!', b'#', b'[', b']'][at % 9]).collect();
+            assert_eq!(plain_bytes(&plain), len);
+            for at in 0..len {
+                for special in [b'"', b'\\', 0, b'\n', 0x1f] {
+                    let mut text = plain.clone();
+                    text[at] = special;
+                    if let Some(behind) = text.get_mut(at + 1) {
+                        *behind = b'"';
+                    }
+                    assert_eq!(plain_bytes(&text), slow(&text), "{text:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_special_alone_or_not_wherever_it_stands() {
+        for byte in 0..=u8::MAX {
+            for at in 0..8 {
+                let mut word = [b'~'; 8];
+                word[at] = byte;
+                let first = (specials(u64::from_le_bytes(word)) != 0).then_some(at);
+                assert_eq!(first, is_special(&byte).then_some(at), "{byte} at {at}");
+                assert_eq!(plain_bytes(&word), first.unwrap_or(8));
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_is_compared_decoded() {
+        for (written, key, same) in [
+            (r#""a""#, "a", true),
+            (r#""\u0061""#, "a", true),
+            (r#""a\n""#, "a\n", true),
+            (r#""a\n""#, "a\\n", false),
+            (r#""a\\n""#, "a\\n", true),
+            (r#""ab""#, "a", false),
+            (r#""a""#, "ab", false),
+            (r#""""#, "", true),
+        ] {
+            assert_eq!(is_key(written.as_bytes(), 0..written.len(), key.as_bytes()), same, "{written} {key}");
+        }
+    }
+}
