@@ -16,13 +16,14 @@ use crate::{Catalog, Server};
 /// ```compile_fail,E0451
 /// use sekisho_catalog::{Addressed, Target};
 /// fn forge(real: Addressed) -> Addressed {
-///     Addressed { message: real.into_message(), target: Target::Gateway }
+///     Addressed { message: Box::new(real.into_message()), target: Box::new(Target::Gateway) }
 /// }
 /// ```
 #[derive(Debug)]
 pub struct Addressed {
-    message: Authenticated<Inbound>,
-    target: Target,
+    // Boxed, for every room after this one hands them on.
+    message: Box<Authenticated<Inbound>>,
+    target: Box<Target>,
 }
 
 /// What is addressed.
@@ -117,7 +118,7 @@ impl Addressed {
     /// The message alone.
     #[must_use]
     pub fn into_message(self) -> Authenticated<Inbound> {
-        self.message
+        *self.message
     }
 }
 
@@ -166,7 +167,7 @@ impl Catalog {
             who: m.principal().key().as_bytes().to_owned(),
         };
         match door.target(m.message()) {
-            Ok(target) => Ok(Addressed { message: m, target }),
+            Ok(target) => Ok(Addressed { message: Box::new(m), target: Box::new(target) }),
             Err(unknown) => Err(Box::new((unknown, m))),
         }
     }
@@ -183,7 +184,7 @@ impl Catalog {
         server: &ServerId,
     ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
         match self.start_of_list(&m, server) {
-            Ok(target) => Ok(Addressed { message: m, target }),
+            Ok(target) => Ok(Addressed { message: Box::new(m), target: Box::new(target) }),
             Err(unknown) => Err(Box::new((unknown, m))),
         }
     }

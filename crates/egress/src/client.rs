@@ -116,7 +116,7 @@ impl Client {
     ) -> Result<Response<Body>, SendError> {
         // Again, since a client with other rules may have made it. A name is checked where it is resolved.
         to.check(self.private).map_err(SendError::Refused)?;
-        let answer = tokio::time::timeout_at(deadline.into(), self.pool.send(to, request));
+        let answer = tokio::time::timeout_at(deadline.into(), self.pool.send(to, Box::new(request)));
         let (answer, lease) = answer.await.map_err(|_| SendError::Late)??;
         // hyper's own bounds keep memory in check, but let up to twice as much through.
         if head_bytes(answer.headers()) > HEAD_BYTES_MAX {

@@ -39,17 +39,20 @@ impl Line {
     }
 
     /// Sends a request and waits for the head of its answer. The request comes back if nothing of it was sent.
-    pub(crate) async fn ask(
+    pub(crate) fn ask(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>> {
-        let mut answer = pin!(self.send.try_send_request(request));
-        poll_fn(|context| {
-            carry_on(&mut self.run, context);
-            // Nobody but the line itself brings it, so it wakes nobody.
-            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        })
-        .await
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Full<Bytes>>>>> {
+        let answer = self.send.try_send_request(request);
+        async move {
+            let mut answer = pin!(answer);
+            poll_fn(|context| {
+                carry_on(&mut self.run, context);
+                // Nobody but the line itself brings it, so it wakes nobody.
+                answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            })
+            .await
+        }
     }
 
     fn carry_on(&mut self, context: &mut Context<'_>) {

@@ -45,7 +45,7 @@ impl Pool {
     pub(crate) async fn send(
         &self,
         to: &Destination,
-        mut request: Request<Full<Bytes>>,
+        mut request: Box<Request<Full<Bytes>>>,
     ) -> Result<Answered, SendError> {
         if let Some(shared) = self.kept.shared(to.origin()) {
             return many(shared, to, request).await;
@@ -53,7 +53,7 @@ impl Pool {
         while let Some(line) = self.kept.take(to.origin()) {
             match self.one(line, to, request).await {
                 Ok(answered) => return Ok(answered),
-                Err((Some(unsent), _)) => request = unsent,
+                Err((Some(unsent), _)) => request = Box::new(unsent),
                 Err((None, error)) => return Err(SendError::Exchange(error)),
             }
         }
@@ -72,12 +72,12 @@ impl Pool {
         &self,
         mut line: Box<Line>,
         to: &Destination,
-        mut request: Request<Full<Bytes>>,
+        mut request: Box<Request<Full<Bytes>>>,
     ) -> Result<Answered, (Option<Request<Full<Bytes>>>, hyper::Error)> {
         *request.uri_mut() = to.path().clone();
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().insert(header::HOST, to.host().clone());
-        match line.ask(request).await {
+        match line.ask(*request).await {
             Ok(answer) => {
                 let lease = Lease::new(line, Arc::clone(to.shared_origin()), Arc::clone(&self.kept));
                 Ok((answer, Some(lease)))
@@ -107,11 +107,15 @@ impl Pool {
     }
 }
 
-async fn many(mut shared: Shared, to: &Destination, mut request: Request<Full<Bytes>>) -> Result<Answered, SendError> {
+async fn many(
+    mut shared: Shared,
+    to: &Destination,
+    mut request: Box<Request<Full<Bytes>>>,
+) -> Result<Answered, SendError> {
     *request.uri_mut() = to.uri().clone();
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(header::HOST);
-    let answer = shared.send_request(request).await.map_err(SendError::Exchange)?;
+    let answer = shared.send_request(*request).await.map_err(SendError::Exchange)?;
     Ok((answer, None))
 }
 

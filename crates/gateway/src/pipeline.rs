@@ -29,10 +29,10 @@ pub(crate) async fn walk(
     rooms: &Rooms,
     under_way: UnderWay<'_>,
     seen: &Seen,
-    message: Authenticated<Inbound>,
+    message: Box<Authenticated<Inbound>>,
     now: SystemTime,
 ) -> Result<(Way, Conversation), Refusal> {
-    let addressed = match rooms.catalog.address(message) {
+    let addressed = match rooms.catalog.address(*message) {
         Ok(addressed) => addressed,
         // Rare, and large: every call's memory would hold it.
         Err(refused) => Box::pin(look_up(rooms, seen, *refused, now)).await?,

@@ -44,10 +44,11 @@ pub(super) fn converse(
     rooms: &Arc<Rooms>,
     limit: Duration,
     seen: Seen,
-    message: Authenticated<Inbound>,
+    message: Box<Authenticated<Inbound>>,
 ) -> Heard {
     let (say, said) = mpsc::channel(SAID_AHEAD);
-    let talk = Talk {
+    // Boxed, as the message is: what a conversation holds while it waits is moved when it begins.
+    let talk = Box::new(Talk {
         id: message.message().id().cloned(),
         era: message.message().spoken().era(),
         tool_call: matches!(message.message(), Inbound::Request(r) if render::is_tool_call(r.call())),
@@ -56,7 +57,7 @@ pub(super) fn converse(
         seen,
         say,
         progress: Progress::default(),
-    };
+    });
     Heard { said, talk: Some(Box::pin(talk.hold(message, limit))) }
 }
 
@@ -118,7 +119,7 @@ struct Talk {
 }
 
 impl Talk {
-    async fn hold(self, message: Authenticated<Inbound>, limit: Duration) {
+    async fn hold(self: Box<Self>, message: Box<Authenticated<Inbound>>, limit: Duration) {
         let session = message.session().map(|session| session.key());
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
         let entry = self.id.as_ref().map(|id| self.door.inflight.enter(session, id));
@@ -136,7 +137,7 @@ impl Talk {
         }
     }
 
-    async fn exchange(&self, message: Authenticated<Inbound>) -> Result<(), Refusal> {
+    async fn exchange(&self, message: Box<Authenticated<Inbound>>) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         self.seen.clock.skip();
         let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };

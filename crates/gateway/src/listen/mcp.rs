@@ -53,7 +53,7 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
     let session = session_id(&head.headers).map_err(|refusal| failed(refusal, seen.clone()))?;
     let bound = rooms.identity.authenticate(caller, inbound, session, SystemTime::now());
     seen.clock.lap(Room::IDENTITY);
-    let message = bound.map_err(|error| failed(error.into(), seen.clone()))?;
+    let message = bound.map(Box::new).map_err(|error| failed(error.into(), seen.clone()))?;
     let seen = door.instruments.follow(seen.of(&message), &head.headers, &message);
     let early = match (&id, message.session(), era) {
         (Some(_), Some(_), _) | (Some(_), None, Era::Modern) => Early::Permitted,
