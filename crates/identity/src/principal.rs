@@ -130,3 +130,25 @@ pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     digest.copy_from_slice(context.finish().as_ref());
     digest
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::{BuildHasher as _, RandomState};
+
+    use super::*;
+
+    #[test]
+    fn one_principal_has_one_hash_and_others_have_others() {
+        let hasher = RandomState::new();
+        let hash = |key: PrincipalKey| hasher.hash_one(key);
+        let one = PrincipalKey::of("issuer", "subject", "client");
+        assert_eq!(hash(one), hash(PrincipalKey::of("issuer", "subject", "client")));
+        assert_ne!(hash(one), hash(PrincipalKey::of("issuer", "subject", "")));
+        let mut digest = [0; 32];
+        for at in 0..16 {
+            digest[at] = 1;
+            assert_ne!(hash(PrincipalKey(digest)), hash(PrincipalKey([0; 32])), "byte {at} counts");
+            digest[at] = 0;
+        }
+    }
+}
