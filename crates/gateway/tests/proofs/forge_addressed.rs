@@ -3,7 +3,7 @@ use sekisho_identity::Authenticated;
 use sekisho_wire::Inbound;
 
 fn forge(message: Authenticated<Inbound>) -> Addressed {
-    Addressed { message, target: Target::Gateway }
+    Addressed { message: Box::new(message), target: Box::new(Target::Gateway) }
 }
 
 fn main() {}
