@@ -12,6 +12,7 @@ use hyper::client::conn::http2;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::{Connection as _, HttpConnector};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::runtime::Handle;
 use tower_service::Service as _;
 
 use crate::client::SendError;
@@ -34,6 +35,9 @@ enum Fresh {
 
 type Shared = http2::SendRequest<Full<Bytes>>;
 
+/// No answer, and the request if nothing of it was sent.
+type Unanswered = (Option<Request<Full<Bytes>>>, hyper::Error);
+
 /// An answer, and the line that its body comes in on; none where many share the connection.
 pub(crate) type Answered = (Response<Incoming>, Option<Lease>);
 
@@ -48,7 +52,11 @@ impl Pool {
         mut request: Box<Request<Full<Bytes>>>,
     ) -> Result<Answered, SendError> {
         if let Some(shared) = self.kept.shared(to.origin()) {
-            return many(shared, to, request).await;
+            match many(shared, to, request).await {
+                Ok(answered) => return Ok(answered),
+                Err((Some(unsent), _)) => request = Box::new(unsent),
+                Err((None, error)) => return Err(SendError::Exchange(error)),
+            }
         }
         while let Some(line) = self.kept.take(to.origin()) {
             match self.one(line, to, request).await {
@@ -61,8 +69,8 @@ impl Pool {
         match Box::pin(self.connect(to)).await? {
             Fresh::One(line) => self.one(line, to, request).await.map_err(|(_, error)| SendError::Exchange(error)),
             Fresh::Many(shared) => {
-                self.kept.share(to.origin(), shared.clone());
-                many(shared, to, request).await
+                self.kept.share(to.shared_origin(), shared.clone());
+                many(shared, to, request).await.map_err(|(_, error)| SendError::Exchange(error))
             }
         }
     }
@@ -73,7 +81,7 @@ impl Pool {
         mut line: Box<Line>,
         to: &Destination,
         mut request: Box<Request<Full<Bytes>>>,
-    ) -> Result<Answered, (Option<Request<Full<Bytes>>>, hyper::Error)> {
+    ) -> Result<Answered, Unanswered> {
         *request.uri_mut() = to.path().clone();
         *request.version_mut() = Version::HTTP_11;
         request.headers_mut().insert(header::HOST, to.host().clone());
@@ -111,12 +119,14 @@ async fn many(
     mut shared: Shared,
     to: &Destination,
     mut request: Box<Request<Full<Bytes>>>,
-) -> Result<Answered, SendError> {
+) -> Result<Answered, Unanswered> {
     *request.uri_mut() = to.uri().clone();
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(header::HOST);
-    let answer = shared.send_request(*request).await.map_err(SendError::Exchange)?;
-    Ok((answer, None))
+    match shared.try_send_request(*request).await {
+        Ok(answer) => Ok((answer, None)),
+        Err(mut error) => Err((error.take_message(), error.into_error())),
+    }
 }
 
 /// Connections that wait for the next request, by origin.
@@ -148,8 +158,11 @@ impl Kept {
         }
     }
 
-    /// Keeps a line for the next request. More than [`IDLE_PER_ORIGIN`] are not kept.
+    /// Keeps a line for the next request. More than [`IDLE_PER_ORIGIN`] are not kept, and none outside a runtime.
     pub(crate) fn put(self: &Arc<Self>, origin: &Arc<str>, line: Box<Line>) {
+        if Handle::try_current().is_err() {
+            return;
+        }
         let mut origins = self.origins();
         let lines = &mut origins.origin(origin).lines;
         if lines.len() < IDLE_PER_ORIGIN {
@@ -165,9 +178,9 @@ impl Kept {
         (!shared.is_closed()).then(|| shared.clone())
     }
 
-    fn share(self: &Arc<Self>, origin: &str, shared: Shared) {
+    fn share(self: &Arc<Self>, origin: &Arc<str>, shared: Shared) {
         let mut origins = self.origins();
-        origins.origin(&Arc::from(origin)).shared = Some((shared, Instant::now()));
+        origins.origin(origin).shared = Some((shared, Instant::now()));
         self.sweep(&mut origins);
     }
 

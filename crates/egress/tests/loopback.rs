@@ -64,6 +64,7 @@ async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap().to_owned());
     Ok(match request.uri().path() {
         "/host" => Response::new(Full::from(host.unwrap_or_default())),
+        "/version" => Response::new(Full::from(format!("{:?}", request.version()))),
         "/ten" => Response::new(Full::from("0123456789")),
         "/redirect" => Response::builder().status(302).header(header::LOCATION, "/ten").body(Full::default()).unwrap(),
         "/head" => {
@@ -242,6 +243,18 @@ async fn certificate_authority_of_the_file_is_trusted_and_an_unknown_one_is_not(
     assert!(matches!(other_name, Err(FetchError::Send(SendError::Connect(_)))), "{other_name:?}");
 }
 
+#[tokio::test]
+async fn shared_connection_that_its_server_closed_is_replaced() {
+    let (ca, port) = tls_server_for(Duration::from_millis(200)).await;
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("ca.pem"), ca).unwrap();
+    let client = Client::new(&Config { ca_file: Some("ca.pem".into()), ..Config::default() }, home.path()).unwrap();
+    for _ in 0..3 {
+        assert_eq!(fetch(&client, &format!("https://localhost:{port}/version"), 100).await.unwrap(), "HTTP/2.0");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
 #[test]
 fn file_without_a_certificate_authority_is_refused() {
     let home = tempfile::tempdir().unwrap();
@@ -266,6 +279,11 @@ fn configuration_permits_nothing_dangerous_by_itself() {
 
 /// A TLS server for `localhost`, and the PEM of the authority that vouches for it.
 async fn tls_server() -> (String, u16) {
+    tls_server_for(Duration::from_secs(60)).await
+}
+
+/// The same, whose connections end after so long.
+async fn tls_server_for(life: Duration) -> (String, u16) {
     let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let key = rcgen::KeyPair::generate().unwrap();
@@ -294,7 +312,8 @@ async fn tls_server() -> (String, u16) {
                     return;
                 };
                 let serve = auto::Builder::new(TokioExecutor::new());
-                let _ = serve.serve_connection(TokioIo::new(stream), service_fn(answer)).await;
+                let connection = serve.serve_connection(TokioIo::new(stream), service_fn(answer));
+                let _ = tokio::time::timeout(life, connection).await;
             });
         }
     });

@@ -131,7 +131,6 @@ pub enum Shown {
 
 /// What becomes of a request.
 #[must_use]
-#[expect(clippy::large_enum_variant, reason = "the large one is the ordinary one, and lives on one stack frame")]
 pub enum Decision {
     /// It may go on.
     Permit(Authorized),
