@@ -26,16 +26,30 @@ struct Definition {
     arguments: Vec<PromptArgument>,
 }
 
-/// A schema as a tool declares it.
-#[derive(Debug)]
-struct Declared {
+/// A schema as a tool declares it. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Declared {
     schema: Json,
-    text_digest: [u8; 32],
+    digest: [u8; 32],
 }
 
 impl Declared {
-    fn of(schema: Json) -> Declared {
-        Declared { text_digest: sha256(schema.bytes()), schema }
+    /// Takes the digest of a schema.
+    #[must_use]
+    pub fn of(schema: Json) -> Declared {
+        Declared { digest: sha256(schema.bytes()), schema }
+    }
+
+    /// As the server wrote it.
+    #[must_use]
+    pub fn schema(&self) -> &Json {
+        &self.schema
+    }
+
+    /// SHA-256 of its text, byte for byte.
+    #[must_use]
+    pub fn digest(&self) -> &[u8; 32] {
+        &self.digest
     }
 }
 
@@ -88,26 +102,14 @@ impl Pinned {
 
     /// `inputSchema`, an object: every tool has one, nothing else has.
     #[must_use]
-    pub fn input_schema(&self) -> Option<&Json> {
-        self.0.input_schema.as_ref().map(|declared| &declared.schema)
-    }
-
-    /// SHA-256 of [`Pinned::input_schema`], byte for byte as the server wrote it.
-    #[must_use]
-    pub fn input_schema_digest(&self) -> Option<&[u8; 32]> {
-        self.0.input_schema.as_ref().map(|declared| &declared.text_digest)
+    pub fn input_schema(&self) -> Option<&Declared> {
+        self.0.input_schema.as_ref()
     }
 
     /// `outputSchema`, an object, if the tool has one. `null` is none: nothing can be checked against it.
     #[must_use]
-    pub fn output_schema(&self) -> Option<&Json> {
-        self.0.output_schema.as_ref().map(|declared| &declared.schema)
-    }
-
-    /// SHA-256 of [`Pinned::output_schema`], byte for byte as the server wrote it.
-    #[must_use]
-    pub fn output_schema_digest(&self) -> Option<&[u8; 32]> {
-        self.0.output_schema.as_ref().map(|declared| &declared.text_digest)
+    pub fn output_schema(&self) -> Option<&Declared> {
+        self.0.output_schema.as_ref()
     }
 
     /// The arguments of a prompt.
@@ -315,15 +317,14 @@ mod tests {
     #[test]
     fn a_tool_has_an_input_schema_or_is_withheld() {
         let tool = read(ListKind::Tools, r#"{"name":"a","inputSchema":{"type":"object"}}"#).expect("a tool");
-        assert_eq!(tool.input_schema().map(Json::as_str), Some(r#"{"type":"object"}"#));
+        let input = tool.input_schema().expect("an input schema");
+        assert_eq!(input.schema().as_str(), r#"{"type":"object"}"#);
+        assert_eq!(input.digest(), &sha256(br#"{"type":"object"}"#));
         assert!(tool.output_schema().is_none());
         let null = read(ListKind::Tools, r#"{"name":"a","inputSchema":{},"outputSchema":null}"#).expect("a tool");
         assert!(null.output_schema().is_none(), "null is none");
         let some = read(ListKind::Tools, r#"{"name":"a","inputSchema":{},"outputSchema":{}}"#).expect("a tool");
-        assert_eq!(some.output_schema().map(Json::as_str), Some("{}"));
-        assert_eq!(some.output_schema_digest(), Some(&sha256(b"{}")));
-        assert_eq!(tool.input_schema_digest(), Some(&sha256(br#"{"type":"object"}"#)));
-        assert_eq!(tool.output_schema_digest(), None);
+        assert_eq!(some.output_schema().map(|declared| declared.schema().as_str()), Some("{}"));
         for wrong in [
             r#"{"name":"a"}"#,
             r#"{"name":"a","inputSchema":null}"#,

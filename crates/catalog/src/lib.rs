@@ -32,7 +32,7 @@ use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, ServerId};
 pub use address::{Addressed, Addressee, Route, Target, Unknown};
 pub use change::{Change, Flaw, What};
 pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
-pub use definition::{DefinitionDigest, Pinned, PromptArgument};
+pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
 pub use names::exposed_uri;
 pub use server::Server;
 

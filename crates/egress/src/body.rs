@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 
 use crate::line::Lease;
 
-/// The body of an answer as it comes in. After an error nothing more comes, and its connection is not used again.
+/// The body of an answer as it comes in. After an error nothing more comes.
 #[derive(Debug)]
 pub struct Body {
     // Before `lease`: what nobody reads any more is skipped there.

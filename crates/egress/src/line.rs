@@ -47,7 +47,7 @@ impl Line {
         async move {
             let mut answer = pin!(answer);
             poll_fn(|context| {
-                carry_on(&mut self.run, context);
+                self.carry_on(context);
                 // Nobody but the line itself brings it, so it wakes nobody.
                 answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
             })
@@ -55,19 +55,15 @@ impl Line {
         }
     }
 
+    /// What goes wrong is told to who waits for the answer, as soon as the connection is dropped.
     fn carry_on(&mut self, context: &mut Context<'_>) {
-        carry_on(&mut self.run, context);
-    }
-}
-
-/// What goes wrong is told to who waits for the answer, as soon as the connection is dropped.
-fn carry_on(run: &mut Option<http1::Connection<Stream, Full<Bytes>>>, context: &mut Context<'_>) {
-    let Some(running) = run else { return };
-    if let Poll::Ready(ended) = Pin::new(running).poll(context) {
-        if let Err(error) = ended {
-            tracing::debug!(cause = error.source().map(tracing::field::display), %error, "a connection broke");
+        let Some(run) = &mut self.run else { return };
+        if let Poll::Ready(ended) = Pin::new(run).poll(context) {
+            if let Err(error) = ended {
+                tracing::debug!(cause = error.source().map(tracing::field::display), %error, "a connection broke");
+            }
+            self.run = None;
         }
-        *run = None;
     }
 }
 

@@ -27,8 +27,8 @@ pub(crate) struct Pool {
     kept: Arc<Kept>,
 }
 
-/// A connection that was just made, in the version that both ends chose.
-enum Fresh {
+/// A connection, in the version that both ends chose.
+enum Connection {
     One(Box<Line>),
     Many(Shared),
 }
@@ -51,56 +51,56 @@ impl Pool {
         to: &Destination,
         mut request: Box<Request<Full<Bytes>>>,
     ) -> Result<Answered, SendError> {
-        if let Some(shared) = self.kept.shared(to.origin()) {
-            match many(shared, to, request).await {
+        let shared = self.kept.shared(to.origin()).map(Connection::Many);
+        let line = || self.kept.take(to.origin()).map(Connection::One);
+        let mut next = shared.or_else(line);
+        while let Some(kept) = next {
+            match self.ask(kept, to, request).await {
                 Ok(answered) => return Ok(answered),
                 Err((Some(unsent), _)) => request = Box::new(unsent),
                 Err((None, error)) => return Err(SendError::Exchange(error)),
             }
-        }
-        while let Some(line) = self.kept.take(to.origin()) {
-            match self.one(line, to, request).await {
-                Ok(answered) => return Ok(answered),
-                Err((Some(unsent), _)) => request = Box::new(unsent),
-                Err((None, error)) => return Err(SendError::Exchange(error)),
-            }
+            next = line();
         }
         // Rare, and large: it would make every call's future so.
-        match Box::pin(self.connect(to)).await? {
-            Fresh::One(line) => self.one(line, to, request).await.map_err(|(_, error)| SendError::Exchange(error)),
-            Fresh::Many(shared) => {
-                self.kept.share(to.shared_origin(), shared.clone());
-                many(shared, to, request).await.map_err(|(_, error)| SendError::Exchange(error))
-            }
-        }
+        let fresh = Box::pin(self.connect(to)).await?;
+        self.ask(fresh, to, request).await.map_err(|(_, error)| SendError::Exchange(error))
     }
 
-    /// The request comes back if nothing of it was sent: the server has closed the line meanwhile.
-    async fn one(
+    /// The request comes back if nothing of it was sent: the server has closed the connection meanwhile.
+    async fn ask(
         &self,
-        mut line: Box<Line>,
+        connection: Connection,
         to: &Destination,
         mut request: Box<Request<Full<Bytes>>>,
     ) -> Result<Answered, Unanswered> {
-        *request.uri_mut() = to.path().clone();
-        *request.version_mut() = Version::HTTP_11;
-        request.headers_mut().insert(header::HOST, to.host().clone());
-        match line.ask(*request).await {
-            Ok(answer) => {
-                let lease = Lease::new(line, Arc::clone(to.shared_origin()), Arc::clone(&self.kept));
-                Ok((answer, Some(lease)))
+        let answered = match connection {
+            Connection::One(mut line) => {
+                *request.uri_mut() = to.path().clone();
+                *request.version_mut() = Version::HTTP_11;
+                request.headers_mut().insert(header::HOST, to.host().clone());
+                let answer = line.ask(*request).await;
+                answer.map(|answer| {
+                    (answer, Some(Lease::new(line, Arc::clone(to.shared_origin()), Arc::clone(&self.kept))))
+                })
             }
-            Err(mut error) => Err((error.take_message(), error.into_error())),
-        }
+            Connection::Many(mut shared) => {
+                *request.uri_mut() = to.uri().clone();
+                *request.version_mut() = Version::HTTP_2;
+                request.headers_mut().remove(header::HOST);
+                shared.try_send_request(*request).await.map(|answer| (answer, None))
+            }
+        };
+        answered.map_err(|mut error| (error.take_message(), error.into_error()))
     }
 
-    async fn connect(&self, to: &Destination) -> Result<Fresh, SendError> {
+    async fn connect(&self, to: &Destination) -> Result<Connection, SendError> {
         let mut connector = self.connector.clone();
         std::future::poll_fn(|context| connector.poll_ready(context)).await.map_err(SendError::connect)?;
         let stream: Stream = connector.call(to.uri().clone()).await.map_err(SendError::connect)?;
         if !stream.connected().is_negotiated_h2() {
             let line = Line::open(stream, HEAD_BYTES_MAX).await;
-            return line.map(Fresh::One).map_err(|error| SendError::Connect(error.into()));
+            return line.map(Connection::One).map_err(|error| SendError::Connect(error.into()));
         }
         let mut builder = http2::Builder::new(TokioExecutor::new());
         builder.timer(TokioTimer::new()).max_header_list_size(HEAD_LIST_BYTES_MAX);
@@ -111,21 +111,8 @@ impl Pool {
                 tracing::debug!(%error, "a connection broke");
             }
         }));
-        Ok(Fresh::Many(shared))
-    }
-}
-
-async fn many(
-    mut shared: Shared,
-    to: &Destination,
-    mut request: Box<Request<Full<Bytes>>>,
-) -> Result<Answered, Unanswered> {
-    *request.uri_mut() = to.uri().clone();
-    *request.version_mut() = Version::HTTP_2;
-    request.headers_mut().remove(header::HOST);
-    match shared.try_send_request(*request).await {
-        Ok(answer) => Ok((answer, None)),
-        Err(mut error) => Err((error.take_message(), error.into_error())),
+        self.kept.share(to.shared_origin(), shared.clone());
+        Ok(Connection::Many(shared))
     }
 }
 

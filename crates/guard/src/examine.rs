@@ -2,10 +2,11 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
+use sekisho_catalog::Declared;
 use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered};
 
 use crate::inspect::hidden;
-use crate::schema::{Declared, Role, Schemas};
+use crate::schema::{Role, Schemas};
 use crate::{Finding, Rule, Subject, text, value};
 
 /// What there is to find in what a server says.
@@ -14,8 +15,8 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
         FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
         FromServer::Page(items) => pages.findings(schemas, items),
         FromServer::End(Answer::Result(result)) => {
-            let schema = of.pinned.as_ref().and_then(|pinned| Declared::pinned(pinned, Role::Output));
-            let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, &schema, result));
+            let schema = of.pinned.as_ref().and_then(|pinned| Role::Output.pinned_by(pinned));
+            let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, schema, result));
             found.extend(hidden("", result));
             found
         }

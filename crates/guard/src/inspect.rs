@@ -1,10 +1,10 @@
 //! The way in: arguments against schemas, mirrored headers, hidden characters.
 
-use sekisho_catalog::{Addressed, Addressee, Pinned, Target};
+use sekisho_catalog::{Addressed, Addressee, Declared, Pinned, Target};
 use sekisho_wire::message::Mirrored;
 use sekisho_wire::{Call, Era, Inbound, Json, headers};
 
-use crate::schema::{Declared, Role, Schemas};
+use crate::schema::{Role, Schemas};
 use crate::{FINDINGS_MAX, Finding, Rule, schema, text, value};
 
 /// What there is to find in a request.
@@ -32,7 +32,7 @@ fn mirrored(addressed: &Addressed) -> Option<&[Mirrored]> {
 fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Option<&[Mirrored]>) -> Vec<Finding> {
     match (call, addressee) {
         (Call::CallTool { arguments, .. }, Addressee::Tool(tool)) => {
-            let declared = [Role::Input, Role::Output].map(|role| Declared::pinned(tool, role));
+            let declared = [Role::Input, Role::Output].map(|role| role.pinned_by(tool));
             let mut found = of_tool(schemas, declared, arguments, mirrored);
             found.extend(hidden("", arguments));
             found
@@ -65,7 +65,7 @@ fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Opti
 /// Arguments of a tool, as the definition that was approved has them.
 pub(crate) fn of_tool(
     schemas: &Schemas,
-    [input, output]: [Option<Declared>; 2],
+    [input, output]: [Option<&Declared>; 2],
     arguments: &Json,
     mirrored: Option<&[Mirrored]>,
 ) -> Vec<Finding> {
@@ -76,7 +76,7 @@ pub(crate) fn of_tool(
     if let Err(why) = schemas.usable_as(Role::Output, output) {
         return vec![Finding::new(Rule::SchemaUnusable, "", &why)];
     }
-    let compiled = schemas.compiled(Role::Input, &input);
+    let compiled = schemas.compiled(Role::Input, input);
     let compiled = match &*compiled {
         Ok(compiled) => compiled,
         Err(why) => return vec![Finding::new(Rule::SchemaUnusable, "", &schema::words(Role::Input, why))],
@@ -137,7 +137,8 @@ mod tests {
 
     fn rules(definition: serde_json::Value, arguments: &Json, mirrored: Option<&[Mirrored]>) -> Vec<Rule> {
         let definition = wire(definition);
-        let declared = [Role::Input, Role::Output].map(|role| Declared::by(&definition, role));
+        let declared = [Role::Input, Role::Output].map(|role| role.declared_by(&definition));
+        let declared = declared.each_ref().map(Option::as_ref);
         let found = of_tool(&Schemas::new(&Config::default()), declared, arguments, mirrored);
         found.iter().map(|finding| finding.rule).collect()
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use jsonschema::{Draft, Validator};
 use moka::sync::Cache;
-use sekisho_catalog::Pinned;
+use sekisho_catalog::{Declared, Pinned};
 use sekisho_wire::Json;
 use serde_json::Value;
 
@@ -32,46 +31,23 @@ impl Role {
             Role::Output => "outputSchema",
         }
     }
-}
 
-/// A schema that is declared.
-pub(crate) struct Declared {
-    schema: Json,
-    /// SHA-256 of its text.
-    digest: [u8; 32],
-}
-
-impl Declared {
     /// The schema that a definition declares. `"outputSchema": null` declares none: some servers write every member
     /// that they know. An input schema is never left out, so `null` is one that cannot be used.
-    pub(crate) fn by(definition: &Json, role: Role) -> Option<Declared> {
-        let schema = definition.get(role.member())?;
-        match role {
+    pub(crate) fn declared_by(self, definition: &Json) -> Option<Declared> {
+        let schema = definition.get(self.member())?;
+        match self {
             Role::Input => Some(Declared::of(schema)),
             Role::Output => (!schema.is_null()).then(|| Declared::of(schema)),
         }
     }
 
     /// The same of a definition that is pinned: its digests are known.
-    pub(crate) fn pinned(pinned: &Pinned, role: Role) -> Option<Declared> {
-        let (schema, digest) = match role {
-            Role::Input => (pinned.input_schema()?, pinned.input_schema_digest()?),
-            Role::Output => (pinned.output_schema()?, pinned.output_schema_digest()?),
-        };
-        Some(Declared { schema: schema.clone(), digest: *digest })
-    }
-
-    pub(crate) fn of(schema: Json) -> Declared {
-        let mut key = [0; 32];
-        let digest = digest(&SHA256, schema.bytes());
-        for (to, from) in key.iter_mut().zip(digest.as_ref()) {
-            *to = *from;
+    pub(crate) fn pinned_by(self, pinned: &Pinned) -> Option<&Declared> {
+        match self {
+            Role::Input => pinned.input_schema(),
+            Role::Output => pinned.output_schema(),
         }
-        Declared { schema, digest: key }
-    }
-
-    pub(crate) fn schema(&self) -> &Json {
-        &self.schema
     }
 }
 
@@ -124,21 +100,21 @@ impl Schemas {
 
     /// The compiled form of a schema, or why there is none.
     pub(crate) fn compiled(&self, role: Role, declared: &Declared) -> Compiled {
-        let compile = || Arc::new(Schema::compile(&self.config, role, &declared.schema));
-        self.compiled.get_with((role, declared.digest), compile)
+        let compile = || Arc::new(Schema::compile(&self.config, role, declared.schema()));
+        self.compiled.get_with((role, *declared.digest()), compile)
     }
 
     /// Whether the schemas of a tool's definition compile. Other definitions have none.
     pub(crate) fn usable(&self, definition: &Json) -> Result<(), Box<str>> {
         [Role::Input, Role::Output]
             .into_iter()
-            .try_for_each(|role| self.usable_as(role, Declared::by(definition, role)))
+            .try_for_each(|role| self.usable_as(role, role.declared_by(definition).as_ref()))
     }
 
     /// Whether the one schema compiles, if it is declared.
-    pub(crate) fn usable_as(&self, role: Role, declared: Option<Declared>) -> Result<(), Box<str>> {
+    pub(crate) fn usable_as(&self, role: Role, declared: Option<&Declared>) -> Result<(), Box<str>> {
         let Some(declared) = declared else { return Ok(()) };
-        self.compiled(role, &declared).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
+        self.compiled(role, declared).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
     }
 }
 

@@ -257,21 +257,16 @@ impl Peer {
 
     /// The version that the server speaks in an era; waits for the first probe.
     async fn spoken(&self, era: Era, deadline: Instant) -> Result<Version, Fault> {
-        if let Seen::Up(offer) = &*self.seen.borrow()
-            && let Some(spoken) = offer.of(era)
-        {
-            return Ok(spoken.version);
-        }
-        if timeout_at(deadline, self.settled()).await.is_err() {
+        let unprobed = matches!(*self.seen.borrow(), Seen::NotYet);
+        if unprobed && timeout_at(deadline, self.settled()).await.is_err() {
             return Err(Fault::TimedOut("it has not been probed yet".into()));
         }
-        let seen = self.seen.borrow().clone();
-        match seen {
+        match &*self.seen.borrow() {
             Seen::NotYet => Err(Fault::Unreachable("it has not been probed yet".into())),
-            Seen::Down(why) => Err(Fault::Unreachable(String::from(why).into())),
+            Seen::Down(why) => Err(Fault::Unreachable(why.to_string().into())),
             Seen::Up(offer) => {
                 let spoken = offer.of(era).map(|spoken| spoken.version);
-                spoken.ok_or_else(|| Fault::WrongEra(speaks_only(&offer).into()))
+                spoken.ok_or_else(|| Fault::WrongEra(speaks_only(offer).into()))
             }
         }
     }

@@ -57,8 +57,9 @@ impl Site {
         deadline: Instant,
     ) -> Result<Response<Body>, Fault> {
         let mut request = self.request(Method::POST, extra);
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
+        headers.insert(ACCEPT, HeaderValue::from_static(ACCEPTED));
         *request.body_mut() = Full::new(body);
         self.client.send(&self.to, request, deadline.into_std()).await.map_err(send_fault)
     }
@@ -73,9 +74,9 @@ impl Site {
         headers.reserve(self.headers.len() + extra.len() + HEADERS_MORE);
         headers.extend(self.headers.clone());
         for (name, value) in extra {
-            request.headers_mut().insert(name, value);
+            headers.insert(name, value);
         }
-        request.headers_mut().insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         request
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sekisho_audit::{Audit, Recorded};
-use sekisho_catalog::{Addressee, Route, Server, Target};
+use sekisho_catalog::{Addressee, Declared, Route, Server, Target};
 use sekisho_egress::Client;
 use sekisho_guard::Cleared;
 use sekisho_identity::SessionKey;
@@ -190,7 +190,7 @@ impl Upstream {
         let id = route.server().id();
         let caller = caller.ok_or_else(|| no_session(id))?;
         let schema = match route.addressee() {
-            Addressee::Tool(tool) => tool.input_schema(),
+            Addressee::Tool(tool) => tool.input_schema().map(Declared::schema),
             Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
         };
         let running = self.peer_of(route.server())?.ask(&caller, route.call(), schema).await?;

@@ -45,6 +45,31 @@ impl Object {
         self
     }
 
+    /// Adds a string only if there is one.
+    #[must_use]
+    pub fn maybe_text(self, key: &str, value: Option<&str>) -> Object {
+        match value {
+            Some(value) => self.text(key, value),
+            None => self,
+        }
+    }
+
+    /// Adds an array of strings.
+    #[must_use]
+    pub fn texts<'a>(mut self, key: &str, values: impl IntoIterator<Item = &'a str>) -> Object {
+        self.key(key);
+        self.text.push(b'[');
+        for value in values {
+            // The opening bracket is not followed by a comma.
+            if self.text.last() != Some(&b'[') {
+                self.text.push(b',');
+            }
+            write_string(&mut self.text, value);
+        }
+        self.text.push(b']');
+        self
+    }
+
     /// Adds a number.
     #[must_use]
     pub fn integer(mut self, key: &str, value: i64) -> Object {
@@ -99,15 +124,21 @@ impl Object {
 
     /// The object.
     #[must_use]
-    pub fn finish(mut self) -> Json {
-        self.text.push(b'}');
-        Json::of(self.text.into())
+    pub fn finish(self) -> Json {
+        Json::of(self.into_bytes())
     }
 
     /// The text of the object.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {
-        self.finish().text
+        self.into_vec().into()
+    }
+
+    /// The same, to be written on.
+    #[must_use]
+    pub fn into_vec(mut self) -> Vec<u8> {
+        self.text.push(b'}');
+        self.text
     }
 
     fn key(&mut self, key: &str) {
@@ -231,7 +262,9 @@ fn splice(text: &[u8], from: usize, new: &[u8], to: usize) -> Bytes {
     [before, new, behind].concat().into()
 }
 
+/// In the bytes that RFC 8785 section 3.2.2.2 asks for.
 fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len().saturating_add(2));
     out.push(b'"');
     if super::is_plain(text) {
         out.extend_from_slice(text.as_bytes());
@@ -245,6 +278,8 @@ fn write_string(out: &mut Vec<u8>, text: &str) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
             0..b' ' => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
             b' '.. => out.push(byte),
         }

@@ -80,8 +80,7 @@ impl Default for Limits {
 }
 
 /// Whether a JSON string holds `text` as it is: nothing in it has to be escaped.
-#[must_use]
-pub fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     walk::plain_bytes(text.as_bytes()) == text.len()
 }
 

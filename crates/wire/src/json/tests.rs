@@ -195,6 +195,7 @@ fn plain_text_is_what_is_written_as_it_is() {
     let texts = (0..0x180).filter_map(char::from_u32).flat_map(|char| [format!("{char}"), format!("abcdefgh{char}ij")]);
     for text in texts.chain(["".to_owned(), "日本語".to_owned()]) {
         assert_eq!(super::is_plain(&text), Json::text(&text).as_str() == format!("\"{text}\""), "{text:?}");
+        assert_eq!(Json::text(&text).as_str(), serde_json::to_string(&text).unwrap());
     }
 }
 
