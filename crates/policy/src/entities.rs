@@ -12,7 +12,9 @@ use sekisho_identity::Principal;
 use sekisho_wire::{Endpoint, Era, Json, ListKind, ServerId};
 
 use crate::arguments::Tags;
+use crate::inputs::{Inputs, Time};
 use crate::load::LoadError;
+use crate::reads::Forms;
 
 /// Cedar refused something that was built for it. Nothing is decided then.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +144,6 @@ pub(crate) struct Circumstances<'a> {
 
 /// The names of the schema, parsed once.
 pub(crate) struct Vocabulary {
-    schema: Schema,
     types: HashMap<&'static str, EntityTypeName>,
     /// By method: the action, and the store that holds it and its groups.
     actions: HashMap<String, (EntityUid, Entities)>,
@@ -177,18 +178,13 @@ impl Vocabulary {
             };
             actions.insert(uid.id().unescaped().to_owned(), (uid.clone(), store));
         }
-        Ok(Vocabulary { schema: schema.clone(), types, actions })
+        Ok(Vocabulary { types, actions })
     }
 
     /// The uid of an entity. A type that the schema lacks never loads, so it cannot be missing here.
     fn uid(&self, kind: &'static str, id: &str) -> Result<EntityUid, BuildError> {
         let name = self.types.get(kind).ok_or(BuildError::Action)?;
         Ok(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id)))
-    }
-
-    /// What policies were validated against; requests are, too.
-    pub(crate) fn schema(&self) -> &Schema {
-        &self.schema
     }
 
     pub(crate) fn resource_type(&self) -> Result<EntityTypeName, BuildError> {
@@ -213,21 +209,31 @@ impl Vocabulary {
         self.uid(object.kind(), &object.id())
     }
 
-    /// The caller, with claims as tags.
-    pub(crate) fn user(&self, who: &Principal) -> Result<Entity, BuildError> {
-        let set = |values: &[Box<str>]| RestrictedExpression::new_set(values.iter().map(|value| text(value)));
-        let attributes = [
-            ("issuer".to_owned(), text(who.issuer())),
-            ("subject".to_owned(), text(who.subject())),
-            ("client".to_owned(), text(who.client())),
-            ("scopes".to_owned(), set(who.scopes())),
-            ("groups".to_owned(), set(who.groups())),
-            ("roles".to_owned(), set(who.roles())),
+    /// The caller as far as it is read, with claims as tags.
+    pub(crate) fn user(&self, who: &Principal, read: &Inputs) -> Result<Entity, BuildError> {
+        let mut attributes = Vec::new();
+        if read.identity {
+            attributes.extend([("issuer", text(who.issuer())), ("subject", text(who.subject()))]);
+        }
+        if read.client {
+            attributes.push(("client", text(who.client())));
+        }
+        let lists = [
+            ("scopes", read.scopes, who.scopes()),
+            ("groups", read.groups, who.groups()),
+            ("roles", read.roles, who.roles()),
         ];
-        let claims = who.claims().members();
-        let tags = claims.filter_map(|(name, claim)| Some((name.into_owned(), text(&claim.string()?))));
-        Entity::new_with_tags(self.principal(who)?, attributes, [], tags.collect::<Vec<_>>())
-            .map_err(|e| BuildError::Entity(Box::new(e)))
+        for (name, _, values) in lists.into_iter().filter(|(_, read, _)| *read) {
+            attributes.push((name, RestrictedExpression::new_set(values.iter().map(|value| text(value)))));
+        }
+        let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let mut tags = Vec::new();
+        if read.every_claim || !read.claims.is_empty() {
+            let claims = who.claims().members();
+            let claims = claims.filter(|(name, _)| read.every_claim || read.claims.contains(&**name));
+            tags.extend(claims.filter_map(|(name, claim)| Some((name.into_owned(), text(&claim.string()?)))));
+        }
+        Entity::new_with_tags(self.principal(who)?, attributes, [], tags).map_err(|e| BuildError::Entity(Box::new(e)))
     }
 
     /// The resource and its server.
@@ -262,16 +268,16 @@ impl Vocabulary {
         Ok(entities)
     }
 
-    /// The argument entities; without them in a partial store, their tags are unknown.
-    pub(crate) fn arguments(&self, tags: Tags) -> Result<Vec<Entity>, BuildError> {
+    /// The argument entities, in the forms that are read; without them in a partial store, their tags are unknown.
+    pub(crate) fn arguments(&self, read: Forms, tags: Tags) -> Result<Vec<Entity>, BuildError> {
         let kinds = [
-            ("TextArguments", tags.text),
-            ("NumberArguments", tags.number),
-            ("DecimalArguments", tags.decimal),
-            ("FlagArguments", tags.flag),
+            ("TextArguments", read.text, tags.text),
+            ("NumberArguments", read.number, tags.number),
+            ("DecimalArguments", read.decimal, tags.decimal),
+            ("FlagArguments", read.flag, tags.flag),
         ];
         let mut entities = Vec::new();
-        for (kind, tags) in kinds {
+        for (kind, _, tags) in kinds.into_iter().filter(|(_, read, _)| *read) {
             let entity = Entity::new_with_tags(self.uid(kind, CALL)?, [], [], tags)
                 .map_err(|e| BuildError::Entity(Box::new(e)))?;
             entities.push(entity);
@@ -289,31 +295,35 @@ impl Vocabulary {
             .map_err(|e| BuildError::Entity(Box::new(e)))
     }
 
-    pub(crate) fn context(&self, of: &Circumstances<'_>, action: Uses) -> Result<Context, BuildError> {
-        let time = jiff::Timestamp::try_from(of.now).map_err(BuildError::Time)?;
-        let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-        let mut pairs = vec![
-            ("era".to_owned(), text(of.era.as_str())),
-            ("time".to_owned(), RestrictedExpression::new_datetime(time)),
-            ("endpoint".to_owned(), text(&of.endpoint.path())),
-            ("client_id".to_owned(), text(of.client)),
-            ("trust".to_owned(), text(of.labels.trust.as_str())),
-            ("confidentiality".to_owned(), text(of.labels.confidentiality.as_str())),
-        ];
-        match action {
-            Uses::Arguments => {
-                for (name, kind) in [
-                    ("text", "TextArguments"),
-                    ("number", "NumberArguments"),
-                    ("decimal", "DecimalArguments"),
-                    ("flag", "FlagArguments"),
-                ] {
-                    pairs.push((name.to_owned(), RestrictedExpression::new_entity_uid(self.uid(kind, CALL)?)));
-                }
-            }
-            Uses::Nothing => {}
+    /// The context as far as it is read.
+    pub(crate) fn context(&self, of: &Circumstances<'_>, action: Uses, read: &Inputs) -> Result<Context, BuildError> {
+        let mut pairs = Vec::new();
+        if read.circumstances {
+            pairs.extend([
+                ("era", text(of.era.as_str())),
+                ("endpoint", text(&of.endpoint.path())),
+                ("client_id", text(of.client)),
+                ("trust", text(of.labels.trust.as_str())),
+                ("confidentiality", text(of.labels.confidentiality.as_str())),
+            ]);
         }
-        Context::from_pairs(pairs).map_err(|e| BuildError::Context(Box::new(e)))
+        if read.time != Time::Unread {
+            let time = jiff::Timestamp::try_from(of.now).map_err(BuildError::Time)?;
+            let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
+            pairs.push(("time", RestrictedExpression::new_datetime(time)));
+        }
+        if read.arguments && action == Uses::Arguments {
+            for (name, kind) in [
+                ("text", "TextArguments"),
+                ("number", "NumberArguments"),
+                ("decimal", "DecimalArguments"),
+                ("flag", "FlagArguments"),
+            ] {
+                pairs.push((name, RestrictedExpression::new_entity_uid(self.uid(kind, CALL)?)));
+            }
+        }
+        Context::from_pairs(pairs.into_iter().map(|(name, value)| (name.to_owned(), value)))
+            .map_err(|e| BuildError::Context(Box::new(e)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one decision function: for calls with what is known, for lists with what is not (architecture, property 3).
 
-use std::cell::OnceCell;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use cedar_policy::{
@@ -34,27 +34,30 @@ pub(crate) enum Arguments<'a> {
     Unknown,
 }
 
-/// Who asks. Cedar's form of it is made when it is first needed, for all questions of one message.
+/// Who asks. Cedar's form of it is kept from one question of a message to the next one.
 pub(crate) struct Asker<'a> {
     who: &'a Principal,
-    user: OnceCell<(EntityUid, Entity)>,
+    /// As the policies of the slice with this number see it.
+    user: RefCell<Option<(u64, Entity)>>,
 }
 
 impl<'a> Asker<'a> {
     pub(crate) fn of(who: &'a Principal) -> Asker<'a> {
-        Asker { who, user: OnceCell::new() }
+        Asker { who, user: RefCell::default() }
     }
 
     pub(crate) fn who(&self) -> &'a Principal {
         self.who
     }
 
-    fn user(&self, vocabulary: &Vocabulary) -> Result<&(EntityUid, Entity), BuildError> {
-        if let Some(user) = self.user.get() {
-            return Ok(user);
+    fn user(&self, vocabulary: &Vocabulary, slice: &Slice) -> Result<Entity, BuildError> {
+        let mut kept = self.user.borrow_mut();
+        if let Some((_, user)) = kept.as_ref().filter(|(number, _)| *number == slice.number) {
+            return Ok(user.clone());
         }
-        let user = (vocabulary.principal(self.who)?, vocabulary.user(self.who)?);
-        Ok(self.user.get_or_init(|| user))
+        let user = vocabulary.user(self.who, &slice.inputs)?;
+        *kept = Some((slice.number, user.clone()));
+        Ok(user)
     }
 }
 
@@ -73,6 +76,24 @@ pub(crate) enum Verdict {
     Depends(Arc<[PolicyId]>),
 }
 
+impl Verdict {
+    /// The answer of two parts of the policies: an error wins over a forbid, and a forbid over a permit.
+    fn and(self, other: Verdict) -> Verdict {
+        match (self, other) {
+            (Verdict::Depends(ids), _) | (_, Verdict::Depends(ids)) => Verdict::Depends(ids),
+            (Verdict::Failed(one), Verdict::Failed(other)) => Verdict::Failed(one.and(&other)),
+            (Verdict::Failed(basis), _) | (_, Verdict::Failed(basis)) => Verdict::Failed(basis),
+            (Verdict::Forbid(one), Verdict::Forbid(other)) => Verdict::Forbid(one.and(&other)),
+            (Verdict::Forbid(basis), _) | (_, Verdict::Forbid(basis)) => Verdict::Forbid(basis),
+            (Verdict::Permit(one), Verdict::Permit(other)) => Verdict::Permit(one.and(&other)),
+            (Verdict::Permit(basis), Verdict::NoPermit) | (Verdict::NoPermit, Verdict::Permit(basis)) => {
+                Verdict::Permit(basis)
+            }
+            (Verdict::NoPermit, Verdict::NoPermit) => Verdict::NoPermit,
+        }
+    }
+}
+
 impl Policy {
     /// The policies that can matter to a question about this object.
     pub(crate) fn slice(&self, action: &'static str, object: Object<'_>) -> Result<Arc<Slice>, BuildError> {
@@ -87,6 +108,10 @@ impl Policy {
 
     /// The same by the slice that the question belongs to.
     pub(crate) fn evaluate_in(&self, slice: &Slice, question: &Question<'_>) -> Verdict {
+        if let (Some(parts), Arguments::Known(_)) = (&slice.parts, question.arguments) {
+            let [once, each_time] = parts.each_ref().map(|part| self.evaluate_in(part, question));
+            return once.and(each_time);
+        }
         let Question { asker, object, circumstances, arguments, .. } = question;
         let Some(key) = memory::key(slice, asker.who, *object, circumstances, arguments) else {
             return self.verdict(slice, question).unwrap_or(Verdict::Failed(Basis::default()));
@@ -106,15 +131,21 @@ impl Policy {
 
     fn verdict(&self, slice: &Slice, question: &Question<'_>) -> Result<Verdict, BuildError> {
         let &Question { asker, action, object, ref circumstances, arguments } = question;
-        let (principal, user) = asker.user(&self.vocabulary)?;
-        let mut entities = self.vocabulary.object(object)?;
-        entities.push(user.clone());
-        let context = self.vocabulary.context(circumstances, Uses::of(action))?;
+        let principal = self.vocabulary.principal(asker.who)?;
+        // What no policy reads need not be there.
+        let mut entities = Vec::new();
+        if slice.inputs.resource_is_read() {
+            entities = self.vocabulary.object(object)?;
+        }
+        if slice.inputs.principal_is_read() {
+            entities.push(asker.user(&self.vocabulary, slice)?);
+        }
+        let context = self.vocabulary.context(circumstances, Uses::of(action), &slice.inputs)?;
         match arguments {
             Arguments::Known(arguments) => {
                 // An argument that no policy reads changes no decision.
                 let read = arguments.iter().filter(|(name, _)| slice.reads_argument(name));
-                entities.extend(self.vocabulary.arguments(Tags::of(read))?);
+                entities.extend(self.vocabulary.arguments(slice.forms, Tags::of(read))?);
                 let store = self.vocabulary.store(action, entities)?;
                 let request = self.request(principal, action, object, context)?;
                 Ok(decided(&Authorizer::new().is_authorized(&request, &slice.policies, &store)))
@@ -130,7 +161,7 @@ impl Policy {
 
     fn request(
         &self,
-        principal: &EntityUid,
+        principal: EntityUid,
         action: &str,
         object: Object<'_>,
         context: Context,
@@ -138,7 +169,7 @@ impl Policy {
         let action = self.vocabulary.action(action)?;
         match object {
             Object::Template { server } if self.names_resource_of(server.id.as_str()) => Ok(Request::builder()
-                .principal(principal.clone())
+                .principal(principal)
                 .action(action)
                 .unknown_resource_with_type(self.vocabulary.resource_type()?)
                 .context(context)
@@ -150,8 +181,8 @@ impl Policy {
             | Object::Prompt { .. }
             | Object::Resource { .. } => {
                 let resource = self.vocabulary.resource(object)?;
-                Request::new(principal.clone(), action, resource, context, Some(self.vocabulary.schema()))
-                    .map_err(|e| BuildError::Request(Box::new(e)))
+                // Not checked against the schema: it has only what is read of what the schema demands.
+                Request::new(principal, action, resource, context, None).map_err(|e| BuildError::Request(Box::new(e)))
             }
         }
     }
@@ -219,7 +250,14 @@ fn undecided(response: &PartialResponse) -> Verdict {
 
 impl Basis {
     pub(crate) fn of<'a>(ids: impl Iterator<Item = &'a PolicyId>) -> Basis {
-        let mut policies: Vec<Box<str>> = ids.map(|id| AsRef::<str>::as_ref(id).into()).collect();
+        Basis::sorted(ids.map(|id| AsRef::<str>::as_ref(id).into()).collect())
+    }
+
+    fn and(&self, other: &Basis) -> Basis {
+        Basis::sorted(self.policies.iter().chain(other.policies.iter()).cloned().collect())
+    }
+
+    fn sorted(mut policies: Vec<Box<str>>) -> Basis {
         policies.sort_unstable();
         Basis { policies: policies.into() }
     }

@@ -1,17 +1,21 @@
-//! What a decision can depend on beside action, server, circumstances and labels: found in the policies' text when they are loaded.
-//! A decision is remembered by exactly this, so whatever is not understood here counts as read.
+//! What a decision can depend on beside the action and the server: found in the policies' text when they are loaded. A decision is
+//! remembered by exactly this, and policies are shown nothing else, so whatever is not understood here counts as read.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
-use cedar_policy::{Context, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint, Request};
+use cedar_policy::{
+    Context, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint, Request, ResourceConstraint,
+};
 
 /// What one or several policies read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Inputs {
     /// Who the principal is: issuer and subject.
     pub(crate) identity: bool,
+    /// Through which client.
+    pub(crate) client: bool,
     pub(crate) scopes: bool,
     pub(crate) groups: bool,
     pub(crate) roles: bool,
@@ -21,6 +25,10 @@ pub(crate) struct Inputs {
     pub(crate) every_claim: bool,
     /// Which item of its server the resource is.
     pub(crate) name: bool,
+    /// Of which server the resource is, and what that server is like.
+    pub(crate) server: bool,
+    /// Era, endpoint, client id and labels.
+    pub(crate) circumstances: bool,
     pub(crate) time: Time,
     pub(crate) arguments: bool,
 }
@@ -60,9 +68,29 @@ impl Inputs {
                 Inputs { identity: true, ..Inputs::default() }
             }
         };
-        tree.body().clauses().iter().fold(scope, |inputs, clause| match clause {
+        let server = match policy.resource_constraint() {
+            ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => false,
+            ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => true,
+        };
+        tree.body().clauses().iter().fold(Inputs { server, ..scope }, |inputs, clause| match clause {
             Clause::When(expr) | Clause::Unless(expr) => inputs.and(of(expr)),
         })
+    }
+
+    /// Whether the caller is looked into.
+    pub(crate) fn principal_is_read(&self) -> bool {
+        let lists = self.scopes || self.groups || self.roles;
+        self.identity || self.client || lists || self.every_claim || !self.claims.is_empty()
+    }
+
+    /// Whether the resource or its server is looked into.
+    pub(crate) fn resource_is_read(&self) -> bool {
+        self.name || self.server
+    }
+
+    /// Whether an answer cannot be remembered: arguments and times hardly come twice.
+    pub(crate) fn vary(&self) -> bool {
+        self.arguments || self.time == Time::Read
     }
 
     /// What either reads.
@@ -70,31 +98,35 @@ impl Inputs {
         self.claims.extend(other.claims);
         Inputs {
             identity: self.identity || other.identity,
+            client: self.client || other.client,
             scopes: self.scopes || other.scopes,
             groups: self.groups || other.groups,
             roles: self.roles || other.roles,
             claims: self.claims,
             every_claim: self.every_claim || other.every_claim,
             name: self.name || other.name,
+            server: self.server || other.server,
+            circumstances: self.circumstances || other.circumstances,
             time: self.time.and(other.time),
             arguments: self.arguments || other.arguments,
         }
     }
 
     fn everything() -> Inputs {
-        Inputs { time: Time::Read, arguments: true, ..Inputs::principal() }.and(Inputs::resource())
+        Inputs::principal().and(Inputs::resource()).and(Inputs::context())
     }
 
     fn principal() -> Inputs {
-        Inputs { identity: true, scopes: true, groups: true, roles: true, every_claim: true, ..Inputs::default() }
+        let lists = Inputs { scopes: true, groups: true, roles: true, ..Inputs::default() };
+        Inputs { identity: true, client: true, every_claim: true, ..lists }
     }
 
     fn resource() -> Inputs {
-        Inputs { name: true, ..Inputs::default() }
+        Inputs { name: true, server: true, ..Inputs::default() }
     }
 
     fn context() -> Inputs {
-        Inputs { time: Time::Read, arguments: true, ..Inputs::default() }
+        Inputs { circumstances: true, time: Time::Read, arguments: true, ..Inputs::default() }
     }
 }
 
@@ -158,8 +190,9 @@ fn milliseconds(written: &str) -> Option<i64> {
 fn named(kind: &str) -> Inputs {
     match kind {
         "Sekisho::User" => Inputs::principal(),
-        // Which server and which action it is about are always part of the question.
-        "Sekisho::Server" | "Sekisho::Gateway" | "Sekisho::Action" => Inputs::default(),
+        "Sekisho::Server" => Inputs { server: true, ..Inputs::default() },
+        // They have no attributes, and which action it is about is always part of the question.
+        "Sekisho::Gateway" | "Sekisho::Action" => Inputs::default(),
         "Sekisho::Tool" | "Sekisho::Prompt" | "Sekisho::Resource" => Inputs::resource(),
         // The arguments, and whatever this does not know.
         _ => Inputs::everything(),
@@ -169,10 +202,11 @@ fn named(kind: &str) -> Inputs {
 fn attribute(var: &Var, name: &str) -> Inputs {
     match (var, name) {
         (Var::Principal, "issuer" | "subject") => Inputs { identity: true, ..Inputs::default() },
-        // What is always part of the question.
-        (Var::Principal, "client")
-        | (Var::Resource, "server")
-        | (Var::Context, "era" | "endpoint" | "client_id" | "trust" | "confidentiality") => Inputs::default(),
+        (Var::Principal, "client") => Inputs { client: true, ..Inputs::default() },
+        (Var::Resource, "server") => Inputs { server: true, ..Inputs::default() },
+        (Var::Context, "era" | "endpoint" | "client_id" | "trust" | "confidentiality") => {
+            Inputs { circumstances: true, ..Inputs::default() }
+        }
         (Var::Principal, "scopes") => Inputs { scopes: true, ..Inputs::default() },
         (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
         (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
@@ -194,9 +228,8 @@ fn compared(op: &BinaryOp, var: &Var, with: &Expr) -> Option<Inputs> {
         (Var::Principal, BinaryOp::Eq | BinaryOp::In, Some(Literal::EntityUID(_))) => {
             Some(Inputs { identity: true, ..Inputs::default() })
         }
-        // Which server it is of is always part of the question.
         (Var::Resource, BinaryOp::In, Some(Literal::EntityUID(uid))) if uid.ty.to_string() == "Sekisho::Server" => {
-            Some(Inputs::default())
+            Some(Inputs { server: true, ..Inputs::default() })
         }
         (Var::Principal | Var::Action | Var::Resource | Var::Context, _, _) => None,
     }
@@ -226,12 +259,7 @@ mod tests {
 
     #[test]
     fn what_is_always_part_of_the_question_is_not_counted() {
-        for nothing in [
-            "true",
-            r#"principal.client == "c" && context.client_id == "c" && context.era == "modern""#,
-            r#"resource in Sekisho::Server::"a" || resource.server.trust == "trusted""#,
-            r#"action == Sekisho::Action::"tools/call" && context.trust == "trusted""#,
-        ] {
+        for nothing in ["true", r#"action == Sekisho::Action::"tools/call""#] {
             assert_eq!(read_when(nothing), Inputs::default(), "{nothing}");
         }
     }
@@ -242,17 +270,23 @@ mod tests {
         for (condition, expected) in [
             (r#"principal.subject == "a""#, Inputs { identity: true, ..none() }),
             (r#"principal == Sekisho::User::"i#a""#, Inputs { identity: true, ..none() }),
+            (r#"principal.client == "c""#, Inputs { client: true, ..none() }),
             (r#"principal.roles.contains("r")"#, Inputs { roles: true, ..none() }),
             (r#"principal.groups.containsAny(principal.scopes)"#, Inputs { groups: true, scopes: true, ..none() }),
             (r#"principal.hasTag("d")"#, Inputs { claims: ["d".into()].into(), ..none() }),
-            (r#"principal.hasTag(resource.name)"#, Inputs { every_claim: true, name: true, ..none() }),
-            (r#"resource == Sekisho::Tool::"a/b""#, Inputs { name: true, ..none() }),
-            (r#"resource in [Sekisho::Server::"a"]"#, Inputs { name: true, ..none() }),
-            (r#"resource.name like "d*""#, Inputs { name: true, ..none() }),
+            (r#"principal.hasTag(resource.name)"#, Inputs { every_claim: true, ..Inputs::resource() }),
+            (r#"resource == Sekisho::Tool::"a/b""#, Inputs::resource()),
+            (r#"resource in [Sekisho::Server::"a"]"#, Inputs::resource()),
+            (r#"resource in Sekisho::Server::"a""#, Inputs { server: true, ..none() }),
+            (r#"resource.server.trust == "trusted""#, Inputs { server: true, ..none() }),
+            (r#"Sekisho::Server::"a".trust == "trusted""#, Inputs { server: true, ..none() }),
+            (r#"context.client_id == "c""#, Inputs { circumstances: true, ..none() }),
+            (r#"context.era == "modern" && context.trust == "trusted""#, Inputs { circumstances: true, ..none() }),
+            (r#"resource.name like "d*""#, Inputs::resource()),
             (r#"context.time.toDate() < datetime("2027-01-01")"#, Inputs { time: Time::Read, ..none() }),
-            (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs { name: true, ..none() }),
+            (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs::resource()),
             (r#"context.text.hasTag("x")"#, Inputs { arguments: true, ..none() }),
-            (r#"context has text"#, Inputs { arguments: true, time: Time::Read, ..none() }),
+            (r#"context has text"#, Inputs::context()),
         ] {
             assert_eq!(read_when(condition), expected, "{condition}");
         }
@@ -299,7 +333,11 @@ mod tests {
     }
 
     #[test]
-    fn a_principal_in_the_scope_counts_and_a_resource_there_does_not() {
+    fn a_principal_in_the_scope_counts_and_of_a_resource_there_only_its_server() {
+        assert_eq!(
+            read(r#"permit(principal, action, resource in Sekisho::Server::"a");"#),
+            Inputs { server: true, ..Inputs::default() }
+        );
         assert!(read(r#"permit(principal == Sekisho::User::"i#a", action, resource);"#).identity);
         let of_a_tool = r#"permit(principal is Sekisho::User, action, resource == Sekisho::Tool::"a/b");"#;
         assert_eq!(read(of_a_tool), Inputs::default());

@@ -73,25 +73,25 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     let mut key = Key(std::mem::take(out));
     // The slice stands for the action, the type of the resource and the name of its server.
     key.0.extend(slice.number.to_be_bytes());
-    let labels = circumstances.labels;
-    key.0.extend([era(circumstances.era), trust(labels.trust), confidentiality(labels.confidentiality)]);
     key.0.push(match arguments {
         Arguments::Known(_) => 0,
         Arguments::Unknown => 1,
     });
     key.moment(&inputs.time, circumstances.now)?;
-    if let Some(server) = server {
+    if inputs.circumstances {
+        key.circumstances(circumstances);
+    }
+    if let Some(server) = server
+        && inputs.server
+    {
         key.0.extend([trust(server.trust), confidentiality(server.confidentiality)]);
     }
-    key.text(match circumstances.endpoint {
-        Endpoint::All => "",
-        Endpoint::One(server) => server.as_str(),
-    });
-    key.text(circumstances.client);
-    key.text(who.client());
     if inputs.identity {
         key.text(who.issuer());
         key.text(who.subject());
+    }
+    if inputs.client {
+        key.text(who.client());
     }
     for (read, list) in [(inputs.scopes, who.scopes()), (inputs.groups, who.groups()), (inputs.roles, who.roles())] {
         if read {
@@ -127,6 +127,15 @@ impl Key {
         for part in parts {
             self.text(part);
         }
+    }
+
+    fn circumstances(&mut self, of: &Circumstances<'_>) {
+        self.0.extend([era(of.era), trust(of.labels.trust), confidentiality(of.labels.confidentiality)]);
+        self.text(match of.endpoint {
+            Endpoint::All => "",
+            Endpoint::One(server) => server.as_str(),
+        });
+        self.text(of.client);
     }
 
     /// As policies see it: a string or nothing.

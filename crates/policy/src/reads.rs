@@ -32,7 +32,7 @@ impl Forms {
     const NONE: Forms = Forms { text: false, number: false, decimal: false, flag: false };
     const ALL: Forms = Forms { text: true, number: true, decimal: true, flag: true };
 
-    fn or(self, other: Forms) -> Forms {
+    pub(crate) fn or(self, other: Forms) -> Forms {
         Forms {
             text: self.text || other.text,
             number: self.number || other.number,
@@ -93,6 +93,11 @@ impl Reads {
     /// Whether a condition names an action, and may ask what it is in.
     pub(crate) fn names_actions(&self) -> bool {
         self.names_actions
+    }
+
+    /// All the forms that it reads arguments in.
+    pub(crate) fn forms(&self) -> Forms {
+        self.named.values().copied().fold(self.any, Forms::or)
     }
 
     /// Whether the policy reads the argument of this name.

@@ -11,7 +11,7 @@ use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Res
 use crate::entities::{BuildError, Object, Vocabulary};
 use crate::inputs::Inputs;
 use crate::load::LoadError;
-use crate::reads::Reads;
+use crate::reads::{Forms, Reads};
 
 /// Policies that can match, and what they read together.
 #[derive(Debug)]
@@ -22,6 +22,11 @@ pub(crate) struct Slice {
     pub(crate) inputs: Inputs,
     /// What each reads of the arguments.
     pub(crate) reads: BTreeMap<PolicyId, Arc<Reads>>,
+    /// The forms in which they read arguments.
+    pub(crate) forms: Forms,
+    /// The same policies in two parts, if there are both: those whose answers are remembered where all is known, and those that are
+    /// evaluated each time. Policies decide one by one, so the parts do, too.
+    pub(crate) parts: Option<Box<[Slice; 2]>>,
 }
 
 impl Slice {
@@ -121,11 +126,28 @@ impl Slices {
                 && (matches!(object, Object::Template { .. })
                     || may_match(&looked.policy.resource_constraint(), &resource, server.as_ref()))
         };
-        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        let mut slice = Slice { number, policies: PolicySet::new(), inputs: Inputs::default(), reads: BTreeMap::new() };
-        for looked in self.policies.iter().filter(matching) {
+        let matching: Vec<&Looked> = self.policies.iter().filter(matching).collect();
+        let (each_time, once): (Vec<_>, Vec<_>) = matching.iter().partition(|looked| looked.inputs.vary());
+        let parts = match (once.is_empty(), each_time.is_empty()) {
+            (false, false) => Some(Box::new([self.part(&once, None)?, self.part(&each_time, None)?])),
+            (true, _) | (_, true) => None,
+        };
+        self.part(&matching, parts)
+    }
+
+    fn part(&self, of: &[&Looked], parts: Option<Box<[Slice; 2]>>) -> Result<Slice, BuildError> {
+        let mut slice = Slice {
+            number: self.next_number.fetch_add(1, Ordering::Relaxed),
+            policies: PolicySet::new(),
+            inputs: Inputs::default(),
+            reads: BTreeMap::new(),
+            forms: Forms::default(),
+            parts,
+        };
+        for looked in of {
             slice.policies.add(looked.policy.clone()).map_err(|e| BuildError::Slice(Box::new(e)))?;
             slice.inputs = slice.inputs.and(looked.inputs.clone());
+            slice.forms = slice.forms.or(looked.reads.forms());
             slice.reads.insert(looked.policy.id().clone(), Arc::clone(&looked.reads));
         }
         Ok(slice)

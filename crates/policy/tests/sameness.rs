@@ -27,7 +27,7 @@ const PRINCIPALS: [(&str, &str); 3] = [
     ),
     ("principal is Sekisho::User", "true"),
 ];
-const CONDITIONS: [&str; 16] = [
+const CONDITIONS: [&str; 20] = [
     "true",
     "principal.subject like \"a*\"",
     "principal.client == \"agent\"",
@@ -44,6 +44,10 @@ const CONDITIONS: [&str; 16] = [
     "[principal].contains(Sekisho::User::\"https://issuer.example#alice\")",
     "context.time < datetime(\"2020-01-01\")",
     "datetime(\"2020-01-01T00:00:00Z\") <= context.time",
+    "context.time.toTime() >= duration(\"0ms\")",
+    "context.decimal.hasTag(\"n\") || context.flag.hasTag(\"path\")",
+    "context.era == \"legacy\" && principal.scopes.isEmpty()",
+    "Sekisho::Server::\"notes\".trust == resource.server.trust",
 ];
 const TOOLS: [&str; 5] =
     ["notes__add_note", "notes__delete_note", "files__read_file", "files__write_file", "bank__pay"];
@@ -70,11 +74,11 @@ fn as_written(rules: &[Rule]) -> Policy {
     with_lists(rules.iter().enumerate().map(rule).collect())
 }
 
-/// Each policy has every tool in its scope, and reads the time of day, so that it is evaluated each time.
+/// Each policy has every tool in its scope, and reads all that there is, so that all of it is there and it is evaluated each time.
 fn evaluated(rules: &[Rule]) -> Policy {
     let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
         let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].1, RESOURCES[what].1, CONDITIONS[when]);
-        let always = "context.time.toTime() >= duration(\"0ms\")";
+        let always = "[principal].contains(principal) && [resource].contains(resource) && [context].contains(context)";
         let action = "action == Sekisho::Action::\"tools/call\"";
         format!(
             "@id(\"{at}\") {effect}(principal, {action}, resource) when {{ {always} && {who} && {what} && ({when}) }};\n"
