@@ -1,5 +1,7 @@
 //! One question to a server, and what is heard until its answer.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sekisho_wire::json::Object;
@@ -94,7 +96,11 @@ impl<'a> Ask<'a> {
             Era::Modern => {
                 headers::mirror(call, *version, *schema).map_err(|error| Fault::Garbled(error.to_string().into()))
             }
-            Era::Legacy => Ok(vec![version_header(*version)]),
+            Era::Legacy => {
+                let mut headers = Vec::with_capacity(HEADERS_USUAL);
+                headers.push(version_header(*version));
+                Ok(headers)
+            }
         }
     }
 
@@ -123,7 +129,9 @@ pub(crate) fn own_id(id: u64) -> Id {
 
 /// `clientInfo` towards servers.
 pub(crate) fn ourselves() -> Json {
-    Object::new().text("name", "sekisho").text("version", env!("CARGO_PKG_VERSION")).finish()
+    static OURSELVES: LazyLock<Json> =
+        LazyLock::new(|| Object::new().text("name", "sekisho").text("version", env!("CARGO_PKG_VERSION")).finish());
+    OURSELVES.clone()
 }
 
 pub(crate) fn version_header(version: Version) -> (HeaderName, HeaderValue) {
@@ -131,3 +139,5 @@ pub(crate) fn version_header(version: Version) -> (HeaderName, HeaderValue) {
 }
 
 const TOKEN: &str = "progressToken";
+/// With what comes behind it: the session and a trace.
+const HEADERS_USUAL: usize = 4;

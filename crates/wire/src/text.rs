@@ -36,7 +36,7 @@ impl fmt::Display for Sanitized {
 /// between letters of a script that shapes with them.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if is_plain(text.as_bytes()) || !text.contains(suspect) {
+    if is_printable(text.as_bytes()) || !text.contains(suspect) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -58,6 +58,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
 /// more closely, and for all that is not ASCII.
 #[must_use]
 pub fn is_plainly_visible(json: &Json) -> bool {
+    if json.is_visible() {
+        return true;
+    }
     // An escape may stand for anything, but for these: a quotation mark, a backslash, a slash, a line feed, a tab.
     let text = json.bytes();
     let mut rest = 0;
@@ -67,14 +70,16 @@ pub fn is_plainly_visible(json: &Json) -> bool {
             Some(_) | None => return false,
         }
     }
-    is_plain(text)
+    is_printable(text)
 }
 
 /// Whether all of it is printable ASCII, tabs and line feeds aside.
-fn is_plain(text: &[u8]) -> bool {
-    // A whole block at a time, without a branch: the compiler makes wide instructions of it.
-    let strange = |byte: &u8| *byte >= 0x7f || (*byte < b' ' && *byte != b'\t' && *byte != b'\n');
-    text.chunks(BLOCK).all(|block| !block.iter().fold(false, |found, byte| found | strange(byte)))
+pub(crate) fn is_printable(text: &[u8]) -> bool {
+    // A whole block at a time, without a branch: the compiler makes wide instructions of it. Few blocks need the closer look.
+    let is_shown =
+        |block: &[u8]| block.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' '))) < 0x7f - b' ';
+    let may_be = |byte: &u8| matches!(*byte, b' '..0x7f | b'\t' | b'\n');
+    text.chunks(BLOCK).all(|block| is_shown(block) || block.iter().all(may_be))
 }
 
 /// Whether `char` is one that a reader does not see, or that changes how others are seen.
@@ -138,6 +143,7 @@ const BLOCK: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json::Limits;
 
     #[test]
     fn ordinary_writing_is_borrowed_or_survives() {
@@ -182,6 +188,39 @@ mod tests {
         assert_eq!(visible("😀\u{fe0f}\u{fe0f}"), "😀\u{fe0f}\\u{fe0f}");
         assert_eq!(visible("😀\u{200d}"), "😀\\u{200d}");
         assert_eq!(visible("\u{2028}\u{2029}\u{feff}\u{3164}"), "\\u{2028}\\u{2029}\\u{feff}\\u{3164}");
+    }
+
+    #[test]
+    fn what_was_scanned_is_as_visible_as_what_was_built() {
+        let chars = || (0..0x180).chain(0x2000..0x2100).filter_map(char::from_u32);
+        for text in chars().flat_map(|char| [char.to_string(), format!("{}{char}{}", "x".repeat(100), "y".repeat(100))])
+        {
+            let built = Json::text(&text);
+            let scanned = Json::decode(built.bytes().clone(), &Limits::default()).expect("strict JSON");
+            assert_eq!(is_plainly_visible(&scanned), is_plainly_visible(&built), "{text:?}");
+            assert!(!is_plainly_visible(&scanned) || visible(&text) == text, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn escapes_that_may_stand_for_anything_are_not_plainly_visible() {
+        for (text, expected) in [
+            (r#"{"a":{"b":"\n\t\"\\\/"}}"#, true),
+            (r#"{"a":{"b":"\u0041"}}"#, false),
+            (r#"{"a":{"b":"\r"}}"#, false),
+            (r#"{"a":{"b":"\b"}}"#, false),
+            (r#"{"a":{"b":"\f"}}"#, false),
+            (r#"{"a":{"\u202e":"b"}}"#, false),
+            ("{\"a\":\t{\n\"b\": 1}}", true),
+            ("{\"a\":{\r\n\"b\": 1}}", false),
+        ] {
+            let whole = Json::decode(text.into(), &Limits::default()).expect("strict JSON");
+            let part = whole.get("a").expect("a member");
+            assert_eq!([&whole, &part, &part.detached()].map(is_plainly_visible), [expected; 3], "{text}");
+        }
+        // Of a text that is not seen to be so as a whole, a part may be.
+        let whole = Json::decode(r#"{"a":"\u202e","b":"c"}"#.into(), &Limits::default()).expect("strict JSON");
+        assert!(whole.get("b").is_some_and(|part| is_plainly_visible(&part)));
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! One conversation: a request walks in, its answers walk back, and whatever ends it is recorded.
 
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +11,6 @@ use bytes::Bytes;
 use sekisho_identity::{Authenticated, SessionToken};
 use sekisho_wire::{Era, FromServer, Id, Inbound};
 use tokio::runtime::Handle;
-use tokio::sync::mpsc;
 
 use super::Door;
 use crate::pipeline::{Conversation, Opened, UnderWay, release, walk};
@@ -34,7 +35,7 @@ pub(super) enum Said {
 /// A conversation under way. Its listener carries it on by asking what is said next; dropped before its end, it goes on by itself,
 /// because in the legacy era it outlives the client's connection (HT-10), and in the modern one its end is still to be recorded.
 pub(super) struct Heard {
-    said: mpsc::Receiver<Said>,
+    mouth: Arc<Mouth>,
     talk: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
@@ -46,7 +47,7 @@ pub(super) fn converse(
     seen: Seen,
     message: Box<Authenticated<Inbound>>,
 ) -> Heard {
-    let (say, said) = mpsc::channel(SAID_AHEAD);
+    let mouth = Arc::<Mouth>::default();
     // Boxed, as the message is: what a conversation holds while it waits is moved when it begins.
     let talk = Box::new(Talk {
         id: message.message().id().cloned(),
@@ -55,35 +56,75 @@ pub(super) fn converse(
         door: Arc::clone(door),
         rooms: Arc::clone(rooms),
         seen,
-        say,
+        mouth: Arc::clone(&mouth),
         progress: Progress::default(),
     });
-    Heard { said, talk: Some(Box::pin(talk.hold(message, limit))) }
+    Heard { mouth, talk: Some(Box::pin(talk.hold(message, limit))) }
 }
 
 impl Heard {
     /// What is said next; none after the end. Safe to drop and call again.
     pub(super) async fn next(&mut self) -> Option<Said> {
-        std::future::poll_fn(|context| self.poll_next(context)).await
+        poll_fn(|context| self.poll_next(context)).await
     }
 
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Said>> {
-        if let Poll::Ready(said) = self.said.poll_recv(context) {
-            return Poll::Ready(said);
+        if let Some(said) = self.mouth.said().take() {
+            return Poll::Ready(Some(said));
         }
-        let Some(talk) = &mut self.talk else { return Poll::Pending };
+        let Some(talk) = &mut self.talk else { return Poll::Ready(None) };
         if talk.as_mut().poll(context).is_ready() {
             self.talk = None;
         }
-        self.said.poll_recv(context)
+        match (self.mouth.said().take(), &self.talk) {
+            (None, Some(_)) => Poll::Pending,
+            (said, _) => Poll::Ready(said),
+        }
     }
 }
 
 impl Drop for Heard {
     fn drop(&mut self) {
+        self.mouth.unheard.store(true, Ordering::Relaxed);
         if let (Some(talk), Ok(runtime)) = (self.talk.take(), Handle::try_current()) {
             runtime.spawn(talk);
         }
+    }
+}
+
+/// What is said and not heard yet: one thing, because the listener carries the conversation on itself. So whoever waits here is asked
+/// again without being woken.
+#[derive(Default)]
+struct Mouth {
+    said: Mutex<Option<Said>>,
+    /// The listener has left.
+    unheard: AtomicBool,
+}
+
+impl Mouth {
+    fn said(&self) -> MutexGuard<'_, Option<Said>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says it as soon as the listener has heard what was said before. Who left hears nothing.
+    async fn say(&self, said: Said) {
+        let mut next = Some(said);
+        poll_fn(|_| {
+            if self.is_unheard() {
+                return Poll::Ready(());
+            }
+            let mut said = self.said();
+            if said.is_some() {
+                return Poll::Pending;
+            }
+            *said = next.take();
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    fn is_unheard(&self) -> bool {
+        self.unheard.load(Ordering::Relaxed)
     }
 }
 
@@ -114,7 +155,7 @@ struct Talk {
     id: Option<Id>,
     era: Era,
     tool_call: bool,
-    say: mpsc::Sender<Said>,
+    mouth: Arc<Mouth>,
     progress: Progress,
 }
 
@@ -126,6 +167,7 @@ impl Talk {
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
+            biased;
             ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = tokio::time::sleep(lease.min(limit)) => Err(timed_out(lease, limit)),
@@ -159,9 +201,9 @@ impl Talk {
             let rendered = render::released(&rooms.catalog, &way, id, &released);
             let last = rendered.last;
             if let Some(session) = opened.as_mut().and_then(Unused::token) {
-                self.say(Said::Session(session)).await;
+                self.mouth.say(Said::Session(session)).await;
             }
-            self.say(Said::Message(rendered)).await;
+            self.mouth.say(Said::Message(rendered)).await;
             self.progress.reach(Stage::Spoken);
             if last {
                 return Ok(());
@@ -170,7 +212,7 @@ impl Talk {
         match conversation {
             Conversation::Absorbed => {
                 rooms.audit.note(record::absorbed(&self.seen)).await?;
-                self.say(Said::Absorbed).await;
+                self.mouth.say(Said::Absorbed).await;
                 Ok(())
             }
             Conversation::Own(_) | Conversation::Upstream(_) => {
@@ -201,20 +243,14 @@ impl Talk {
                 Said::Refused { refusal: Box::new(refusal), message }
             }
         };
-        // A client that does not read must not keep this conversation for ever.
-        let _ = tokio::time::timeout(LAST_WORD, self.say(said)).await;
-    }
-
-    /// Who left hears nothing; in the legacy era the exchange goes on all the same.
-    async fn say(&self, said: Said) {
-        let _ = self.say.send(said).await;
+        self.mouth.say(said).await;
     }
 
     /// Modern clients cancel by closing the stream (HT-11); legacy ones do not (HT-10).
     async fn left(&self) {
         match self.era {
-            Era::Modern => self.say.closed().await,
-            Era::Legacy => std::future::pending().await,
+            Era::Modern => poll_fn(|_| if self.mouth.is_unheard() { Poll::Ready(()) } else { Poll::Pending }).await,
+            Era::Legacy => pending().await,
         }
     }
 }
@@ -231,9 +267,6 @@ fn timed_out(lease: Duration, limit: Duration) -> Refusal {
 async fn cancelled(entry: Option<&crate::inflight::Entry>) {
     match entry {
         Some(entry) => entry.cancelled().await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }
-
-const SAID_AHEAD: usize = 16;
-const LAST_WORD: Duration = Duration::from_secs(30);

@@ -159,7 +159,7 @@ fn events(first: Option<Bytes>, mut said: Heard) -> Response<Body> {
             }
         }
     });
-    let mut response = Response::new(Body::events(receive));
+    let mut response = respond::with(StatusCode::OK, Body::events(receive));
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));

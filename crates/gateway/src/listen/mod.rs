@@ -185,11 +185,14 @@ impl Connection {
 /// hyper with every bound set: nothing is left at a default that a new version may change.
 fn server(bounds: &Bounds, protocol: Protocol) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
+    // hyper's own bound has its room on the stack; any that is set has it cleared for each request.
+    if bounds.header_count_max != HYPER_HEADERS_MAX {
+        builder.http1().max_headers(bounds.header_count_max);
+    }
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_read_timeout)
-        .max_headers(bounds.header_count_max)
         .max_buf_size(bounds.header_bytes_max.max(HTTP1_BUFFER_MIN))
         .keep_alive(true)
         .half_close(false);
@@ -215,6 +218,8 @@ const LAST_CALLS_LOOK: Duration = Duration::from_millis(10);
 /// LIMIT: more than any backlog.
 const QUEUED_MAX: usize = 65_536;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// What hyper bounds headers by where nothing is set.
+const HYPER_HEADERS_MAX: usize = 100;
 // hyper asserts at least 8 KiB.
 const HTTP1_BUFFER_MIN: usize = 8192;
 const HTTP2_RESETS_MAX: usize = 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use sekisho_identity::TokenError;
 use sekisho_wire::{Endpoint, Era, Id, RpcError, outgoing};
 
@@ -90,16 +90,21 @@ fn status(refusal: &Refusal, era: Era, answered: bool) -> StatusCode {
 
 /// A JSON response.
 pub(super) fn json(status: StatusCode, bytes: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::whole(bytes));
-    *response.status_mut() = status;
+    let mut response = with(status, Body::whole(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// A response without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::whole(Bytes::new()));
+    with(status, Body::whole(Bytes::new()))
+}
+
+/// A response with room for the headers that most have.
+pub(super) fn with(status: StatusCode, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
+    *response.headers_mut() = HeaderMap::with_capacity(HARDENED.len() + HEADERS_MORE);
     response
 }
 
@@ -122,7 +127,6 @@ pub(super) fn challenge(rooms: &Rooms, at: &Endpoint, error: &TokenError) -> Opt
 /// Headers that every response has (8.4): nothing is cached, framed, sniffed or referred.
 pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool) -> Response<Body> {
     let headers = response.headers_mut();
-    headers.reserve(HARDENED.len() + 2);
     for (name, value) in HARDENED {
         headers.insert(name, HeaderValue::from_static(value));
     }
@@ -144,6 +148,8 @@ pub(super) fn request_id() -> Arc<str> {
     format!("req-{:032x}", u128::from_be_bytes(bytes)).into()
 }
 
+/// Those that a response has beside [`HARDENED`]: of its content, its request, its session and its transport.
+const HEADERS_MORE: usize = 6;
 const REQUEST_ID: HeaderName = HeaderName::from_static("sekisho-request-id");
 const HARDENED: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),

@@ -31,6 +31,8 @@ pub struct Json {
     text: Bytes,
     /// Of an object that was scanned, or stands in one that was: where its members lie.
     outline: Option<Outline>,
+    /// Whether the text that was scanned was seen to be plainly visible, and so is every part of it.
+    is_visible: bool,
 }
 
 /// An array that was read before, by its bytes: they need not be read again where they stand once more.
@@ -81,7 +83,7 @@ impl Default for Limits {
 
 /// Whether a JSON string holds `text` as it is: nothing in it has to be escaped.
 fn is_plain(text: &str) -> bool {
-    walk::plain_bytes(text.as_bytes()) == text.len()
+    walk::is_plain(text.as_bytes())
 }
 
 /// The six kinds of JSON value.
@@ -116,9 +118,9 @@ impl Json {
     }
 
     fn scanned(text: Bytes, limits: &Limits, recall: Option<Recall<'_>>) -> Result<Json, DecodeError> {
-        let scan::Scanned { value, outline } = scan::scan(&text, limits, recall)?;
+        let scan::Scanned { value, outline, is_visible } = scan::scan(&text, limits, recall)?;
         let text = if value.len() == text.len() { text } else { text.slice(value) };
-        Ok(Json { text, outline })
+        Ok(Json { text, outline, is_visible })
     }
 
     /// What [`Json::decode_knowing`] needs to know of an array.
@@ -128,7 +130,7 @@ impl Json {
     }
 
     fn of(text: Bytes) -> Json {
-        Json { text, outline: None }
+        Json { text, outline: None, is_visible: false }
     }
 
     /// The text.
@@ -147,7 +149,12 @@ impl Json {
     /// The same text in memory of its own.
     #[must_use]
     pub fn detached(&self) -> Json {
-        Json::of(Bytes::copy_from_slice(&self.text))
+        Json { is_visible: self.is_visible, ..Json::of(Bytes::copy_from_slice(&self.text)) }
+    }
+
+    /// Whether it is known to be plainly visible, as [`crate::text::is_plainly_visible`] tells.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.is_visible
     }
 
     /// Which kind of value it is.
@@ -275,7 +282,7 @@ impl Json {
     }
 
     fn part(&self, at: Range<usize>, outline: Option<Outline>) -> Json {
-        Json { text: self.text.slice(at), outline }
+        Json { text: self.text.slice(at), outline, is_visible: self.is_visible }
     }
 }
 

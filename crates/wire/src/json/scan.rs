@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use super::outline::{Key, Notebook, Outline};
 use super::{Limits, Recall, walk};
+use crate::text::is_printable;
 
 /// Why a text is not strict JSON. Carries byte offsets, never content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +72,8 @@ pub(super) struct Scanned {
     /// Where it lies, without the white space around it.
     pub(super) value: Range<usize>,
     pub(super) outline: Option<Outline>,
+    /// Whether it was seen to be plainly visible.
+    pub(super) is_visible: bool,
 }
 
 /// Finds the one value of `text`. `recall`: an array that it knows is not read again.
@@ -81,7 +84,7 @@ pub(super) fn scan(text: &[u8], limits: &Limits, recall: Option<Recall<'_>>) -> 
     let mut scanner = Scanner { recall, ..Scanner::over(text, limits)? };
     let value = scanner.run()?;
     let outline = if text.get(value.start) == Some(&b'{') { scanner.notebook.finish(value.start) } else { None };
-    Ok(Scanned { value, outline })
+    Ok(Scanned { value, outline, is_visible: scanner.is_printable && !scanner.is_disguised })
 }
 
 /// How many members and elements a text has that passed before, and how deep it nests.
@@ -92,12 +95,16 @@ pub(super) fn measure(text: &[u8]) -> Option<(usize, usize)> {
     Some((scanner.nodes, scanner.deepest))
 }
 
-fn checked_text(text: &[u8], limits: &Limits) -> Result<(), DecodeError> {
+/// Whether all of it is printable ASCII. Most texts are, and then nothing else has to be looked for in them.
+fn checked_text(text: &[u8], limits: &Limits) -> Result<bool, DecodeError> {
     if text.len() > limits.bytes_max {
         return Err(DecodeError::TooLong { len: text.len(), bytes_max: limits.bytes_max });
     }
+    if is_printable(text) {
+        return Ok(true);
+    }
     std::str::from_utf8(text).map_err(|error| DecodeError::Utf8 { at: error.valid_up_to() })?;
-    Ok(())
+    Ok(false)
 }
 
 struct Scanner<'a> {
@@ -113,6 +120,9 @@ struct Scanner<'a> {
     /// Asked once: for the first array that stands in an object in an object.
     recall: Option<Recall<'a>>,
     notebook: Notebook,
+    is_printable: bool,
+    /// Whether there is an escape that may stand for anything, or a part that was not read.
+    is_disguised: bool,
 }
 
 /// A container that is not closed yet.
@@ -142,10 +152,22 @@ const KNOWN_DEPTH: usize = 2;
 
 impl<'a> Scanner<'a> {
     fn over(text: &'a [u8], limits: &'a Limits) -> Result<Scanner<'a>, DecodeError> {
-        checked_text(text, limits)?;
+        let is_printable = checked_text(text, limits)?;
         let (open, keys) = (Vec::with_capacity(OPEN_USUAL), Vec::with_capacity(FEW));
         let notebook = Notebook::default();
-        Ok(Scanner { text, at: 0, limits, open, keys, nodes: 0, deepest: 0, recall: None, notebook })
+        Ok(Scanner {
+            text,
+            at: 0,
+            limits,
+            open,
+            keys,
+            nodes: 0,
+            deepest: 0,
+            recall: None,
+            notebook,
+            is_printable,
+            is_disguised: false,
+        })
     }
 
     fn run(&mut self) -> Result<Range<usize>, DecodeError> {
@@ -222,6 +244,7 @@ impl<'a> Scanner<'a> {
         }
         self.nodes = nodes;
         self.at += known.text.len();
+        self.is_disguised = true;
         true
     }
 
@@ -303,7 +326,7 @@ impl<'a> Scanner<'a> {
         let mut is_escaped = false;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = walk::plain_bytes(rest);
+            let plain = if self.is_printable { walk::printable_bytes(rest) } else { walk::plain_bytes(rest) };
             self.at += plain;
             match rest.get(plain) {
                 Some(b'"') => {
@@ -327,11 +350,19 @@ impl<'a> Scanner<'a> {
 
     fn escape(&mut self) -> Result<(), DecodeError> {
         match self.text.get(self.at + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {
+            Some(b'"' | b'\\' | b'/' | b'n' | b't') => {
                 self.at += 2;
                 Ok(())
             }
-            Some(b'u') => self.unicode_escape(),
+            Some(b'b' | b'f' | b'r') => {
+                self.is_disguised = true;
+                self.at += 2;
+                Ok(())
+            }
+            Some(b'u') => {
+                self.is_disguised = true;
+                self.unicode_escape()
+            }
             Some(_) | None => Err(DecodeError::Syntax { at: self.at + 1 }),
         }
     }

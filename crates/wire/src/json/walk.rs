@@ -151,6 +151,15 @@ pub(super) fn plain_bytes(text: &[u8]) -> usize {
     last_bytes(text, at)
 }
 
+/// The same where all bytes are printable, so that there are no control characters to look for.
+pub(super) fn printable_bytes(text: &[u8]) -> usize {
+    let Some((first, rest)) = text.split_at_checked(SHORT) else { return plain_bytes(text) };
+    match plain_bytes(first) {
+        SHORT => SHORT + memchr::memchr2(b'"', b'\\', rest).unwrap_or(rest.len()),
+        found => found,
+    }
+}
+
 /// The same for the last bytes, fewer than a word: those before `at` are plain.
 fn last_bytes(text: &[u8], at: usize) -> usize {
     let Some(word) = text.last_chunk() else {
@@ -176,6 +185,23 @@ fn is_special(byte: &u8) -> bool {
     *byte < b' ' || *byte == b'"' || *byte == b'\\'
 }
 
+/// Whether no byte is special. Most texts that are asked about are short, so each length has its own few steps.
+pub(super) fn is_plain(text: &[u8]) -> bool {
+    let (words, rest) = text.as_chunks();
+    let last = match (text.last_chunk(), text.first_chunk(), text.last_chunk()) {
+        // It covers what the words leave.
+        (Some(last), _, _) => *last,
+        (None, Some([a, b, c, d]), Some([e, f, g, h])) => [*a, *b, *c, *d, *e, *f, *g, *h],
+        (None, _, _) => {
+            let mut padded = [b'~'; 8];
+            padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            padded
+        }
+    };
+    let special = |word: &[u8; 8]| specials(u64::from_le_bytes(*word));
+    words.iter().fold(special(&last), |found, word| found | special(word)) == 0
+}
+
 /// Marks the first byte of a word (the lowest one) that is special by its highest bit. What is marked above that one means nothing:
 /// subtracting may have borrowed from it.
 fn specials(word: u64) -> u64 {
@@ -190,7 +216,7 @@ fn specials(word: u64) -> u64 {
 pub(super) fn decoded(text: &[u8], string: Range<usize>) -> Cow<'_, str> {
     let inner = text.get(string.start + 1..string.end.saturating_sub(1)).unwrap_or_default();
     let text = std::str::from_utf8(inner).unwrap_or_default();
-    if plain_bytes(inner) == inner.len() { Cow::Borrowed(text) } else { unescape(text) }
+    if is_plain(inner) { Cow::Borrowed(text) } else { unescape(text) }
 }
 
 /// The key at `string` as bytes, decoded: what has no escape need not be looked at as text.
@@ -289,10 +315,12 @@ mod tests {
     #[test]
     fn plain_bytes_end_where_one_by_one_they_do() {
         let slow = |text: &[u8]| text.iter().position(is_special).unwrap_or(text.len());
-        for len in [0, 1, 7, 8, 9, 31, 32, 33, 39, 40, 95, 96, 97, 160, 163] {
+        for len in [0, 1, 3, 4, 5, 7, 8, 9, 31, 32, 33, 39, 40, 95, 96, 97, 160, 163] {
             let plain: Vec<u8> =
                 (0..len).map(|at| [b'a', 0x7f, 0x80, 0xff, b' ', b'!', b'#', b'[', b']'][at % 9]).collect();
             assert_eq!(plain_bytes(&plain), len);
+            assert_eq!(printable_bytes(&plain), len);
+            assert!(is_plain(&plain));
             for at in 0..len {
                 for special in [b'"', b'\\', 0, b'\n', 0x1f] {
                     let mut text = plain.clone();
@@ -301,6 +329,10 @@ mod tests {
                         *behind = b'"';
                     }
                     assert_eq!(plain_bytes(&text), slow(&text), "{text:?}");
+                    assert!(!is_plain(&text), "{text:?}");
+                    if special == b'"' || special == b'\\' {
+                        assert_eq!(printable_bytes(&text), slow(&text), "{text:?}");
+                    }
                 }
             }
         }
