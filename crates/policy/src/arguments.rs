@@ -4,6 +4,7 @@ use cedar_policy::RestrictedExpression;
 use sekisho_wire::json::{Exact, Kind};
 use sekisho_wire::{Call, Json};
 
+use crate::reads::Forms;
 use crate::slice::Slice;
 
 /// The arguments of a call, each in every form that holds it exactly.
@@ -52,7 +53,7 @@ pub(crate) fn named(call: &Call, slice: &Slice) -> Result<Vec<(String, Json)>, B
     let members = |object: &Json| object.members().map(|(name, value)| (name.into_owned(), value)).collect::<Vec<_>>();
     match call {
         // Nobody looks at them: they are not taken apart.
-        Call::CallTool { .. } | Call::GetPrompt { .. } if !slice.inputs.arguments => Ok(Vec::new()),
+        Call::CallTool { .. } | Call::GetPrompt { .. } if slice.inputs.arguments == Forms::NONE => Ok(Vec::new()),
         Call::CallTool { arguments, .. } | Call::GetPrompt { arguments, .. } => Ok(members(arguments)),
         Call::Complete { argument, context, .. } => {
             let given = context.as_ref().and_then(|context| context.get("arguments"));

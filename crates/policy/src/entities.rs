@@ -195,10 +195,15 @@ impl Vocabulary {
         self.actions.get(method).map(|(uid, _)| uid.clone()).ok_or(BuildError::Action)
     }
 
-    /// A store of the action, its groups and these.
-    pub(crate) fn store(&self, method: &str, entities: Vec<Entity>) -> Result<Entities, BuildError> {
-        let (_, held) = self.actions.get(method).ok_or(BuildError::Action)?;
-        held.clone().add_entities(entities, None).map_err(|e| BuildError::Entities(Box::new(e)))
+    /// A store of these, and of the action and its groups if they are read.
+    pub(crate) fn store(&self, method: &str, read: &Inputs, entities: Vec<Entity>) -> Result<Entities, BuildError> {
+        let store = if read.action_groups {
+            let (_, held) = self.actions.get(method).ok_or(BuildError::Action)?;
+            held.clone().add_entities(entities, None)
+        } else {
+            Entities::from_entities(entities, None)
+        };
+        store.map_err(|e| BuildError::Entities(Box::new(e)))
     }
 
     pub(crate) fn principal(&self, who: &Principal) -> Result<EntityUid, BuildError> {
@@ -312,13 +317,16 @@ impl Vocabulary {
             let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
             pairs.push(("time", RestrictedExpression::new_datetime(time)));
         }
-        if read.arguments && action == Uses::Arguments {
-            for (name, kind) in [
-                ("text", "TextArguments"),
-                ("number", "NumberArguments"),
-                ("decimal", "DecimalArguments"),
-                ("flag", "FlagArguments"),
-            ] {
+        if action == Uses::Arguments {
+            for (name, kind, _) in [
+                ("text", "TextArguments", read.arguments.text),
+                ("number", "NumberArguments", read.arguments.number),
+                ("decimal", "DecimalArguments", read.arguments.decimal),
+                ("flag", "FlagArguments", read.arguments.flag),
+            ]
+            .into_iter()
+            .filter(|(_, _, read)| *read)
+            {
                 pairs.push((name, RestrictedExpression::new_entity_uid(self.uid(kind, CALL)?)));
             }
         }

@@ -145,14 +145,14 @@ impl Policy {
             Arguments::Known(arguments) => {
                 // An argument that no policy reads changes no decision.
                 let read = arguments.iter().filter(|(name, _)| slice.reads_argument(name));
-                entities.extend(self.vocabulary.arguments(slice.forms, Tags::of(read))?);
-                let store = self.vocabulary.store(action, entities)?;
+                entities.extend(self.vocabulary.arguments(slice.inputs.arguments, Tags::of(read))?);
+                let store = self.vocabulary.store(action, &slice.inputs, entities)?;
                 let request = self.request(principal, action, object, context)?;
                 Ok(decided(&Authorizer::new().is_authorized(&request, &slice.policies, &store)))
             }
             Arguments::Unknown => {
                 // What is not in a partial store is unknown; in a whole one it does not exist.
-                let store: Entities = self.vocabulary.store(action, entities)?.partial();
+                let store: Entities = self.vocabulary.store(action, &slice.inputs, entities)?.partial();
                 let request = self.request(principal, action, object, context)?;
                 Ok(verdict(&Authorizer::new().is_authorized_partial(&request, &slice.policies, &store)))
             }

@@ -6,8 +6,11 @@ use std::str::FromStr;
 
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, UnaryOp, Var};
 use cedar_policy::{
-    Context, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint, Request, ResourceConstraint,
+    ActionConstraint, Context, Entities, EntityUid, EvalResult, Expression, Policy, PrincipalConstraint, Request,
+    ResourceConstraint,
 };
+
+use crate::reads::Forms;
 
 /// What one or several policies read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +33,10 @@ pub(crate) struct Inputs {
     /// Era, endpoint, client id and labels.
     pub(crate) circumstances: bool,
     pub(crate) time: Time,
-    pub(crate) arguments: bool,
+    /// The forms that arguments are read in.
+    pub(crate) arguments: Forms,
+    /// In which groups an action is.
+    pub(crate) action_groups: bool,
 }
 
 /// What is read of the time.
@@ -72,7 +78,11 @@ impl Inputs {
             ResourceConstraint::Any | ResourceConstraint::Eq(_) | ResourceConstraint::Is(_) => false,
             ResourceConstraint::In(_) | ResourceConstraint::IsIn(..) => true,
         };
-        tree.body().clauses().iter().fold(Inputs { server, ..scope }, |inputs, clause| match clause {
+        let action_groups = match policy.action_constraint() {
+            ActionConstraint::Any | ActionConstraint::Eq(_) => false,
+            ActionConstraint::In(_) => true,
+        };
+        tree.body().clauses().iter().fold(Inputs { server, action_groups, ..scope }, |inputs, clause| match clause {
             Clause::When(expr) | Clause::Unless(expr) => inputs.and(of(expr)),
         })
     }
@@ -90,7 +100,7 @@ impl Inputs {
 
     /// Whether an answer cannot be remembered: arguments and times hardly come twice.
     pub(crate) fn vary(&self) -> bool {
-        self.arguments || self.time == Time::Read
+        self.arguments != Forms::NONE || self.time == Time::Read
     }
 
     /// What either reads.
@@ -108,12 +118,14 @@ impl Inputs {
             server: self.server || other.server,
             circumstances: self.circumstances || other.circumstances,
             time: self.time.and(other.time),
-            arguments: self.arguments || other.arguments,
+            arguments: self.arguments.or(other.arguments),
+            action_groups: self.action_groups || other.action_groups,
         }
     }
 
     fn everything() -> Inputs {
-        Inputs::principal().and(Inputs::resource()).and(Inputs::context())
+        let actions = Inputs { action_groups: true, ..Inputs::default() };
+        Inputs::principal().and(Inputs::resource()).and(Inputs::context()).and(actions)
     }
 
     fn principal() -> Inputs {
@@ -126,7 +138,7 @@ impl Inputs {
     }
 
     fn context() -> Inputs {
-        Inputs { circumstances: true, time: Time::Read, arguments: true, ..Inputs::default() }
+        Inputs { circumstances: true, time: Time::Read, arguments: Forms::ALL, ..Inputs::default() }
     }
 }
 
@@ -191,8 +203,9 @@ fn named(kind: &str) -> Inputs {
     match kind {
         "Sekisho::User" => Inputs::principal(),
         "Sekisho::Server" => Inputs { server: true, ..Inputs::default() },
-        // They have no attributes, and which action it is about is always part of the question.
-        "Sekisho::Gateway" | "Sekisho::Action" => Inputs::default(),
+        "Sekisho::Action" => Inputs { action_groups: true, ..Inputs::default() },
+        // It has no attributes.
+        "Sekisho::Gateway" => Inputs::default(),
         "Sekisho::Tool" | "Sekisho::Prompt" | "Sekisho::Resource" => Inputs::resource(),
         // The arguments, and whatever this does not know.
         _ => Inputs::everything(),
@@ -211,7 +224,9 @@ fn attribute(var: &Var, name: &str) -> Inputs {
         (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
         (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
         (Var::Context, "time") => Inputs { time: Time::Read, ..Inputs::default() },
-        (Var::Context, "text" | "number" | "decimal" | "flag") => Inputs { arguments: true, ..Inputs::default() },
+        (Var::Context, "text" | "number" | "decimal" | "flag") => {
+            Inputs { arguments: Forms::named(name), ..Inputs::default() }
+        }
         (Var::Principal | Var::Action | Var::Resource | Var::Context, _) => whole(var),
     }
 }
@@ -259,9 +274,10 @@ mod tests {
 
     #[test]
     fn what_is_always_part_of_the_question_is_not_counted() {
-        for nothing in ["true", r#"action == Sekisho::Action::"tools/call""#] {
-            assert_eq!(read_when(nothing), Inputs::default(), "{nothing}");
-        }
+        assert_eq!(read_when("true"), Inputs::default());
+        assert_eq!(read_when("[action].contains(action)"), Inputs::default());
+        let of_a_call = r#"permit(principal, action == Sekisho::Action::"tools/call", resource);"#;
+        assert_eq!(read(of_a_call), Inputs::default());
     }
 
     #[test]
@@ -280,12 +296,13 @@ mod tests {
             (r#"resource in Sekisho::Server::"a""#, Inputs { server: true, ..none() }),
             (r#"resource.server.trust == "trusted""#, Inputs { server: true, ..none() }),
             (r#"Sekisho::Server::"a".trust == "trusted""#, Inputs { server: true, ..none() }),
+            (r#"action in Sekisho::Action::"use""#, Inputs { action_groups: true, ..none() }),
             (r#"context.client_id == "c""#, Inputs { circumstances: true, ..none() }),
             (r#"context.era == "modern" && context.trust == "trusted""#, Inputs { circumstances: true, ..none() }),
             (r#"resource.name like "d*""#, Inputs::resource()),
             (r#"context.time.toDate() < datetime("2027-01-01")"#, Inputs { time: Time::Read, ..none() }),
             (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs::resource()),
-            (r#"context.text.hasTag("x")"#, Inputs { arguments: true, ..none() }),
+            (r#"context.text.hasTag("x")"#, Inputs { arguments: Forms { text: true, ..Forms::NONE }, ..none() }),
             (r#"context has text"#, Inputs::context()),
         ] {
             assert_eq!(read_when(condition), expected, "{condition}");

@@ -11,6 +11,7 @@ use sekisho_wire::{Endpoint, Era};
 use crate::entities::{Circumstances, Object, Origin};
 use crate::evaluate::{Arguments, Verdict};
 use crate::inputs::Time;
+use crate::reads::Forms;
 use crate::slice::Slice;
 
 /// The decisions of one set of policies. They are forgotten with it, so a new set starts from nothing.
@@ -67,7 +68,7 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     let About { who, server, circumstances, arguments } = *about;
     let inputs = &slice.inputs;
     // Where none is known, none makes a difference.
-    if inputs.arguments && matches!(arguments, Arguments::Known(_)) {
+    if inputs.arguments != Forms::NONE && matches!(arguments, Arguments::Known(_)) {
         return None;
     }
     let mut key = Key(std::mem::take(out));

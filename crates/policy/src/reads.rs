@@ -29,8 +29,19 @@ pub(crate) struct Reads {
 }
 
 impl Forms {
-    const NONE: Forms = Forms { text: false, number: false, decimal: false, flag: false };
-    const ALL: Forms = Forms { text: true, number: true, decimal: true, flag: true };
+    pub(crate) const NONE: Forms = Forms { text: false, number: false, decimal: false, flag: false };
+    pub(crate) const ALL: Forms = Forms { text: true, number: true, decimal: true, flag: true };
+
+    /// What an attribute of the context holds; every form where it is none of them.
+    pub(crate) fn named(attribute: &str) -> Forms {
+        match attribute {
+            "text" => Forms { text: true, ..Forms::NONE },
+            "number" => Forms { number: true, ..Forms::NONE },
+            "decimal" => Forms { decimal: true, ..Forms::NONE },
+            "flag" => Forms { flag: true, ..Forms::NONE },
+            _ => Forms::ALL,
+        }
+    }
 
     pub(crate) fn or(self, other: Forms) -> Forms {
         Forms {
@@ -95,11 +106,6 @@ impl Reads {
         self.names_actions
     }
 
-    /// All the forms that it reads arguments in.
-    pub(crate) fn forms(&self) -> Forms {
-        self.named.values().copied().fold(self.any, Forms::or)
-    }
-
     /// Whether the policy reads the argument of this name.
     pub(crate) fn reads(&self, name: &str) -> bool {
         self.any != Forms::NONE || self.named.get(name).is_some_and(|forms| *forms != Forms::NONE)
@@ -152,13 +158,7 @@ fn forms(base: &Expr) -> Forms {
     if !matches!(&**expr, Expr::Var(Var::Context)) {
         return Forms::ALL;
     }
-    match attr.as_str() {
-        "text" => Forms { text: true, ..Forms::NONE },
-        "number" => Forms { number: true, ..Forms::NONE },
-        "decimal" => Forms { decimal: true, ..Forms::NONE },
-        "flag" => Forms { flag: true, ..Forms::NONE },
-        _ => Forms::ALL,
-    }
+    Forms::named(attr)
 }
 
 /// Whether a residual condition could still come out true (or false): sound, and exact enough that what is

@@ -11,7 +11,7 @@ use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Res
 use crate::entities::{BuildError, Object, Vocabulary};
 use crate::inputs::Inputs;
 use crate::load::LoadError;
-use crate::reads::{Forms, Reads};
+use crate::reads::Reads;
 
 /// Policies that can match, and what they read together.
 #[derive(Debug)]
@@ -22,8 +22,6 @@ pub(crate) struct Slice {
     pub(crate) inputs: Inputs,
     /// What each reads of the arguments.
     pub(crate) reads: BTreeMap<PolicyId, Arc<Reads>>,
-    /// The forms in which they read arguments.
-    pub(crate) forms: Forms,
     /// The same policies in two parts, if there are both: those whose answers are remembered where all is known, and those that are
     /// evaluated each time. Policies decide one by one, so the parts do, too.
     pub(crate) parts: Option<Box<[Slice; 2]>>,
@@ -141,13 +139,11 @@ impl Slices {
             policies: PolicySet::new(),
             inputs: Inputs::default(),
             reads: BTreeMap::new(),
-            forms: Forms::default(),
             parts,
         };
         for looked in of {
             slice.policies.add(looked.policy.clone()).map_err(|e| BuildError::Slice(Box::new(e)))?;
             slice.inputs = slice.inputs.and(looked.inputs.clone());
-            slice.forms = slice.forms.or(looked.reads.forms());
             slice.reads.insert(looked.policy.id().clone(), Arc::clone(&looked.reads));
         }
         Ok(slice)
