@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
 use sekisho_limits::Bounds;
@@ -74,7 +74,7 @@ pub(crate) async fn listen(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = Connection { door: Arc::clone(&door), bounds: bounds.clone(), place };
+                let connection = Connection { door: Arc::clone(&door), bounds: bounds.clone(), _place: place };
                 tokio::spawn(connection.serve(stream, graceful.watcher()));
             }
             Err(error) => {
@@ -86,7 +86,7 @@ pub(crate) async fn listen(
     }
     for stream in queued(listener) {
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
-            let connection = Connection { door: Arc::clone(&door), bounds: bounds.clone(), place };
+            let connection = Connection { door: Arc::clone(&door), bounds: bounds.clone(), _place: place };
             tokio::spawn(connection.serve(stream, graceful.watcher()));
         }
     }
@@ -120,7 +120,8 @@ async fn part(graceful: GracefulShutdown, door: &Door) {
 struct Connection {
     door: Arc<Door>,
     bounds: Bounds,
-    place: OwnedSemaphorePermit,
+    // Held, not read: one connection fewer may be open.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connection {
@@ -157,7 +158,6 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let builder = server(&self.bounds, protocol);
         let door = Arc::clone(&self.door);
         let pulse = Pulse::new();
         let beating = Arc::clone(&pulse);
@@ -170,34 +170,51 @@ impl Connection {
                 Ok::<_, std::convert::Infallible>(response)
             }
         });
-        let stream = Watched::new(stream, Arc::clone(&pulse));
-        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+        match protocol {
+            Protocol::Http1 => {
+                let connection = http1(&self.bounds).serve_connection(stream, service);
+                self.carry(watcher.watch(connection), &pulse).await;
+            }
+            Protocol::Http2 => {
+                let connection = http2(&self.bounds).serve_connection(stream, service);
+                self.carry(watcher.watch(connection), &pulse).await;
+            }
+        }
+    }
+
+    /// Carries a connection on until its end, or until it is of no use any more.
+    async fn carry(&self, connection: impl Future<Output = hyper::Result<()>>, pulse: &Pulse) {
         tokio::select! {
-            ended = watcher.watch(connection) => if let Err(error) = ended {
+            biased;
+            ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             },
             () = pulse.ended(self.bounds.header_read_timeout) => tracing::debug!("a connection was of no use any more"),
         }
-        drop(self.place);
     }
 }
 
-/// hyper with every bound set: nothing is left at a default that a new version may change.
-fn server(bounds: &Bounds, protocol: Protocol) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // hyper's own bound has its room on the stack; any that is set has it cleared for each request.
-    if bounds.header_count_max != HYPER_HEADERS_MAX {
-        builder.http1().max_headers(bounds.header_count_max);
-    }
+/// hyper with every bound set: nothing is left at a default that a new version may change, but for the count of headers.
+fn http1(bounds: &Bounds) -> http1::Builder {
+    let mut builder = http1::Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.header_read_timeout)
         .max_buf_size(bounds.header_bytes_max.max(HTTP1_BUFFER_MIN))
         .keep_alive(true)
         .half_close(false);
+    // hyper's own bound has its room on the stack; any that is set has it cleared for each request.
+    if bounds.header_count_max != HYPER_HEADERS_MAX {
+        builder.max_headers(bounds.header_count_max);
+    }
     builder
-        .http2()
+}
+
+/// The same for HTTP/2.
+fn http2(bounds: &Bounds) -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(bounds.http2_streams_max)
         .max_header_list_size(u32::try_from(bounds.header_bytes_max).unwrap_or(u32::MAX))
@@ -206,10 +223,7 @@ fn server(bounds: &Bounds, protocol: Protocol) -> auto::Builder<TokioExecutor> {
         .max_local_error_reset_streams(HTTP2_RESETS_MAX)
         .keep_alive_interval(HTTP2_PING_EVERY)
         .keep_alive_timeout(HTTP2_PING_TIMEOUT);
-    match protocol {
-        Protocol::Http1 => builder.http1_only(),
-        Protocol::Http2 => builder.http2_only(),
-    }
+    builder
 }
 
 /// How long open connections may still ask once a shutdown has begun.
