@@ -167,7 +167,6 @@ impl Talk {
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
-            biased;
             ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = tokio::time::sleep(lease.min(limit)) => Err(timed_out(lease, limit)),

@@ -186,7 +186,6 @@ impl Connection {
     /// Carries a connection on until its end, or until it is of no use any more.
     async fn carry(&self, connection: impl Future<Output = hyper::Result<()>>, pulse: &Pulse) {
         tokio::select! {
-            biased;
             ended = connection => if let Err(error) = ended {
                 tracing::debug!(%error, "a connection ended early");
             },
