@@ -36,7 +36,7 @@ impl fmt::Display for Sanitized {
 /// between letters of a script that shapes with them.
 #[must_use]
 pub fn visible(text: &str) -> Cow<'_, str> {
-    if is_printable(text.as_bytes()) || !text.contains(suspect) {
+    if is_plain(text.as_bytes()) || !text.contains(suspect) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -70,16 +70,20 @@ pub fn is_plainly_visible(json: &Json) -> bool {
             Some(_) | None => return false,
         }
     }
-    is_printable(text)
+    is_plain(text)
 }
 
 /// Whether all of it is printable ASCII, tabs and line feeds aside.
+pub(crate) fn is_plain(text: &[u8]) -> bool {
+    let is_plain = |byte: &u8| matches!(*byte, b' '..0x7f | b'\t' | b'\n');
+    text.chunks(BLOCK).all(|block| is_printable(block) || block.iter().all(is_plain))
+}
+
+/// Whether all of it is printable ASCII.
 pub(crate) fn is_printable(text: &[u8]) -> bool {
-    // A whole block at a time, without a branch: the compiler makes wide instructions of it. Few blocks need the closer look.
-    let is_shown =
-        |block: &[u8]| block.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' '))) < 0x7f - b' ';
-    let may_be = |byte: &u8| matches!(*byte, b' '..0x7f | b'\t' | b'\n');
-    text.chunks(BLOCK).all(|block| is_shown(block) || block.iter().all(may_be))
+    // A whole block at a time, without a branch: the compiler makes wide instructions of it.
+    let most = |block: &[u8]| block.iter().fold(0, |most: u8, byte| most.max(byte.wrapping_sub(b' ')));
+    text.chunks(BLOCK).all(|block| most(block) < 0x7f - b' ')
 }
 
 /// Whether `char` is one that a reader does not see, or that changes how others are seen.

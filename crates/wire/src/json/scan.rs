@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::outline::{Key, Notebook, Outline};
 use super::{Limits, Recall, walk};
-use crate::text::is_printable;
+use crate::text::{is_plain, is_printable};
 
 /// Why a text is not strict JSON. Carries byte offsets, never content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -84,7 +84,8 @@ pub(super) fn scan(text: &[u8], limits: &Limits, recall: Option<Recall<'_>>) -> 
     let mut scanner = Scanner { recall, ..Scanner::over(text, limits)? };
     let value = scanner.run()?;
     let outline = if text.get(value.start) == Some(&b'{') { scanner.notebook.finish(value.start) } else { None };
-    Ok(Scanned { value, outline, is_visible: scanner.is_printable && !scanner.is_disguised })
+    let is_visible = scanner.bytes != Bytes::Any && !scanner.is_disguised;
+    Ok(Scanned { value, outline, is_visible })
 }
 
 /// How many members and elements a text has that passed before, and how deep it nests.
@@ -95,16 +96,29 @@ pub(super) fn measure(text: &[u8]) -> Option<(usize, usize)> {
     Some((scanner.nodes, scanner.deepest))
 }
 
-/// Whether all of it is printable ASCII. Most texts are, and then nothing else has to be looked for in them.
-fn checked_text(text: &[u8], limits: &Limits) -> Result<bool, DecodeError> {
+/// What is known of all bytes of a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    /// They are printable ASCII. Those of most texts are.
+    Printable,
+    /// The same, but for tabs and line feeds. Within strings they are refused.
+    Plain,
+    /// They are UTF-8.
+    Any,
+}
+
+fn checked_text(text: &[u8], limits: &Limits) -> Result<Bytes, DecodeError> {
     if text.len() > limits.bytes_max {
         return Err(DecodeError::TooLong { len: text.len(), bytes_max: limits.bytes_max });
     }
     if is_printable(text) {
-        return Ok(true);
+        return Ok(Bytes::Printable);
+    }
+    if is_plain(text) {
+        return Ok(Bytes::Plain);
     }
     std::str::from_utf8(text).map_err(|error| DecodeError::Utf8 { at: error.valid_up_to() })?;
-    Ok(false)
+    Ok(Bytes::Any)
 }
 
 struct Scanner<'a> {
@@ -120,7 +134,7 @@ struct Scanner<'a> {
     /// Asked once: for the first array that stands in an object in an object.
     recall: Option<Recall<'a>>,
     notebook: Notebook,
-    is_printable: bool,
+    bytes: Bytes,
     /// Whether there is an escape that may stand for anything, or a part that was not read.
     is_disguised: bool,
 }
@@ -152,7 +166,7 @@ const KNOWN_DEPTH: usize = 2;
 
 impl<'a> Scanner<'a> {
     fn over(text: &'a [u8], limits: &'a Limits) -> Result<Scanner<'a>, DecodeError> {
-        let is_printable = checked_text(text, limits)?;
+        let bytes = checked_text(text, limits)?;
         let (open, keys) = (Vec::with_capacity(OPEN_USUAL), Vec::with_capacity(FEW));
         let notebook = Notebook::default();
         Ok(Scanner {
@@ -165,7 +179,7 @@ impl<'a> Scanner<'a> {
             deepest: 0,
             recall: None,
             notebook,
-            is_printable,
+            bytes,
             is_disguised: false,
         })
     }
@@ -326,7 +340,10 @@ impl<'a> Scanner<'a> {
         let mut is_escaped = false;
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = if self.is_printable { walk::printable_bytes(rest) } else { walk::plain_bytes(rest) };
+            let plain = match self.bytes {
+                Bytes::Printable => walk::printable_bytes(rest),
+                Bytes::Plain | Bytes::Any => walk::plain_bytes(rest),
+            };
             self.at += plain;
             match rest.get(plain) {
                 Some(b'"') => {

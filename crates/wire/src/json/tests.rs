@@ -191,6 +191,24 @@ fn written_strings_read_back() {
 }
 
 #[test]
+fn a_control_character_in_a_string_is_refused_wherever_it_stands() {
+    for length in [0, 1, 7, 8, 31, 32, 33, 63, 64, 65, 200] {
+        let (before, behind) = ("x".repeat(length), "y".repeat(100));
+        assert!(
+            decode(&format!("[\t\"{before}{behind}\"\n]")).is_ok(),
+            "between tokens, tabs and line feeds may stand"
+        );
+        for control in (0..0x20).filter_map(char::from_u32) {
+            assert!(decode(&format!("[\"{before}{control}{behind}\"]")).is_err(), "{control:?} behind {length} bytes");
+            assert!(
+                decode(&format!("{{\"{before}{control}{behind}\":1}}")).is_err(),
+                "{control:?} behind {length} bytes"
+            );
+        }
+    }
+}
+
+#[test]
 fn plain_text_is_what_is_written_as_it_is() {
     let texts = (0..0x180).filter_map(char::from_u32).flat_map(|char| [format!("{char}"), format!("abcdefgh{char}ij")]);
     for text in texts.chain(["".to_owned(), "日本語".to_owned()]) {
