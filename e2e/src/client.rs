@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use crate::raw::{self, Response};
+use crate::raw::{self, Response, Stream};
 
 /// How a client talks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,7 @@ pub struct Client {
     session: Option<String>,
     next_id: u64,
     opening: Value,
+    capabilities: Value,
 }
 
 impl Client {
@@ -48,10 +49,19 @@ impl Client {
     /// # Errors
     /// When the server refuses, or cannot be reached.
     pub fn connect(url: &str, token: Option<&str>, era: Era) -> anyhow::Result<Self> {
+        Self::connect_able(url, token, era, json!({}))
+    }
+
+    /// The same, declaring these capabilities.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_able(url: &str, token: Option<&str>, era: Era, capabilities: Value) -> anyhow::Result<Self> {
         let mut client = Self::new(url, token, era)?;
+        client.capabilities = capabilities;
         client.opening = match era {
             Era::Legacy => {
-                let hello = json!({"protocolVersion": era.version(), "capabilities": {},
+                let hello = json!({"protocolVersion": era.version(), "capabilities": client.capabilities,
                     "clientInfo": {"name": "sekisho-e2e", "version": "1"}});
                 let (result, response) = client.request_seen("initialize", hello)?;
                 client.session = response.header("mcp-session-id").map(ToOwned::to_owned);
@@ -85,6 +95,7 @@ impl Client {
             session: None,
             next_id: 1,
             opening: Value::Null,
+            capabilities: json!({}),
         })
     }
 
@@ -160,6 +171,25 @@ impl Client {
         self.post(&message)
     }
 
+    /// Sends a request and reads what comes back message by message.
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub fn open(&mut self, method: &str, params: Value) -> anyhow::Result<Stream> {
+        let id = self.next_id;
+        self.next_id = id.saturating_add(1);
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": self.described(params)});
+        Stream::open(self.address, &self.bytes(&message), LIMIT)
+    }
+
+    /// Answers a question of the server (legacy).
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub fn reply(&self, id: &Value, result: &Value) -> anyhow::Result<Response> {
+        self.post(&json!({"jsonrpc": "2.0", "id": id, "result": result}))
+    }
+
     /// Sends a notification.
     ///
     /// # Errors
@@ -214,7 +244,7 @@ impl Client {
         }
         let ours = json!({
             "io.modelcontextprotocol/protocolVersion": self.era.version(),
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": self.capabilities,
             "io.modelcontextprotocol/clientInfo": {"name": "sekisho-e2e", "version": "1"},
         });
         if let (Some(params), Value::Object(ours)) = (params.as_object_mut(), ours) {

@@ -63,6 +63,69 @@ pub fn send(to: SocketAddr, request: &[u8], limit: Duration) -> anyhow::Result<R
     read(&mut BufReader::new(stream))
 }
 
+/// An event stream that is read as it comes.
+#[derive(Debug)]
+pub struct Stream {
+    from: BufReader<TcpStream>,
+    status: u16,
+    headers: Vec<(String, String)>,
+    unread: String,
+}
+
+impl Stream {
+    /// Sends `request` over a connection of its own and reads the head of the answer.
+    ///
+    /// # Errors
+    /// As [`send`].
+    pub fn open(to: SocketAddr, request: &[u8], limit: Duration) -> anyhow::Result<Self> {
+        let mut stream = TcpStream::connect_timeout(&to, limit).with_context(|| format!("{to} cannot be reached"))?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(request)?;
+        let mut from = BufReader::new(stream);
+        let (status, headers) = read_head(&mut from)?;
+        Ok(Self { from, status, headers, unread: String::new() })
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The first field of this name (in lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The next JSON-RPC message: an event's, or the one of a plain answer. None at the end.
+    ///
+    /// # Errors
+    /// When it breaks off, is silent for too long, or says what is no JSON.
+    pub fn next(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
+        if let Some(length) = self.header("content-length").map(str::to_owned) {
+            self.headers.retain(|(name, _)| name != "content-length");
+            let mut body = Vec::new();
+            (&mut self.from).take(length.parse()?).read_to_end(&mut body)?;
+            return parse(&String::from_utf8_lossy(&body)).map(Some);
+        }
+        loop {
+            while let Some((event, rest)) = self.unread.split_once("\n\n") {
+                let data = event.lines().find_map(|line| line.strip_prefix("data:")).map(|data| data.trim().to_owned());
+                self.unread = rest.to_owned();
+                if let Some(data) = data.filter(|data| !data.is_empty()) {
+                    return parse(&data).map(Some);
+                }
+            }
+            let mut chunk = Vec::new();
+            if !read_chunk(&mut self.from, &mut chunk)? {
+                return Ok(None);
+            }
+            self.unread.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    }
+}
+
 /// Reads one response, whatever its framing.
 ///
 /// # Errors
@@ -118,18 +181,20 @@ fn read_head(from: &mut BufReader<TcpStream>) -> anyhow::Result<Head> {
 }
 
 fn read_chunks(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Result<()> {
-    loop {
-        let line = read_line(from)?;
-        let size = line.split(';').next().unwrap_or_default().trim();
-        let size = u64::from_str_radix(size, 16).with_context(|| format!("this is no chunk size: {line:?}"))?;
-        let read = from.take(size).read_to_end(body)?;
-        anyhow::ensure!(u64::try_from(read)? == size, "the stream ended within a chunk");
-        let end = read_line(from)?;
-        anyhow::ensure!(end.is_empty(), "a chunk is followed by {end:?}");
-        if size == 0 {
-            return Ok(());
-        }
-    }
+    while read_chunk(from, body)? {}
+    Ok(())
+}
+
+/// Reads one chunk; false after the last.
+fn read_chunk(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Result<bool> {
+    let line = read_line(from)?;
+    let size = line.split(';').next().unwrap_or_default().trim();
+    let size = u64::from_str_radix(size, 16).with_context(|| format!("this is no chunk size: {line:?}"))?;
+    let read = from.take(size).read_to_end(body)?;
+    anyhow::ensure!(u64::try_from(read)? == size, "the stream ended within a chunk");
+    let end = read_line(from)?;
+    anyhow::ensure!(end.is_empty(), "a chunk is followed by {end:?}");
+    Ok(size > 0)
 }
 
 fn read_line(from: &mut BufReader<TcpStream>) -> anyhow::Result<String> {

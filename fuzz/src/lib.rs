@@ -92,12 +92,12 @@ pub fn front(data: &[u8]) {
     let Ok(mirrored) = headers::mirror(request.call(), version, None) else {
         return;
     };
-    let sent = outgoing::request(1, request.call(), &meta, version);
+    let sent = outgoing::request(1, request.call(), None, &meta, version);
     let again = front::decode(&mirrored.into_iter().collect(), sent.clone(), &LIMITS);
     match again {
         Ok(Inbound::Request(again)) => {
             assert_eq!(again.call().method(), request.call().method());
-            assert_eq!(outgoing::request(1, again.call(), &meta, version), sent);
+            assert_eq!(outgoing::request(1, again.call(), None, &meta, version), sent);
         }
         // Only escapes can make it longer than what came in.
         other => assert!(sent.len() > LIMITS.bytes_max, "{other:?}"),

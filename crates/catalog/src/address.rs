@@ -1,15 +1,18 @@
 //! What a message addresses.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use sekisho_identity::Authenticated;
-use sekisho_wire::{Call, Endpoint, Era, Inbound, Json, ListKind, Reference, ServerId};
+use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
+use sekisho_wire::{Answer, Call, Endpoint, Era, Inbound, Json, ListKind, Reference, Reply, Resumed, ServerId};
 
 use crate::change::noun;
 use crate::definition::Pinned;
 use crate::names;
 use crate::offers::Known;
-use crate::{Catalog, Server};
+use crate::parked::{self, Answered, Parking};
+use crate::questions::Question;
+use crate::{Catalog, Server, cursor};
 
 /// A message and the proof of what it addresses. Made by [`Catalog::address`] and [`Catalog::address_at`] alone:
 ///
@@ -40,6 +43,16 @@ pub enum Target {
         /// Each server in the order of names, with the cursor that it gave.
         routes: Vec<(Arc<Server>, Option<Box<str>>)>,
     },
+    /// The server that asked: a reply to its question.
+    Reply(Replied),
+}
+
+/// A reply on its way to the server that asked.
+#[derive(Debug)]
+pub struct Replied {
+    server: Arc<Server>,
+    question: Arc<Question>,
+    answer: Answer,
 }
 
 /// One call on its way to one server.
@@ -48,6 +61,7 @@ pub struct Route {
     server: Arc<Server>,
     call: Call,
     addressee: Addressee,
+    input: Option<Answered>,
 }
 
 /// The thing on the server that a call is about.
@@ -97,9 +111,21 @@ pub enum Unknown {
     /// A method that needs one server, at the endpoint of all.
     #[error("the method is offered at `/s/<server>/mcp` only")]
     NeedsOneServer,
-    /// A reply to a question that nobody asked.
-    #[error("no server asked anything")]
+    /// A reply to a question that nobody asked, that was asked in another session, or that is answered.
+    #[error("no server asked that")]
     NothingAsked,
+    /// A request state that was not given to this principal for this very call, or was changed (MR-04).
+    #[error("the request state is none of this call's")]
+    State,
+    /// A request state that is older than it may be.
+    #[error("the request state has expired")]
+    StateExpired,
+    /// A request state that was used before, or is being used now.
+    #[error("the request state was used before")]
+    StateUsed,
+    /// Too many request states were used lately for this one to be told from them.
+    #[error("too many request states were used lately")]
+    StatesBusy,
 }
 
 impl Addressed {
@@ -140,6 +166,32 @@ impl Route {
     pub fn addressee(&self) -> &Addressee {
         &self.addressee
     }
+
+    /// What the client brings that the server asked for before.
+    #[must_use]
+    pub fn input(&self) -> Option<&Answered> {
+        self.input.as_ref()
+    }
+}
+
+impl Replied {
+    /// Where it goes.
+    #[must_use]
+    pub fn server(&self) -> &Arc<Server> {
+        &self.server
+    }
+
+    /// What it answers.
+    #[must_use]
+    pub fn question(&self) -> &Question {
+        &self.question
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        &self.answer
+    }
 }
 
 impl Addressee {
@@ -159,12 +211,18 @@ impl Catalog {
     ///
     /// # Errors
     /// [`Unknown`], and the message, so that it can be tried again after a listing.
-    pub fn address(&self, m: Authenticated<Inbound>) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
+    pub fn address(
+        &self,
+        m: Authenticated<Inbound>,
+        now: SystemTime,
+    ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
         let door = Door {
             catalog: self,
             endpoint: m.endpoint(),
             era: m.message().spoken().era(),
-            who: m.principal().key().as_bytes().to_owned(),
+            who: m.principal().key(),
+            session: m.session().map(|session| session.key()),
+            now,
         };
         match door.target(m.message()) {
             Ok(target) => Ok(Addressed { message: Box::new(m), target: Box::new(target) }),
@@ -224,7 +282,9 @@ struct Door<'a> {
     catalog: &'a Catalog,
     endpoint: &'a Endpoint,
     era: Era,
-    who: [u8; 32],
+    who: PrincipalKey,
+    session: Option<SessionKey>,
+    now: SystemTime,
 }
 
 impl Door<'_> {
@@ -233,10 +293,30 @@ impl Door<'_> {
             self.server(server)?;
         }
         match message {
-            Inbound::Request(request) => self.target_of(request.call()),
+            Inbound::Request(request) => {
+                let target = self.target_of(request.call())?;
+                match (target, request.resumed()) {
+                    (Target::One(route), Some(resumed)) => self.resume(route, request.call(), resumed),
+                    (target, _) => Ok(target),
+                }
+            }
             Inbound::Notice(_) => Ok(Target::Gateway),
-            Inbound::Reply(_) => Err(Unknown::NothingAsked),
+            Inbound::Reply(reply) => self.reply(reply),
         }
+    }
+
+    /// A call that comes again, with what its server asked for.
+    fn resume(&self, route: Route, call: &Call, resumed: &Resumed) -> Result<Target, Unknown> {
+        let of = Parking { endpoint: self.endpoint, who: self.who, call };
+        let input = parked::open(&self.catalog.seals, of, route.server.id(), resumed, self.now)?;
+        Ok(Target::One(Route { input: Some(input), ..route }))
+    }
+
+    fn reply(&self, reply: &Reply) -> Result<Target, Unknown> {
+        let found = self.session.and_then(|session| self.catalog.questions.find(session, reply.id()));
+        let question = found.ok_or(Unknown::NothingAsked)?;
+        let server = Arc::clone(self.server(question.server())?);
+        Ok(Target::Reply(Replied { server, question, answer: reply.answer().clone() }))
     }
 
     fn target_of(&self, call: &Call) -> Result<Target, Unknown> {
@@ -249,23 +329,23 @@ impl Door<'_> {
             Call::ReadResource { uri } => {
                 let (server, uri) = self.resource(uri)?;
                 let addressee = self.about(&server, &uri, &[ListKind::Resources]);
-                Route { server, call: Call::ReadResource { uri }, addressee }
+                Route { server, call: Call::ReadResource { uri }, addressee, input: None }
             }
             Call::GetPrompt { name, arguments } => {
                 let (server, pinned) = self.named(ListKind::Prompts, name)?;
                 let call = Call::GetPrompt { name: pinned.name().into(), arguments: arguments.clone() };
-                Route { server, call, addressee: Addressee::Prompt(pinned) }
+                Route { server, call, addressee: Addressee::Prompt(pinned), input: None }
             }
             Call::Complete { reference, argument, context } => {
                 let (server, reference, addressee) = self.reference(reference)?;
                 let call = Call::Complete { reference, argument: argument.clone(), context: context.clone() };
-                Route { server, call, addressee }
+                Route { server, call, addressee, input: None }
             }
             Call::SetLogLevel { .. } => match self.endpoint {
                 Endpoint::All => return Err(Unknown::NeedsOneServer),
                 Endpoint::One(server) => {
                     let server = Arc::clone(self.server(server)?);
-                    Route { server, call: call.clone(), addressee: Addressee::Server }
+                    Route { server, call: call.clone(), addressee: Addressee::Server, input: None }
                 }
             },
         };
@@ -275,7 +355,7 @@ impl Door<'_> {
     fn tool(&self, name: &str, arguments: Json) -> Result<Route, Unknown> {
         let (server, pinned) = self.named(ListKind::Tools, name)?;
         let call = Call::CallTool { name: pinned.name().into(), arguments };
-        Ok(Route { server, call, addressee: Addressee::Tool(pinned) })
+        Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None })
     }
 
     /// The servers of a list. At the door of one server the cursor is that server's, untouched.
@@ -288,8 +368,8 @@ impl Door<'_> {
                 let speaking = self.catalog.servers().filter(|server| server.permits(self.era));
                 speaking.map(|server| (Arc::clone(server), None)).collect()
             }
-            (Endpoint::All, Some(cursor)) => {
-                let ends = self.catalog.cursors.open(&self.who, kind, cursor).ok_or(Unknown::Cursor)?;
+            (Endpoint::All, Some(written)) => {
+                let ends = cursor::open(&self.catalog.seals, self.who, kind, written).ok_or(Unknown::Cursor)?;
                 let route = |(server, end)| {
                     let server = self.catalog.server(&server).ok_or(Unknown::Cursor)?;
                     Ok((Arc::clone(server), Some(end)))

@@ -235,6 +235,13 @@ fn prompt_arguments(prompt: &Json) -> Result<Vec<PromptArgument>, Flaw> {
         .collect()
 }
 
+/// A text that white space, the order of members and escapes do not change.
+pub(crate) fn canonical_text(json: &Json) -> String {
+    let mut form = String::new();
+    canonical(json, NESTING_MAX, &mut form);
+    form
+}
+
 /// Writes the canonical form, `levels` deep; what nests deeper stays as it was written. Such a definition is withheld anyway.
 fn canonical(json: &Json, levels: usize, out: &mut String) {
     let Some(levels) = levels.checked_sub(1) else {

@@ -19,34 +19,41 @@ mod cursor;
 mod definition;
 mod names;
 mod offers;
+mod parked;
+mod questions;
 mod results;
 mod server;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
-use sekisho_identity::PrincipalKey;
+use sekisho_identity::{PrincipalKey, Seals, SessionKey};
 use sekisho_wire::json::Array;
-use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, ServerId};
+use sekisho_wire::server::ServerRequest;
+use sekisho_wire::{Endpoint, Era, InputRequired, Items, Json, ListKind, ServerId};
 
-pub use address::{Addressed, Addressee, Route, Target, Unknown};
+pub use address::{Addressed, Addressee, Replied, Route, Target, Unknown};
 pub use change::{Change, Flaw, What};
 pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
 pub use names::exposed_uri;
+pub use parked::{Answered, Asked, Parking};
+pub use questions::{Asking, Question, TooManyQuestions};
 pub use server::Server;
 
-use cursor::Cursors;
+use questions::Questions;
 
 /// The room: which servers there are and what they were seen to offer.
 #[derive(Debug)]
 pub struct Catalog {
     servers: BTreeMap<ServerId, Arc<Server>>,
-    cursors: Arc<Cursors>,
+    seals: Arc<Seals>,
+    questions: Arc<Questions>,
 }
 
 impl Catalog {
-    /// Builds it. `old`: the one that is replaced; cursors stay valid, and what a server was seen to offer is kept if it is still
+    /// Builds it. `old`: the one that is replaced; cursors, states and open questions stay valid, and what a server was seen to offer is kept if it is still
     /// reached at the same place.
     ///
     /// # Errors
@@ -60,11 +67,12 @@ impl Catalog {
             let server = Server::new(name, server, |id| old.and_then(|old| old.server(id)))?;
             servers.insert(server.id().clone(), Arc::new(server));
         }
-        let cursors = match old {
-            Some(old) => Arc::clone(&old.cursors),
-            None => Arc::new(Cursors::new().map_err(|_| ConfigError::NoRandomness)?),
+        let seals = match old {
+            Some(old) => Arc::clone(&old.seals),
+            None => Arc::new(Seals::new().map_err(|_| ConfigError::NoRandomness)?),
         };
-        Ok(Catalog { servers, cursors })
+        let questions = old.map(|old| Arc::clone(&old.questions)).unwrap_or_default();
+        Ok(Catalog { servers, seals, questions })
     }
 
     /// Every server, in the order of names.
@@ -154,6 +162,32 @@ impl Catalog {
     /// One cursor for where each server's page ended, good for this principal and this list alone. None if nothing goes on.
     #[must_use]
     pub fn seal_cursor(&self, who: PrincipalKey, kind: ListKind, next: &[(ServerId, Box<str>)]) -> Option<String> {
-        self.cursors.seal(who.as_bytes(), kind, next)
+        cursor::seal(&self.seals, who, kind, next)
+    }
+
+    /// What a client brings when it comes again with a call that requires input, good for that very call of this principal, for an
+    /// hour, and once. None without randomness.
+    #[must_use]
+    pub fn park(
+        &self,
+        of: Parking<'_>,
+        server: &ServerId,
+        required: &InputRequired,
+        now: SystemTime,
+    ) -> Option<String> {
+        parked::seal(&self.seals, of, server, required, now)
+    }
+
+    /// Opens a question of a server to a session: a reply is addressed by the id that it has now, until what comes back is dropped.
+    ///
+    /// # Errors
+    /// [`TooManyQuestions`].
+    pub fn ask(
+        &self,
+        session: SessionKey,
+        server: &ServerId,
+        request: &ServerRequest,
+    ) -> Result<Asking, TooManyQuestions> {
+        self.questions.open(session, server, request)
     }
 }

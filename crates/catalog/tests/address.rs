@@ -10,7 +10,7 @@ use sekisho_wire::{Call, Endpoint, Era, Inbound, Json, ListKind, Reference};
 use support::{Gate, catalog, config, id, json, learn, one, tool};
 
 fn target(catalog: &Catalog, message: Authenticated<Inbound>) -> Result<Addressed, Unknown> {
-    catalog.address(message).map_err(|refused| refused.0)
+    catalog.address(message, std::time::SystemTime::now()).map_err(|refused| refused.0)
 }
 
 fn route(addressed: &Addressed) -> &Route {
@@ -66,7 +66,8 @@ async fn a_reply_that_nobody_asked_for_is_refused() {
 async fn a_tool_is_addressed_once_it_was_seen_and_in_its_own_words() {
     let (gate, catalog) = (Gate::new(&["notes"]), catalog(&["notes"]));
     let params = r#""name":"add.note","arguments":{"a":1.0}"#;
-    let refused = catalog.address(gate.modern("alice", &one("notes"), "tools/call", params).await);
+    let refused =
+        catalog.address(gate.modern("alice", &one("notes"), "tools/call", params).await, std::time::SystemTime::now());
     let (unknown, message) = *refused.expect_err("was not seen");
     assert_eq!(unknown, not_seen("notes", ListKind::Tools, "add.note"));
 

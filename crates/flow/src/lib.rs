@@ -59,6 +59,7 @@ impl Labels {
         match target {
             Target::Gateway => Labels::OF_GATEWAY,
             Target::One(route) => Labels::of_server(route.server()),
+            Target::Reply(reply) => Labels::of_server(reply.server()),
             Target::Many { routes, .. } => routes
                 .iter()
                 .map(|(server, _)| Labels::of_server(server))

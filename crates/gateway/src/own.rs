@@ -11,7 +11,7 @@ use sekisho_policy::Authorized;
 use sekisho_upstream::{Offer, Spoken};
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::message::{Handshake, NoticeKind};
-use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Json, ServerId, Version};
+use sekisho_wire::{Answer, Askable, Call, Endpoint, Era, FromServer, Inbound, Json, ServerId, Version};
 
 use crate::VERSION;
 use crate::inflight::InFlight;
@@ -72,8 +72,13 @@ fn initialize(
     let face = Face::at(rooms, message.endpoint(), Era::Legacy, &asked.version)?;
     let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
     let version = known.filter(|version| *version <= face.newest).unwrap_or(face.newest);
-    let (token, session) =
-        rooms.identity.sessions().open(message, version, asked.capabilities.clone(), asked.client.clone(), now)?;
+    let (token, session) = rooms.identity.sessions().open(
+        message,
+        version,
+        Askable::of(&asked.capabilities),
+        asked.client.clone(),
+        now,
+    )?;
     let mut result = Object::new()
         .text("protocolVersion", version.as_str())
         .json("capabilities", &face.capabilities)

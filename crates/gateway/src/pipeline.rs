@@ -10,8 +10,9 @@ use sekisho_catalog::{Addressed, Target, Unknown};
 use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
-use sekisho_upstream::{Exchange, SendError};
-use sekisho_wire::{Era, FromServer, Inbound, Items, ServerId};
+use sekisho_upstream::{Exchange, Replying, SendError};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items};
+use tokio::time::Instant;
 
 use crate::inflight::InFlight;
 use crate::instruments::Room;
@@ -32,7 +33,7 @@ pub(crate) async fn walk(
     message: Box<Authenticated<Inbound>>,
     now: SystemTime,
 ) -> Result<(Way, Conversation), Refusal> {
-    let addressed = match rooms.catalog.address(*message) {
+    let addressed = match rooms.catalog.address(*message, now) {
         Ok(addressed) => addressed,
         // Rare, and large: every call's memory would hold it.
         Err(refused) => Box::pin(look_up(rooms, seen, *refused, now)).await?,
@@ -45,6 +46,14 @@ pub(crate) async fn walk(
             let own = own::answer(rooms, under_way.inflight, recorded, now);
             seen.clock.lap(Room::OWN);
             own?
+        }
+        Target::Reply(_) => {
+            let told = rooms.upstream.reply(recorded).await;
+            seen.clock.lap(Room::UPSTREAM);
+            match told? {
+                Replying::Told => Conversation::Absorbed,
+                Replying::NothingAsked => return Err(Refusal::from(&Unknown::NothingAsked)),
+            }
         }
         Target::One(_) | Target::Many { .. } => {
             let opened = rooms.upstream.open(recorded, seen.clock.trail()).await;
@@ -70,7 +79,7 @@ async fn permit(rooms: &Rooms, seen: &Seen, addressed: Addressed, now: SystemTim
         Decision::Challenge(challenge) => return Err(challenge.into()),
         Decision::Forbid(forbidden) => return Err((*forbidden).into()),
     };
-    let way = Way { facts: authorized.facts(), server: record::server(&authorized).cloned() };
+    let way = Way { facts: authorized.facts(), call: may_wait(authorized.addressed().message().message()) };
     let decision = record::permitted(seen, &authorized);
     seen.clock.lap(Room::AUDIT);
     let cleared = rooms.guard.clear(authorized)?;
@@ -128,7 +137,14 @@ async fn look_up(
     let items = rooms.upstream.list(permitted, seen.clock.trail()).await?;
     remember(rooms, era, &items).await?;
     rooms.audit.note(record::looked_up(seen, items.entries.len())).await?;
-    rooms.catalog.address(message).map_err(|refused| Refusal::from(&refused.0))
+    rooms.catalog.address(message, now).map_err(|refused| Refusal::from(&refused.0))
+}
+
+/// The call of a request that may wait for input (MR-01).
+fn may_wait(message: &Inbound) -> Option<Call> {
+    let Inbound::Request(request) = message else { return None };
+    let waits = matches!(request.call(), Call::CallTool { .. } | Call::GetPrompt { .. } | Call::ReadResource { .. });
+    (waits && request.spoken().era() == Era::Modern).then(|| request.call().clone())
 }
 
 type Permitted = (Way, Recorded<Cleared<Authorized>>);
@@ -157,8 +173,8 @@ pub(crate) struct UnderWay<'a> {
 /// What the way back needs to know of the way in.
 pub(crate) struct Way {
     pub(crate) facts: Facts,
-    /// The one server that answers; none where the gateway does, or many do.
-    pub(crate) server: Option<ServerId>,
+    /// The call, if it may have to come again with what its server asks for (modern).
+    pub(crate) call: Option<Call>,
 }
 
 /// What follows a permitted, recorded request.
@@ -193,6 +209,22 @@ impl Conversation {
             Conversation::Upstream(exchange) => exchange.next().await,
             Conversation::Own(own) => own.answer.take().map(Ok),
             Conversation::Absorbed => None,
+        }
+    }
+
+    /// Tells a server that its question may not be asked.
+    pub(crate) fn decline(&mut self, id: &Id) {
+        match self {
+            Conversation::Upstream(exchange) => exchange.decline(id),
+            Conversation::Own(_) | Conversation::Absorbed => {}
+        }
+    }
+
+    /// Leaves more time, for an answer of the client.
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        match self {
+            Conversation::Upstream(exchange) => exchange.wait_until(until),
+            Conversation::Own(_) | Conversation::Absorbed => {}
         }
     }
 

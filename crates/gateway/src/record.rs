@@ -1,14 +1,16 @@
 //! Plain events for `audit`, built from what the rooms know. Digests stand for arguments and results (5.1, 5.3).
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
-use sekisho_catalog::{Change, Target};
+use sekisho_catalog::{Answered, Asked, Change, Target};
+use sekisho_guard::host_of;
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
-use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, Reference, ServerId};
+use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, InputKind, InputRequest, Reference, ServerId};
 
 use crate::instruments::Clock;
 use crate::refusal::Refusal;
@@ -147,13 +149,51 @@ pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Draft {
     event.server = server(authorized).map(|server| server.as_str().into());
     let findings = authorized.message().message().findings();
     event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), (&*f.at).into())));
+    event.detail.extend(answers(authorized));
     event.into()
 }
+
+/// What a client answers that a server asked: by digest, as arguments are.
+fn answers(authorized: &Authorized) -> Vec<Detail> {
+    let detail = |asked: &Asked, answer: &[u8]| {
+        ("answers".into(), format!("{} sha256:{}", asked.kind.method(), Digest::of(answer)).into())
+    };
+    match authorized.addressed().target() {
+        Target::One(route) => {
+            let answers = route.input().map_or(&[][..], Answered::answers).iter();
+            answers.map(|(_, asked, answer)| detail(asked, answer.bytes())).collect()
+        }
+        Target::Reply(reply) => {
+            let answer = match reply.answer() {
+                Answer::Result(result) => result.bytes().clone(),
+                Answer::Error(error) => error.code.to_string().into(),
+            };
+            vec![detail(reply.question().asked(), &answer)]
+        }
+        Target::Gateway | Target::Many { .. } => Vec::new(),
+    }
+}
+
+/// What a server asks: enough to know what was shown, and by its digest exactly which words.
+fn asked_detail(request: &InputRequest) -> Detail {
+    let count = |key: &str| request.params.get(key).map_or(0, |list| list.elements().count());
+    let what = match &request.kind {
+        InputKind::Form => "form".to_owned(),
+        InputKind::Url { url } => format!("page at {}", host_of(url).unwrap_or_default()),
+        InputKind::Sampling { .. } => format!("{} messages, {} tools", count("messages"), count("tools")),
+        InputKind::Roots => "folders".to_owned(),
+    };
+    let (bytes, digest) = (request.params.bytes().len(), Digest::of(request.params.bytes()));
+    ("asks".into(), format!("{} ({what}), {bytes} bytes, sha256:{digest}", request.kind.method()).into())
+}
+
+type Detail = (Cow<'static, str>, Cow<'static, str>);
 
 /// The one server a request goes to, if it is one.
 pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
     match authorized.addressed().target() {
         Target::One(route) => Some(route.server().id()),
+        Target::Reply(reply) => Some(reply.server().id()),
         Target::Gateway | Target::Many { .. } => None,
     }
 }
@@ -163,7 +203,7 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
         FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park => Outcome::Noted,
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) => Outcome::Noted,
     };
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
@@ -181,8 +221,12 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
             );
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
-        FromServer::Ask(_) | FromServer::Park => {}
+        FromServer::Ask(asked) => event.detail.push(asked_detail(&asked.request)),
+        FromServer::Park(required) => {
+            event.detail.extend(required.requests.iter().map(|(_, request)| asked_detail(request)));
+        }
     }
+    event.policies = releasable.basis().policies.clone();
     let withheld = releasable.withheld().iter();
     event.detail.extend(withheld.map(|(item, why)| (format!("withheld {item}").into(), why.to_string().into())));
     event.into()

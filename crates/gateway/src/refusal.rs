@@ -9,7 +9,7 @@ use sekisho_catalog::Unknown;
 use sekisho_guard::{Finding, Unmet};
 use sekisho_identity::{SessionError, TokenError};
 use sekisho_limits::OverLimit;
-use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden};
+use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden, NotAsked};
 use sekisho_upstream::SendError;
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::{Era, Json, ListKind, Version, front};
@@ -67,6 +67,7 @@ pub enum Code {
     BadCursor,
     NeedsOneServer,
     NothingAsked,
+    BadState,
     RateLimited,
     TooManyAtOnce,
     Forbidden,
@@ -76,6 +77,8 @@ pub enum Code {
     Arguments,
     AnswerInvalid,
     NotOffered,
+    AskForbidden,
+    QuestionUnfit,
     LogDown,
     OutcomeUnrecorded,
     UpstreamUnreachable,
@@ -93,7 +96,7 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 49] = [
+    pub const ALL: [Code; 52] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
@@ -124,6 +127,7 @@ impl Code {
         Code::BadCursor,
         Code::NeedsOneServer,
         Code::NothingAsked,
+        Code::BadState,
         Code::RateLimited,
         Code::TooManyAtOnce,
         Code::Forbidden,
@@ -133,6 +137,8 @@ impl Code {
         Code::Arguments,
         Code::AnswerInvalid,
         Code::NotOffered,
+        Code::AskForbidden,
+        Code::QuestionUnfit,
         Code::LogDown,
         Code::OutcomeUnrecorded,
         Code::UpstreamUnreachable,
@@ -178,7 +184,8 @@ impl Code {
             Code::UnknownResource => ("SK1503", 200, 200, -32002, "no such resource is offered"),
             Code::BadCursor => ("SK1504", 200, 200, -32602, "the cursor is not valid for this list"),
             Code::NeedsOneServer => ("SK1505", 200, 404, -32601, "the method is offered at the endpoint of one server only"),
-            Code::NothingAsked => ("SK1506", 400, 400, -32600, "no server asked anything"),
+            Code::NothingAsked => ("SK1506", 400, 400, -32600, "no server asked that, or it was answered already"),
+            Code::BadState => ("SK1507", 200, 400, -32602, "the request state is not valid for this call, has expired, or was used before; send the call again without it"),
             Code::RateLimited => ("SK1601", 429, 429, -31008, "too many requests"),
             Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
             Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),
@@ -188,6 +195,8 @@ impl Code {
             Code::Arguments => ("SK1705", 200, 200, -32602, "the arguments do not fit"),
             Code::AnswerInvalid => ("SK1801", 200, 200, -31011, "the server's answer broke its own promise and is withheld"),
             Code::NotOffered => ("SK1802", 200, 200, -31011, "the server asked for something that is not offered to it"),
+            Code::AskForbidden => ("SK1803", 200, 200, -31009, "the policy does not permit what the server asks the client for"),
+            Code::QuestionUnfit => ("SK1804", 200, 200, -31011, "the server asked for a secret by a form, or sends the user to a page that is not safe to open"),
             Code::LogDown => ("SK1901", 503, 503, -31012, "the audit log cannot be written, so nothing is done"),
             Code::OutcomeUnrecorded => ("SK1902", 200, 200, -31012, "the request may have been done, but its outcome could not be recorded, so the answer is withheld; do not just repeat it"),
             Code::UpstreamUnreachable => ("SK2001", 200, 200, -31013, "the server cannot be reached at the moment"),
@@ -236,7 +245,12 @@ impl Code {
     pub(crate) fn is_decision(self) -> bool {
         matches!(
             self,
-            Code::Forbidden | Code::EvaluationFailed | Code::Undecidable | Code::ToolUnusable | Code::Arguments
+            Code::Forbidden
+                | Code::EvaluationFailed
+                | Code::Undecidable
+                | Code::ToolUnusable
+                | Code::Arguments
+                | Code::AskForbidden
         )
     }
 
@@ -251,6 +265,7 @@ impl Code {
                 | Code::UpstreamDenied
                 | Code::AnswerInvalid
                 | Code::NotOffered
+                | Code::QuestionUnfit
                 | Code::OutcomeUnrecorded
                 | Code::CredentialEnded
                 | Code::Cancelled
@@ -415,6 +430,8 @@ impl From<&Unknown> for Refusal {
             Unknown::Cursor => Code::BadCursor,
             Unknown::NeedsOneServer => Code::NeedsOneServer,
             Unknown::NothingAsked => Code::NothingAsked,
+            Unknown::State | Unknown::StateExpired | Unknown::StateUsed => Code::BadState,
+            Unknown::StatesBusy => Code::TooManyAtOnce,
         };
         Refusal::new(code, chain(unknown))
     }
@@ -478,6 +495,15 @@ impl From<ForbidReason> for Refusal {
             }
             ForbidReason::Answer(findings) => Refusal::new(Code::AnswerInvalid, listed(&findings)),
             ForbidReason::NotOffered => Refusal::new(Code::NotOffered, words),
+            ForbidReason::Ask(not_asked) => {
+                let NotAsked { method, reason, basis, needed } = *not_asked;
+                let mut refusal = Refusal::new(Code::AskForbidden, format!("{method}: {reason}"));
+                refusal.policies = basis.policies;
+                refusal.needed = Some(needed);
+                refusal.with_detail(method)
+            }
+            // What is wrong quotes the server.
+            ForbidReason::Question(findings) => Refusal::new(Code::QuestionUnfit, listed(&findings)),
         }
     }
 }

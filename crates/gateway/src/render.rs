@@ -1,12 +1,19 @@
 //! Released messages as bytes for the client: the envelope is ours, names are those of the client's door, and the members
 //! that the client's era wants are there.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::StatusCode;
-use sekisho_catalog::Catalog;
+use sekisho_catalog::{Asking, Catalog, Parking};
+use sekisho_guard::host_of;
 use sekisho_policy::Facts;
 use sekisho_wire::json::{Array, Object};
-use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Id, Items, Json, RpcError, outgoing};
+use sekisho_wire::server::ServerRequest;
+use sekisho_wire::{
+    Answer, Call, Endpoint, Era, FromServer, Id, InputKind, InputRequest, InputRequired, Items, Json, RpcError,
+    outgoing,
+};
 
 use crate::pipeline::{Released, Way};
 use crate::refusal::{Code, Refusal};
@@ -20,8 +27,14 @@ pub(crate) struct Rendered {
     pub(crate) status: StatusCode,
 }
 
-/// Renders what was released.
-pub(crate) fn released(catalog: &Catalog, way: &Way, id: &Id, released: &Released) -> Rendered {
+/// Renders what was released. `asking`: the question that it is, if it is one of the legacy era.
+pub(crate) fn released(
+    catalog: &Catalog,
+    way: &Way,
+    id: &Id,
+    released: &Released,
+    asking: Option<&Asking>,
+) -> Rendered {
     let facts = &way.facts;
     let answer = match released.get().of().message() {
         FromServer::Notice(notice) => {
@@ -34,8 +47,17 @@ pub(crate) fn released(catalog: &Catalog, way: &Way, id: &Id, released: &Release
         }
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
         FromServer::End(Answer::Error(error)) => Answer::Error(error.clone()),
-        // Policy releases neither: nothing is offered to servers yet.
-        FromServer::Ask(_) | FromServer::Park => return refused(&not_offered(), facts.era, id, false, ""),
+        FromServer::Ask(asked) => {
+            let Some(asking) = asking else { return unasked(facts.era, id, "a question that is not open") };
+            let bytes = outgoing::question(&ServerRequest { id: asking.id(), request: marked(facts, &asked.request) });
+            return Rendered { bytes, last: false, status: StatusCode::OK };
+        }
+        FromServer::Park(required) => {
+            let Some(bytes) = parked(catalog, way, id, required) else {
+                return unasked(facts.era, id, "the state of the call cannot be sealed");
+            };
+            return Rendered { bytes, last: true, status: StatusCode::OK };
+        }
     };
     Rendered { bytes: outgoing::response(id, &answer), last: true, status: status(&answer, facts.era) }
 }
@@ -49,8 +71,35 @@ fn status(answer: &Answer, era: Era) -> StatusCode {
     }
 }
 
-fn not_offered() -> Refusal {
-    Refusal::new(Code::NotOffered, "a server's request came past policy")
+fn unasked(era: Era, id: &Id, why: &str) -> Rendered {
+    refused(&Refusal::new(Code::NotOffered, why), era, id, false, "")
+}
+
+/// `input_required`, with our own state around the server's (MR-03, MR-04).
+fn parked(catalog: &Catalog, way: &Way, id: &Id, required: &InputRequired) -> Option<Bytes> {
+    let facts = &way.facts;
+    let (call, server) = (way.call.as_ref()?, facts.server.as_ref()?);
+    let of = Parking { endpoint: &facts.endpoint, who: facts.who.key(), call };
+    let state = catalog.park(of, &server.id, required, SystemTime::now())?;
+    let requests = required.requests.iter().map(|(key, request)| (key.clone(), marked(facts, request)));
+    let shown = InputRequired { requests: requests.collect(), state: None, meta: required.meta.clone() };
+    Some(outgoing::input_required(id, &shown, &state))
+}
+
+/// A question to the user says who asks, where that is not plain from the door, and where a page is (EL-02, EL-06).
+fn marked(facts: &Facts, request: &InputRequest) -> InputRequest {
+    let server = facts.server.as_ref().map(|server| server.id.as_str()).unwrap_or_default();
+    let mark = match (&request.kind, &facts.endpoint) {
+        (InputKind::Url { url }, _) => format!("[{server}: {}]", host_of(url).unwrap_or_default()),
+        (InputKind::Form, Endpoint::All) => format!("[{server}]"),
+        (InputKind::Form, Endpoint::One(_)) | (InputKind::Sampling { .. } | InputKind::Roots, _) => {
+            return request.clone();
+        }
+    };
+    let message = request.params.get("message");
+    let message = message.as_ref().and_then(Json::string).unwrap_or_default();
+    let params = request.params.with("message", &Json::text(&format!("{mark} {message}")));
+    InputRequest { kind: request.kind.clone(), params }
 }
 
 /// Renders a refusal: an `isError` result where a tool's arguments are wrong, so that the model can mend them (TL-08), an error
@@ -111,8 +160,8 @@ fn cursor(catalog: &Catalog, facts: &Facts, items: &Items) -> Option<String> {
 /// A whole result with the URIs of this door and the era's own members.
 fn whole(catalog: &Catalog, way: &Way, result: &Json) -> Json {
     let facts = &way.facts;
-    let exposed = match &way.server {
-        Some(server) => catalog.expose_result(&facts.endpoint, server, facts.method, result),
+    let exposed = match &facts.server {
+        Some(server) => catalog.expose_result(&facts.endpoint, &server.id, facts.method, result),
         None => result.clone(),
     };
     match facts.era {

@@ -3,7 +3,7 @@
 use sekisho_wire::server::ServerNotice;
 use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::text::{is_plainly_visible, visible};
-use sekisho_wire::{Answer, FromServer, Items, Json, RpcError, Sheet};
+use sekisho_wire::{Answer, FromServer, InputRequest, InputRequired, Items, Json, RpcError, Sheet};
 
 /// What policy obliges the gateway to do with a message before it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ fn is_plain(message: &FromServer) -> bool {
             items.sheet.as_ref().is_some_and(Sheet::is_plainly_visible)
                 && items.meta.as_ref().is_none_or(is_plainly_visible)
         }
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park | FromServer::End(_) => false,
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) | FromServer::End(_) => false,
     }
 }
 
@@ -101,11 +101,19 @@ fn made_visible(message: &FromServer) -> FromServer {
         FromServer::Notice(notice) => {
             FromServer::Notice(ServerNotice { kind: notice.kind, params: shown(&notice.params) })
         }
-        FromServer::Ask(request) => {
-            FromServer::Ask(ServerRequest { id: request.id.clone(), method: visible(&request.method).into() })
+        FromServer::Ask(asked) => {
+            FromServer::Ask(ServerRequest { id: asked.id.clone(), request: question(&asked.request) })
         }
         FromServer::Page(items) => FromServer::Page(page(items)),
-        FromServer::Park => FromServer::Park,
+        FromServer::Park(required) => {
+            let requests = required.requests.iter().map(|(key, request)| (key.clone(), question(request)));
+            FromServer::Park(InputRequired {
+                requests: requests.collect(),
+                // Opaque: it goes back to the server that wrote it, and nobody reads it.
+                state: required.state.clone(),
+                meta: required.meta.as_ref().map(shown),
+            })
+        }
         FromServer::End(Answer::Result(result)) => FromServer::End(Answer::Result(shown(result))),
         FromServer::End(Answer::Error(error)) => FromServer::End(Answer::Error(RpcError {
             code: error.code,
@@ -113,6 +121,10 @@ fn made_visible(message: &FromServer) -> FromServer {
             data: error.data.as_ref().map(shown),
         })),
     }
+}
+
+fn question(request: &InputRequest) -> InputRequest {
+    InputRequest { kind: request.kind.clone(), params: shown(&request.params) }
 }
 
 fn page(items: &Items) -> Items {
@@ -227,11 +239,26 @@ mod tests {
         assert_eq!(shown.as_str(), text);
     }
 
+    fn parked() -> FromServer {
+        let params = json("{\"message\":\"a\u{202e}b\",\"requestedSchema\":{}}");
+        let asked = sekisho_wire::input::request("elicitation/create", Some(params)).unwrap();
+        let requests = vec![("k".into(), asked)];
+        FromServer::Park(InputRequired { requests, state: Some("a\u{202e}b".into()), meta: None })
+    }
+
+    #[test]
+    fn questions_are_made_visible_and_a_servers_state_keeps_its_bytes() {
+        let cleared = answer(Answered(parked(), vec![Obligation::MakeVisible])).unwrap();
+        let FromServer::Park(shown) = &cleared.of().0 else { panic!("a question") };
+        assert_eq!(shown.requests[0].1.params.get("message").unwrap().as_str(), r#""a\\u{202e}b""#);
+        assert_eq!(shown.state.as_deref(), Some("a\u{202e}b"));
+    }
+
     #[test]
     fn an_obligation_on_the_way_in_is_refused_and_none_is_cleared() {
-        let nothing = Answered(FromServer::Park, Vec::new());
+        let nothing = Answered(parked(), Vec::new());
         assert!(request(nothing).is_ok());
-        let something = Answered(FromServer::Park, vec![Obligation::MakeVisible]);
+        let something = Answered(parked(), vec![Obligation::MakeVisible]);
         assert_eq!(request(something).err(), Some(Unmet::OnTheWayIn));
     }
 }

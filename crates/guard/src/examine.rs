@@ -3,9 +3,10 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_catalog::Declared;
-use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered};
+use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered, input};
 
 use crate::inspect::hidden;
+use crate::questions::of_question;
 use crate::schema::{Role, Schemas};
 use crate::{Finding, Rule, Subject, text, value};
 
@@ -22,9 +23,20 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
         }
         FromServer::End(Answer::Error(error)) => {
             let data = error.data.as_ref().and_then(|data| hidden("/data", data));
-            Vec::from_iter(hidden("/message", &Json::text(&error.message)).into_iter().chain(data))
+            let pages = input::asked_by(error).and_then(Result::ok).unwrap_or_default();
+            let asked = pages.iter().flat_map(|page| of_question(schemas, "/data/elicitations", page));
+            hidden("/message", &Json::text(&error.message)).into_iter().chain(data).chain(asked).collect()
         }
-        FromServer::Ask(_) | FromServer::Park => Vec::new(),
+        FromServer::Ask(asked) => of_question(schemas, "", &asked.request),
+        FromServer::Park(required) => {
+            let of_one = |(key, request): &(Box<str>, _)| {
+                let mut at = String::from("/inputRequests");
+                value::push(&mut at, key);
+                of_question(schemas, &at, request)
+            };
+            let meta = required.meta.as_ref().and_then(|meta| hidden("/_meta", meta));
+            required.requests.iter().flat_map(of_one).chain(meta).collect()
+        }
     }
 }
 

@@ -1,21 +1,40 @@
 //! The way in: arguments against schemas, mirrored headers, hidden characters.
 
-use sekisho_catalog::{Addressed, Addressee, Declared, Pinned, Target};
+use sekisho_catalog::{Addressed, Addressee, Answered, Asked, Declared, Pinned, Target};
 use sekisho_wire::message::Mirrored;
-use sekisho_wire::{Call, Era, Inbound, Json, headers};
+use sekisho_wire::{Answer, Call, Era, Inbound, Json, headers};
 
+use crate::questions::of_answer;
 use crate::schema::{Role, Schemas};
 use crate::{FINDINGS_MAX, Finding, Rule, schema, text, value};
 
 /// What there is to find in a request.
 pub(crate) fn findings(schemas: &Schemas, addressed: &Addressed) -> Vec<Finding> {
     let mut found = match addressed.target() {
-        Target::One(route) => of_call(schemas, route.call(), route.addressee(), mirrored(addressed)),
+        Target::One(route) => {
+            let mut found = of_call(schemas, route.call(), route.addressee(), mirrored(addressed));
+            found.extend(route.input().iter().flat_map(|input| of_input(schemas, input)));
+            found
+        }
+        Target::Reply(reply) => match reply.answer() {
+            Answer::Result(result) => of_answer(schemas, "", reply.question().asked(), result),
+            Answer::Error(_) => Vec::new(),
+        },
         Target::Gateway | Target::Many { .. } => Vec::new(),
     };
     // One more than the others may be: the words for the model come first.
     found.truncate(FINDINGS_MAX + 1);
     found
+}
+
+/// What a client brings that the server asked for.
+fn of_input(schemas: &Schemas, input: &Answered) -> Vec<Finding> {
+    let of_one = |(key, asked, answer): &(Box<str>, Asked, Json)| {
+        let mut at = String::from("/inputResponses");
+        value::push(&mut at, key);
+        of_answer(schemas, &at, asked, answer)
+    };
+    input.answers().iter().flat_map(of_one).collect()
 }
 
 /// The mirrored headers of a modern request; in the legacy era they mean nothing.

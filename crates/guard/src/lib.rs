@@ -15,6 +15,7 @@ mod config;
 mod examine;
 mod inspect;
 mod patterns;
+mod questions;
 mod schema;
 mod text;
 mod texts;
@@ -27,6 +28,7 @@ use sekisho_wire::{Era, FromServer};
 
 pub use clear::{Cleared, Maskable, Masked, Obligation, Obliged, Unmet};
 pub use config::{Config, UnknownArguments};
+pub use questions::host_of;
 
 use examine::Pages;
 use schema::Schemas;
@@ -84,6 +86,14 @@ pub enum Rule {
     HiddenCharacters,
     /// Arguments have the wrong shape, or a number that does not survive reading.
     Arguments,
+    /// A server asks for a secret by a form (EL-01).
+    AsksForSecret,
+    /// A form that is not flat, or whose schema cannot be used.
+    Form,
+    /// A server sends the user to a page that is not on the web over TLS, or hides where it is (EL-05).
+    Link,
+    /// An answer does not fit the server's question (EL-09).
+    Answer,
 }
 
 impl Rule {
@@ -97,6 +107,10 @@ impl Rule {
             Rule::HeaderMismatch => "header_mismatch",
             Rule::HiddenCharacters => "hidden_characters",
             Rule::Arguments => "arguments",
+            Rule::AsksForSecret => "asks_for_secret",
+            Rule::Form => "form",
+            Rule::Link => "link",
+            Rule::Answer => "answer",
         }
     }
 }

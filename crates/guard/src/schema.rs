@@ -21,6 +21,8 @@ pub(crate) enum Role {
     Input,
     /// `outputSchema`: any schema (JS-06).
     Output,
+    /// `requestedSchema` of an elicitation: its root is an object.
+    Form,
 }
 
 impl Role {
@@ -29,6 +31,7 @@ impl Role {
         match self {
             Role::Input => "inputSchema",
             Role::Output => "outputSchema",
+            Role::Form => "requestedSchema",
         }
     }
 
@@ -37,7 +40,7 @@ impl Role {
     pub(crate) fn declared_by(self, definition: &Json) -> Option<Declared> {
         let schema = definition.get(self.member())?;
         match self {
-            Role::Input => Some(Declared::of(schema)),
+            Role::Input | Role::Form => Some(Declared::of(schema)),
             Role::Output => (!schema.is_null()).then(|| Declared::of(schema)),
         }
     }
@@ -47,6 +50,8 @@ impl Role {
         match self {
             Role::Input => pinned.input_schema(),
             Role::Output => pinned.output_schema(),
+            // Asked when it is needed, and declared by nothing.
+            Role::Form => None,
         }
     }
 }
@@ -142,7 +147,7 @@ impl Schema {
             return Err(Unusable::TooDeep { depth_max: config.schema_depth_max });
         }
         let draft = dialect(&tree)?;
-        if role == Role::Input && tree.get("type").and_then(Value::as_str) != Some("object") {
+        if matches!(role, Role::Input | Role::Form) && tree.get("type").and_then(Value::as_str) != Some("object") {
             return Err(Unusable::RootType);
         }
         if role == Role::Input && config.unknown_arguments == UnknownArguments::Refuse {

@@ -32,6 +32,7 @@ mod jwt;
 mod keys;
 mod principal;
 mod remote;
+mod seal;
 mod session;
 mod token;
 mod verifier;
@@ -49,6 +50,7 @@ use url::Url;
 pub use config::{Algorithm, Config, ConfigError, IssuerConfig, SessionsConfig};
 pub use keys::KeySetError;
 pub use principal::{Lease, Principal, PrincipalKey};
+pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
 pub use session::{Session, SessionError, SessionKey, SessionToken, Sessions};
 pub use token::{Presented, TokenError, Verified};
 

@@ -30,8 +30,9 @@ impl Hash for PrincipalKey {
 }
 
 impl PrincipalKey {
-    /// Each part goes in with its length, so that no two triples run into the same bytes.
-    pub(crate) fn of(issuer: &str, subject: &str, client: &str) -> PrincipalKey {
+    /// The key of these three names. Each goes in with its length, so that no two triples run into the same bytes.
+    #[must_use]
+    pub fn of(issuer: &str, subject: &str, client: &str) -> PrincipalKey {
         let length = |part: &str| u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes();
         PrincipalKey(sha256(&[
             &length(issuer),

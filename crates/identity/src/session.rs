@@ -10,7 +10,7 @@ use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret as _, SecretString};
-use sekisho_wire::{Endpoint, Inbound, Json, Version};
+use sekisho_wire::{Askable, Endpoint, Inbound, Json, Version};
 
 use crate::Authenticated;
 use crate::config::SessionsConfig;
@@ -23,7 +23,7 @@ pub struct Session {
     principal: PrincipalKey,
     endpoint: Endpoint,
     version: Version,
-    capabilities: Json,
+    askable: Askable,
     client: Json,
 }
 
@@ -94,10 +94,10 @@ impl Session {
         self.version
     }
 
-    /// What the client said it can do, an object. Self-asserted.
+    /// What the client said that it can be asked. Self-asserted.
     #[must_use]
-    pub fn capabilities(&self) -> &Json {
-        &self.capabilities
+    pub fn askable(&self) -> Askable {
+        self.askable
     }
 
     /// `clientInfo`, self-asserted.
@@ -154,7 +154,7 @@ impl Sessions {
         &self,
         caller: &Authenticated<Inbound>,
         version: Version,
-        capabilities: Json,
+        askable: Askable,
         client: Json,
         now: SystemTime,
     ) -> Result<(SessionToken, Arc<Session>), SessionError> {
@@ -162,7 +162,7 @@ impl Sessions {
         let id = self.fresh_id()?;
         let key = SessionKey::of(id.expose());
         let endpoint = caller.endpoint().clone();
-        let session = Arc::new(Session { key, principal, endpoint, version, capabilities, client });
+        let session = Arc::new(Session { key, principal, endpoint, version, askable, client });
         let mut table = self.table();
         self.make_room(&mut table, principal, now)?;
         table.insert(Entry { session: Arc::clone(&session), opened_at: now, used_at: now });

@@ -16,13 +16,16 @@ fn limits(config: &str) -> Limits {
 
 async fn request(gate: &Gate, who: &str) -> Addressed {
     let message = gate.modern(who, &Endpoint::All, "tools/list", "").await;
-    catalog(&["notes"]).address(message).map_err(|refused| refused.0).expect("a list")
+    catalog(&["notes"]).address(message, std::time::SystemTime::now()).map_err(|refused| refused.0).expect("a list")
 }
 
 async fn cancellation(gate: &Gate, who: &str) -> Addressed {
     let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     let message = gate.legacy(who, &Endpoint::All, cancelled).await;
-    catalog(&["notes"]).address(message).map_err(|refused| refused.0).expect("the gateway")
+    catalog(&["notes"])
+        .address(message, std::time::SystemTime::now())
+        .map_err(|refused| refused.0)
+        .expect("the gateway")
 }
 
 /// What stands for the rooms behind: proofs hold the proofs before them.

@@ -3,21 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::SystemTime;
 
-use sekisho_catalog::{Addressed, Addressee, Route, Target};
+use sekisho_catalog::{Addressed, Addressee, Answered, Route, Target};
 use sekisho_flow::{Labelled, Labels};
 use sekisho_guard::{Finding, Rule};
-use sekisho_wire::Json;
+use sekisho_wire::{Askable, Json};
 
 use crate::arguments;
-use crate::entities::{BuildError, Circumstances, Object};
+use crate::entities::{Asking, BuildError, Circumstances, Object};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
 use crate::slice::Slice;
 use crate::{Authorized, Basis, Decision, ForbidReason, Forbidden, Listed, Origin, Policy, Shown, explain};
 
 /// Why not, by which policies, and what would have permitted it.
-type Refused = (ForbidReason, Basis, Box<str>);
+pub(crate) type Refused = (ForbidReason, Basis, Box<str>);
 /// Method, resource and circumstances of one question.
-type Asked<'a> = (&'static str, Object<'a>, Circumstances<'a>);
+pub(crate) type Asked<'a> = (&'static str, Object<'a>, Circumstances<'a>);
 
 impl Policy {
     /// Decides a request: permitted only if a policy permits it, none forbids it, none errs, and inspection found
@@ -25,7 +25,10 @@ impl Policy {
     pub fn decide(&self, m: Labelled, now: SystemTime) -> Decision {
         let asker = Asker::of(m.message().message().message().message().principal());
         match self.judge(&m, &asker, now) {
-            Ok((basis, listed)) => Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed }),
+            Ok((basis, mut listed)) => {
+                let askable = self.offer(m.message().message().message(), &asker, &mut listed, now);
+                Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed, askable })
+            }
             Err((reason, basis, needed)) => Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m })),
         }
     }
@@ -52,6 +55,18 @@ impl Policy {
                 let stands_against = |reason| (reason, basis.clone(), explain::content());
                 found(m.message().findings()).map_err(stands_against)?;
                 self.undecidable(&slice, asker, asked, &named).map_err(stands_against)?;
+                // What the server asked for before goes to it if it may ask for it still.
+                let answered = route.input().map_or(&[][..], Answered::answers).iter();
+                let asked =
+                    answered.map(|(_, asked, _)| self.judge_ask(asker, &server, &asked.kind, under(m.labels())));
+                let basis = asked.into_iter().try_fold(basis, |basis, asked| Ok(basis.and(&asked?)))?;
+                Ok((basis, Vec::new()))
+            }
+            Target::Reply(reply) => {
+                let server = Origin::of(reply.server());
+                let kind = &reply.question().asked().kind;
+                let basis = self.judge_ask(asker, &server, kind, under(m.labels()))?;
+                found(m.message().findings()).map_err(|reason| (reason, basis.clone(), explain::content()))?;
                 Ok((basis, Vec::new()))
             }
             Target::Many { routes, .. } => {
@@ -61,7 +76,12 @@ impl Policy {
         }
     }
 
-    fn judge_one(&self, asker: &Asker<'_>, of: Asked<'_>, named: &[(String, Json)]) -> Result<Basis, Refused> {
+    pub(crate) fn judge_one(
+        &self,
+        asker: &Asker<'_>,
+        of: Asked<'_>,
+        named: &[(String, Json)],
+    ) -> Result<Basis, Refused> {
         let verdict = self.evaluate(&question(asker, &of, Arguments::Known(named)));
         self.told(asker, &of, verdict)
     }
@@ -113,7 +133,7 @@ impl Policy {
                     Shown::Withheld
                 }
             };
-            listed.push(Listed { server, shown });
+            listed.push(Listed { server, shown, askable: Askable::default() });
         }
         if listed.iter().any(|listed| listed.shown == Shown::Permitted) {
             Ok((Basis { policies: policies.into_iter().collect() }, listed))
@@ -157,7 +177,7 @@ fn question<'a>(asker: &'a Asker<'a>, asked: &Asked<'a>, arguments: Arguments<'a
     Question { asker, action, object, circumstances, arguments }
 }
 
-fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTime) -> Circumstances<'_> {
+pub(crate) fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTime) -> Circumstances<'_> {
     let message = addressed.message();
     Circumstances {
         era: message.message().spoken().era(),
@@ -165,6 +185,7 @@ fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTime) -> Circ
         client: message.principal().client(),
         labels,
         now,
+        asking: Asking::Nothing,
     }
 }
 
@@ -192,9 +213,9 @@ fn found(findings: &[Finding]) -> Result<(), ForbidReason> {
 
 fn spoils(rule: Rule) -> bool {
     match rule {
-        Rule::InputSchema | Rule::Arguments => true,
+        Rule::InputSchema | Rule::Arguments | Rule::Answer => true,
         // Nothing that a request has.
-        Rule::OutputSchema => true,
+        Rule::OutputSchema | Rule::AsksForSecret | Rule::Form | Rule::Link => true,
         // Named above.
         Rule::SchemaUnusable | Rule::HeaderMismatch => true,
         // Ordinary text of some scripts may look alike; what goes on is what was decided about.

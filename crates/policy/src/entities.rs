@@ -140,6 +140,23 @@ pub(crate) struct Circumstances<'a> {
     pub(crate) client: &'a str,
     pub(crate) labels: Labels,
     pub(crate) now: SystemTime,
+    pub(crate) asking: Asking<'a>,
+}
+
+/// What a server asks of the client, where that is the question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asking<'a> {
+    /// Nothing that policies read more of.
+    Nothing,
+    Form,
+    Url {
+        /// None: whichever it will be.
+        host: Option<&'a str>,
+    },
+    Sampling {
+        tools: bool,
+        context: bool,
+    },
 }
 
 /// The names of the schema, parsed once.
@@ -317,6 +334,9 @@ impl Vocabulary {
             let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
             pairs.push(("time", RestrictedExpression::new_datetime(time)));
         }
+        if read.asking {
+            pairs.extend(asking(of.asking));
+        }
         if action == Uses::Arguments {
             for (name, kind, _) in [
                 ("text", "TextArguments", read.arguments.text),
@@ -350,6 +370,20 @@ impl Uses {
         } else {
             Uses::Nothing
         }
+    }
+}
+
+/// The members of the context that say what a server asks.
+fn asking(asking: Asking<'_>) -> Vec<(&'static str, RestrictedExpression)> {
+    let flag = RestrictedExpression::new_bool;
+    match asking {
+        Asking::Nothing => Vec::new(),
+        Asking::Form => vec![("mode", text("form")), ("host", text(""))],
+        Asking::Url { host } => {
+            let host = host.map_or_else(|| RestrictedExpression::new_unknown("host"), text);
+            vec![("mode", text("url")), ("host", host)]
+        }
+        Asking::Sampling { tools, context } => vec![("with_tools", flag(tools)), ("with_context", flag(context))],
     }
 }
 

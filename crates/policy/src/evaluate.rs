@@ -253,8 +253,14 @@ impl Basis {
         Basis::sorted(ids.map(|id| AsRef::<str>::as_ref(id).into()).collect())
     }
 
-    fn and(&self, other: &Basis) -> Basis {
-        Basis::sorted(self.policies.iter().chain(other.policies.iter()).cloned().collect())
+    pub(crate) fn and(&self, other: &Basis) -> Basis {
+        let mut both = Basis::sorted(self.policies.iter().chain(other.policies.iter()).cloned().collect());
+        if both.policies.windows(2).any(|two| matches!(two, [one, other] if one == other)) {
+            let mut once = both.policies.to_vec();
+            once.dedup();
+            both.policies = once.into();
+        }
+        both
     }
 
     fn sorted(mut policies: Vec<Box<str>>) -> Basis {

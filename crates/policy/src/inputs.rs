@@ -37,6 +37,8 @@ pub(crate) struct Inputs {
     pub(crate) arguments: Forms,
     /// In which groups an action is.
     pub(crate) action_groups: bool,
+    /// What a server asks.
+    pub(crate) asking: bool,
 }
 
 /// What is read of the time.
@@ -120,6 +122,7 @@ impl Inputs {
             time: self.time.and(other.time),
             arguments: self.arguments.or(other.arguments),
             action_groups: self.action_groups || other.action_groups,
+            asking: self.asking || other.asking,
         }
     }
 
@@ -138,7 +141,7 @@ impl Inputs {
     }
 
     fn context() -> Inputs {
-        Inputs { circumstances: true, time: Time::Read, arguments: Forms::ALL, ..Inputs::default() }
+        Inputs { circumstances: true, time: Time::Read, arguments: Forms::ALL, asking: true, ..Inputs::default() }
     }
 }
 
@@ -223,6 +226,7 @@ fn attribute(var: &Var, name: &str) -> Inputs {
         (Var::Principal, "scopes") => Inputs { scopes: true, ..Inputs::default() },
         (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
         (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
+        (Var::Context, "mode" | "host" | "with_tools" | "with_context") => Inputs { asking: true, ..Inputs::default() },
         (Var::Context, "time") => Inputs { time: Time::Read, ..Inputs::default() },
         (Var::Context, "text" | "number" | "decimal" | "flag") => {
             Inputs { arguments: Forms::named(name), ..Inputs::default() }
@@ -299,6 +303,8 @@ mod tests {
             (r#"action in Sekisho::Action::"use""#, Inputs { action_groups: true, ..none() }),
             (r#"context.client_id == "c""#, Inputs { circumstances: true, ..none() }),
             (r#"context.era == "modern" && context.trust == "trusted""#, Inputs { circumstances: true, ..none() }),
+            (r#"context.mode == "url" && context.host like "*.example""#, Inputs { asking: true, ..none() }),
+            (r#"context.with_tools || context.with_context"#, Inputs { asking: true, ..none() }),
             (r#"resource.name like "d*""#, Inputs::resource()),
             (r#"context.time.toDate() < datetime("2027-01-01")"#, Inputs { time: Time::Read, ..none() }),
             (r#"Sekisho::Tool::"a/b".name == "b""#, Inputs::resource()),

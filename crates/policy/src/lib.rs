@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod asks;
 mod config;
 mod decide;
 mod entities;
@@ -34,7 +35,7 @@ use sekisho_catalog::Addressed;
 use sekisho_flow::{Labelled, Labels};
 use sekisho_guard::{Finding, Maskable, Masked, Obligation, Obliged, Subject};
 use sekisho_identity::Principal;
-use sekisho_wire::{Endpoint, Era, FromServer};
+use sekisho_wire::{Askable, Endpoint, Era, FromServer};
 
 pub use config::Config;
 pub use entities::Origin;
@@ -51,6 +52,7 @@ pub struct Authorized {
     basis: Basis,
     obligations: Vec<Obligation>,
     listed: Vec<Listed>,
+    askable: Askable,
 }
 
 impl Authorized {
@@ -70,6 +72,12 @@ impl Authorized {
     #[must_use]
     pub fn basis(&self) -> &Basis {
         &self.basis
+    }
+
+    /// What the one server may ask of the client.
+    #[must_use]
+    pub fn askable(&self) -> Askable {
+        self.askable
     }
 
     /// What the way back needs to know of this request.
@@ -107,8 +115,12 @@ pub struct Facts {
     pub labels: Labels,
     /// The name of its method.
     pub method: &'static str,
+    /// The one server that answers; none where the gateway does, or many do.
+    pub server: Option<Origin>,
     /// The servers of a list; empty for anything else.
     pub listed: Vec<Listed>,
+    /// What that one server may ask of the client: what the client declares, as far as policies permit it.
+    pub askable: Askable,
 }
 
 /// A server of a list.
@@ -118,6 +130,8 @@ pub struct Listed {
     pub server: Origin,
     /// Whether its list may be shown.
     pub shown: Shown,
+    /// What it may ask of the client.
+    pub askable: Askable,
 }
 
 /// Whether a server's part of a list may be shown.
@@ -194,10 +208,29 @@ pub enum ForbidReason {
     /// The answer does not fit what the tool declares.
     #[error("the answer does not fit what the tool declares")]
     Answer(Vec<Finding>),
-    /// A server asks the client for something, if only by an error that makes it open a URL, and nothing is
-    /// offered to servers.
-    #[error("nothing is offered to servers")]
+    /// A server asks the client for something that was not offered to it: the client did not declare it, no policy permits it
+    /// whatever it is, or it asks where nothing may be asked.
+    #[error("the server asks for something that was not offered to it")]
     NotOffered,
+    /// A server asks the client for something, and policies do not permit it.
+    #[error("the policy does not permit what the server asks the client for")]
+    Ask(Box<NotAsked>),
+    /// What a server asks the client for may not be asked in this way.
+    #[error("the server's question is not one that a client may be asked")]
+    Question(Vec<Finding>),
+}
+
+/// A question of a server that policies do not permit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotAsked {
+    /// Its method.
+    pub method: &'static str,
+    /// Why not.
+    pub reason: ForbidReason,
+    /// The policies that decided, or that erred.
+    pub basis: Basis,
+    /// For the operator: what would have permitted it.
+    pub needed: Box<str>,
 }
 
 /// The proof that this answer may go back.
@@ -205,9 +238,16 @@ pub struct Releasable {
     message: FromServer,
     withheld: Vec<(Box<str>, ForbidReason)>,
     obligations: Vec<Obligation>,
+    basis: Basis,
 }
 
 impl Releasable {
+    /// Which policies permit what it asks of the client; none where it asks nothing.
+    #[must_use]
+    pub fn basis(&self) -> &Basis {
+        &self.basis
+    }
+
     /// The answer, without what is withheld.
     #[must_use]
     pub fn message(&self) -> &FromServer {

@@ -8,7 +8,7 @@ use sekisho_catalog::{Confidentiality, Trust};
 use sekisho_identity::Principal;
 use sekisho_wire::{Endpoint, Era};
 
-use crate::entities::{Circumstances, Object, Origin};
+use crate::entities::{Asking, Circumstances, Object, Origin};
 use crate::evaluate::{Arguments, Verdict};
 use crate::inputs::Time;
 use crate::reads::Forms;
@@ -82,6 +82,9 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     if inputs.circumstances {
         key.circumstances(circumstances);
     }
+    if inputs.asking {
+        key.asking(circumstances.asking);
+    }
     if let Some(server) = server
         && inputs.server
     {
@@ -137,6 +140,19 @@ impl Key {
             Endpoint::One(server) => server.as_str(),
         });
         self.text(of.client);
+    }
+
+    fn asking(&mut self, asking: Asking<'_>) {
+        match asking {
+            Asking::Nothing => self.0.push(0),
+            Asking::Form => self.0.push(1),
+            Asking::Url { host: None } => self.0.push(2),
+            Asking::Url { host: Some(host) } => {
+                self.0.push(3);
+                self.text(host);
+            }
+            Asking::Sampling { tools, context } => self.0.extend([4, u8::from(tools), u8::from(context)]),
+        }
     }
 
     /// As policies see it: a string or nothing.

@@ -8,14 +8,14 @@ use sekisho_catalog::{Addressee, Target};
 use sekisho_flow::Carried;
 use sekisho_guard::{Finding, Obligation, Rule, Subject};
 use sekisho_wire::server::Item;
-use sekisho_wire::{Answer, FromServer, Items, ListKind, Sanitized};
+use sekisho_wire::{Answer, FromServer, Items, ListKind, Sanitized, input};
 
-use crate::entities::{Circumstances, Object, Origin, name_of};
+use crate::entities::{Asking, Circumstances, Object, Origin, name_of};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
 use crate::memory::About;
 use crate::pages::{Page, Refused, SLICES_MAX};
 use crate::slice::Slice;
-use crate::{Authorized, Facts, ForbidReason, Listed, Policy, Releasable, Shown, memory};
+use crate::{Authorized, Basis, Facts, ForbidReason, Listed, Policy, Releasable, Shown, memory};
 
 pub(crate) fn facts(of: &Authorized) -> Facts {
     let addressed = of.addressed();
@@ -27,7 +27,12 @@ pub(crate) fn facts(of: &Authorized) -> Facts {
             Addressee::Resource { definition, .. } => definition.clone(),
             Addressee::Server => None,
         },
-        Target::Gateway | Target::Many { .. } => None,
+        Target::Gateway | Target::Many { .. } | Target::Reply(_) => None,
+    };
+    let server = match (addressed.target(), &*of.listed) {
+        (Target::One(route), _) => Some(Origin::of(route.server())),
+        (Target::Many { .. }, [alone]) => Some(alone.server.clone()),
+        (Target::Many { .. } | Target::Gateway | Target::Reply(_), _) => None,
     };
     Facts {
         who: message.principal().clone(),
@@ -36,7 +41,9 @@ pub(crate) fn facts(of: &Authorized) -> Facts {
         subject: Subject { era, pinned },
         labels: of.message.labels(),
         method: message.message().method(),
+        server,
         listed: of.listed.clone(),
+        askable: of.askable,
     }
 }
 
@@ -48,6 +55,7 @@ impl Policy {
     /// [`ForbidReason`] if nothing of it may go back.
     pub fn release(&self, of: &Facts, m: Carried, now: SystemTime) -> Result<Releasable, ForbidReason> {
         let (message, findings) = m.into_message().into_parts();
+        let mut basis = Basis::default();
         let (message, withheld) = match message {
             FromServer::Page(items) => {
                 let (items, withheld) = self.page(of, items, &findings, now);
@@ -58,15 +66,28 @@ impl Policy {
                 (FromServer::End(Answer::Result(result)), Vec::new())
             }
             // EL-10: a client opens the URLs in it, so it is a question in the clothes of an error.
-            FromServer::End(Answer::Error(error)) if error.code == URL_ELICITATION_REQUIRED => {
-                return Err(ForbidReason::NotOffered);
+            FromServer::End(Answer::Error(error)) => {
+                if let Some(pages) = input::asked_by(&error) {
+                    let pages = pages.map_err(|_| ForbidReason::NotOffered)?;
+                    basis = self.may_ask(of, &pages, findings, now)?;
+                }
+                (FromServer::End(Answer::Error(error)), Vec::new())
             }
             // Permitted with the exchange that it belongs to.
             FromServer::Notice(notice) => (FromServer::Notice(notice), Vec::new()),
-            FromServer::End(Answer::Error(error)) => (FromServer::End(Answer::Error(error)), Vec::new()),
-            FromServer::Ask(_) | FromServer::Park => return Err(ForbidReason::NotOffered),
+            FromServer::Ask(asked) => {
+                basis = self.may_ask(of, [&asked.request], findings, now)?;
+                (FromServer::Ask(asked), Vec::new())
+            }
+            // MR-01: nothing else waits for input.
+            FromServer::Park(_) if !WAITING.contains(&of.method) => return Err(ForbidReason::NotOffered),
+            FromServer::Park(required) => {
+                let requests = required.requests.iter().map(|(_, request)| request);
+                basis = self.may_ask(of, requests, findings, now)?;
+                (FromServer::Park(required), Vec::new())
+            }
         };
-        Ok(Releasable { message, withheld, obligations: vec![Obligation::MakeVisible] })
+        Ok(Releasable { message, withheld, obligations: vec![Obligation::MakeVisible], basis })
     }
 
     fn page(&self, of: &Facts, items: Items, findings: &[Finding], now: SystemTime) -> (Items, Vec<Withheld>) {
@@ -109,7 +130,7 @@ impl Policy {
     fn page_key(&self, of: &Facts, items: &Items, now: SystemTime) -> Option<(Arc<Page>, Vec<u8>)> {
         let sheet = items.whole()?;
         let listed = of.listed.iter().find(|listed| listed.server.id == *sheet.server())?;
-        let Listed { server, shown: Shown::Permitted } = listed else { return None };
+        let Listed { server, shown: Shown::Permitted, .. } = listed else { return None };
         let page = self.pages.of(sheet, || self.slices_of(items, server))?;
         let circumstances = &circumstances(of, server, now);
         let about = About { who: &of.who, server: Some(server), circumstances, arguments: &Arguments::Unknown };
@@ -154,7 +175,7 @@ impl Policy {
     ) -> Result<(), ForbidReason> {
         let listed = of.listed.iter().find(|listed| listed.server.id == item.server);
         let server = match listed {
-            Some(Listed { server, shown: Shown::Permitted }) => server,
+            Some(Listed { server, shown: Shown::Permitted, .. }) => server,
             Some(Listed { shown: Shown::Withheld, .. }) => return Err(ForbidReason::Forbidden),
             // Nobody asked for this server's list.
             None => return Err(ForbidReason::NoPermit),
@@ -172,8 +193,9 @@ impl Policy {
 }
 
 /// Those of a call to an item of `server`.
-fn circumstances<'a>(of: &'a Facts, server: &Origin, now: SystemTime) -> Circumstances<'a> {
-    Circumstances { era: of.era, endpoint: &of.endpoint, client: of.who.client(), labels: server.labels(), now }
+pub(crate) fn circumstances<'a>(of: &'a Facts, server: &Origin, now: SystemTime) -> Circumstances<'a> {
+    let (labels, asking) = (server.labels(), Asking::Nothing);
+    Circumstances { era: of.era, endpoint: &of.endpoint, client: of.who.client(), labels, now, asking }
 }
 
 /// The items whose schemas cannot be used, and the first reason for each.
@@ -202,5 +224,5 @@ fn fits(findings: Vec<Finding>) -> Result<(), ForbidReason> {
     if wrong.is_empty() { Ok(()) } else { Err(ForbidReason::Answer(wrong)) }
 }
 
-/// `URLElicitationRequiredError` (MCP 2025-11-25, Elicitation, "URL Elicitation Required Error").
-const URL_ELICITATION_REQUIRED: i64 = -32042;
+/// The methods whose calls may wait for input (MR-01).
+const WAITING: [&str; 3] = ["tools/call", "prompts/get", "resources/read"];

@@ -110,7 +110,7 @@ fn labels_clients_and_addresses_decide() {
 fn the_policies_in_the_guide_load() {
     let guide = std::fs::read_to_string(folder().join("README.md")).unwrap();
     let policies: Vec<&str> = guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(policies.len(), 2);
+    assert_eq!(policies.len(), 3);
     for text in policies {
         Policy::parse(&[("README.md", text)]).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }

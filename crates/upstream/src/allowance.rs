@@ -5,7 +5,6 @@ use sekisho_wire::json::Object;
 
 use crate::ask::Heard;
 use crate::notes::Notes;
-use crate::stdio::PING;
 
 /// What is left of it. A server that says more than anybody reads fills neither a client's stream, nor the log, nor memory.
 #[derive(Debug)]
@@ -24,23 +23,41 @@ impl Default for Allowance {
 impl Allowance {
     /// Lets a message pass that came as `bytes` bytes, while there is room for it. Of those that are dropped the first is noted.
     pub(crate) fn pass(&mut self, heard: Heard, bytes: usize, notes: &Notes) -> Option<Heard> {
-        let left = match &heard {
-            // A server may ask again and again whether somebody is there, as long as an exchange lasts.
-            Heard::Ask(request) if request.method.as_ref() == PING => &mut self.notices_left,
-            Heard::Ask(_) => &mut self.asks_left,
-            Heard::Notice(_) => &mut self.notices_left,
+        let (left, bytes_max) = match &heard {
+            Heard::Ask(_) => (&mut self.asks_left, ASK_BYTES_MAX),
+            Heard::Notice(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
             Heard::Answer(_) => return Some(heard),
         };
-        if let Some(fewer) = left.checked_sub(1).filter(|_| bytes <= INTERIM_BYTES_MAX) {
-            *left = fewer;
-            return Some(heard);
+        let passes = Allowance::take(left, bytes <= bytes_max);
+        if !passes {
+            self.note(notes);
         }
+        passes.then_some(heard)
+    }
+
+    /// Whether one more answer may be sent that the server hears from us alone. It may ask again and again whether somebody is
+    /// there, as long as an exchange lasts.
+    pub(crate) fn answers(&mut self, bytes: usize, notes: &Notes) -> bool {
+        let answers = Allowance::take(&mut self.notices_left, bytes <= INTERIM_BYTES_MAX);
+        if !answers {
+            self.note(notes);
+        }
+        answers
+    }
+
+    fn take(left: &mut u32, fits: bool) -> bool {
+        let Some(fewer) = left.checked_sub(1).filter(|_| fits) else { return false };
+        *left = fewer;
+        true
+    }
+
+    fn note(&mut self, notes: &Notes) {
         if !std::mem::replace(&mut self.noted, true) {
-            let bounds =
-                format!("bounds: {NOTICES_MAX} notifications, {ASKS_MAX} requests, {INTERIM_BYTES_MAX} bytes each");
+            let bounds = format!(
+                "bounds: {NOTICES_MAX} notifications of {INTERIM_BYTES_MAX} bytes, {ASKS_MAX} questions of {ASK_BYTES_MAX} bytes"
+            );
             notes.suspicious("it says more before its answer than is passed on", &bounds);
         }
-        None
     }
 }
 
@@ -52,7 +69,9 @@ pub(crate) fn detached(value: &Json) -> Json {
 const ALONE: &str = "_";
 /// Most notifications that are passed on within one exchange.
 pub(crate) const NOTICES_MAX: u32 = 1000;
-/// Most requests of the server that are passed on or answered within one exchange.
-pub(crate) const ASKS_MAX: u32 = 16;
-/// Longest message before the answer, in bytes.
+/// Most questions of the server that are passed on within one exchange.
+pub(crate) const ASKS_MAX: u32 = 64;
+/// Longest question of the server, in bytes.
+pub(crate) const ASK_BYTES_MAX: usize = 256 * 1024;
+/// Longest notification before the answer, in bytes.
 pub(crate) const INTERIM_BYTES_MAX: usize = 64 * 1024;

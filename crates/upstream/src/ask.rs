@@ -6,9 +6,9 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
-use sekisho_wire::outgoing::{self, OutMeta};
+use sekisho_wire::outgoing::{self, Input, OutMeta};
 use sekisho_wire::server::{ServerNotice, ServerRequest};
-use sekisho_wire::{Answer, Call, Era, Id, Json, Version, headers};
+use sekisho_wire::{Answer, Askable, Call, Era, Id, Json, Version, headers};
 
 use crate::error::Fault;
 use crate::trail::Context;
@@ -27,9 +27,26 @@ pub(crate) struct Ask<'a> {
 /// What is asked.
 pub(crate) enum AskKind<'a> {
     /// The opening of a legacy conversation.
-    Initialize(Version),
+    Initialize { version: Version, askable: Askable },
     /// A call of the corridor or of a probe.
-    Call { call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version },
+    Call { question: Question<'a>, meta: &'a Meta, askable: Askable, version: Version },
+}
+
+/// A call, and what goes along with it.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) call: &'a Call,
+    /// Its headers come from this.
+    pub(crate) schema: Option<&'a Json>,
+    /// What the server asked for before.
+    pub(crate) input: Option<&'a Input>,
+}
+
+impl<'a> Question<'a> {
+    /// A call alone.
+    pub(crate) fn of(call: &'a Call) -> Question<'a> {
+        Question { call, schema: None, input: None }
+    }
 }
 
 /// Whether log messages are wanted (2026-07-28: only with `logLevel` in the request's `_meta`).
@@ -48,17 +65,17 @@ pub(crate) enum Heard {
 }
 
 impl<'a> Ask<'a> {
-    pub(crate) fn initialize(version: Version) -> Ask<'a> {
-        Ask { kind: AskKind::Initialize(version), token: None, logs: Logs::Unwanted, context: None }
+    pub(crate) fn initialize(version: Version, askable: Askable) -> Ask<'a> {
+        Ask { kind: AskKind::Initialize { version, askable }, token: None, logs: Logs::Unwanted, context: None }
     }
 
-    pub(crate) fn call(call: &'a Call, meta: &'a Meta, schema: Option<&'a Json>, version: Version) -> Ask<'a> {
+    pub(crate) fn call(question: Question<'a>, meta: &'a Meta, askable: Askable, version: Version) -> Ask<'a> {
         let logs = match version.era() {
             Era::Legacy => Logs::Wanted,
             Era::Modern if meta.log_level.is_some() => Logs::Wanted,
             Era::Modern => Logs::Unwanted,
         };
-        let kind = AskKind::Call { call, meta, schema, version };
+        let kind = AskKind::Call { question, meta, askable, version };
         Ask { kind, token: meta.progress.clone(), logs, context: None }
     }
 
@@ -70,18 +87,19 @@ impl<'a> Ask<'a> {
     /// Its bytes. The progress token is the request's own id: unique on the connection, and no word of the client's.
     pub(crate) fn write(&self, id: u64) -> Bytes {
         match &self.kind {
-            AskKind::Initialize(version) => outgoing::initialize(id, *version, &Json::empty_object(), &ourselves()),
-            AskKind::Call { call, meta, version, .. } => {
+            AskKind::Initialize { version, askable } => {
+                outgoing::initialize(id, *version, &askable.written(), &ourselves())
+            }
+            AskKind::Call { question, meta, askable, version } => {
                 let progress = self.token.as_ref().map(|_| own_id(id));
                 let meta = OutMeta {
                     client: ourselves(),
-                    // Nothing is offered to servers: no sampling, elicitation or roots.
-                    capabilities: Json::empty_object(),
+                    capabilities: askable.written(),
                     progress,
                     log_level: meta.log_level.clone(),
                     carried: self.context.map_or_else(|| meta.carried.clone(), |context| context.carried(meta)),
                 };
-                outgoing::request(id, call, &meta, *version)
+                outgoing::request(id, question.call, question.input, &meta, *version)
             }
         }
     }
@@ -91,7 +109,9 @@ impl<'a> Ask<'a> {
     /// # Errors
     /// [`Fault::Garbled`] where the pinned schema asks for headers that cannot be written.
     pub(crate) fn headers(&self) -> Result<Vec<(HeaderName, HeaderValue)>, Fault> {
-        let AskKind::Call { call, schema, version, .. } = &self.kind else { return Ok(Vec::new()) };
+        let AskKind::Call { question: Question { call, schema, .. }, version, .. } = &self.kind else {
+            return Ok(Vec::new());
+        };
         match version.era() {
             Era::Modern => {
                 headers::mirror(call, *version, *schema).map_err(|error| Fault::Garbled(error.to_string().into()))
@@ -111,7 +131,7 @@ impl<'a> Ask<'a> {
 
     /// Whether it opens a conversation. Such a request must not be cancelled (2025-11-25, Cancellation).
     pub(crate) fn opens(&self) -> bool {
-        matches!(self.kind, AskKind::Initialize(_))
+        matches!(self.kind, AskKind::Initialize { .. })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
 use sekisho_wire::message::{Meta, Spoken};
-use sekisho_wire::{Era, Inbound, Version};
+use sekisho_wire::{Askable, Era, Inbound, Version};
 
 use crate::trail::Trail;
 
@@ -24,6 +24,8 @@ pub(crate) struct Caller {
     pub(crate) version: Version,
     pub(crate) meta: Meta,
     pub(crate) trail: Trail,
+    /// What the server may ask of the client.
+    pub(crate) askable: Askable,
 }
 
 impl Caller {
@@ -41,12 +43,17 @@ impl Caller {
             Inbound::Request(request) => request.meta().clone(),
             Inbound::Notice(_) | Inbound::Reply(_) => Meta::default(),
         };
-        Some(Caller { owner, principal, version, meta, trail: Trail::default() })
+        Some(Caller { owner, principal, version, meta, trail: Trail::default(), askable: Askable::default() })
     }
 
     /// The same with what goes along.
     pub(crate) fn along(self, trail: Trail) -> Caller {
         Caller { trail, ..self }
+    }
+
+    /// The same, for a server that may ask so much.
+    pub(crate) fn offering(self, askable: Askable) -> Caller {
+        Caller { askable, ..self }
     }
 
     pub(crate) fn era(&self) -> Era {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use sekisho_audit::Recorded;
 use sekisho_guard::Cleared;
 use sekisho_policy::Authorized;
-use sekisho_wire::{Answer, Era, FromServer, Items, ListKind, RpcError, ServerId, Sheets, back};
+use sekisho_wire::{Answer, Askable, Era, FromServer, Id, Items, ListKind, RpcError, ServerId, Sheets, back};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::ask::Heard;
 use crate::caller::Caller;
@@ -57,6 +58,8 @@ pub(crate) struct Wanted {
     pub(crate) server: ServerId,
     pub(crate) peer: Result<Arc<Peer>, SendError>,
     pub(crate) cursor: Option<Box<str>>,
+    /// What the server may ask of the client.
+    pub(crate) askable: Askable,
 }
 
 impl Exchange {
@@ -71,6 +74,18 @@ impl Exchange {
     pub async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
         self.course.next().await
     }
+
+    /// Tells the server that its question may not be asked.
+    pub fn decline(&mut self, id: &Id) {
+        self.course.decline(id);
+    }
+
+    /// Leaves more time to an exchange that waits for the client's answer to a question.
+    pub fn wait_until(&mut self, until: Instant) {
+        if let Course::Running(running) = &mut self.course {
+            running.flight.wait_until(until);
+        }
+    }
 }
 
 impl Course {
@@ -84,9 +99,15 @@ impl Course {
         };
         match &said {
             Ok(FromServer::Notice(_) | FromServer::Ask(_)) => {}
-            Ok(FromServer::Page(_) | FromServer::Park | FromServer::End(_)) | Err(_) => *self = Course::Over,
+            Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::End(_)) | Err(_) => *self = Course::Over,
         }
         Some(said)
+    }
+
+    fn decline(&mut self, id: &Id) {
+        if let Course::Running(running) = self {
+            running.flight.decline(id);
+        }
     }
 
     /// The page of a list; nothing else that is said on the way matters.
@@ -103,10 +124,11 @@ impl Course {
                     let said = words(&error.message);
                     return Err(garbled(format!("it refused the list with error {}: {said}", error.code)));
                 }
-                FromServer::End(Answer::Result(_)) | FromServer::Park => {
+                FromServer::End(Answer::Result(_)) | FromServer::Park(_) => {
                     return Err(garbled("it answered a list with something else".into()));
                 }
-                FromServer::Notice(_) | FromServer::Ask(_) => {}
+                FromServer::Ask(asked) => self.decline(&asked.id),
+                FromServer::Notice(_) => {}
             }
         }
         Err(garbled("it answered a list with nothing".into()))
@@ -162,8 +184,8 @@ pub(crate) async fn gather(caller: Caller, kind: ListKind, wanted: Vec<Wanted>) 
     let mut pages: BTreeMap<ServerId, Result<Items, Box<str>>> =
         wanted.iter().map(|one| (one.server.clone(), Err("its listing failed".into()))).collect();
     let mut asked = JoinSet::new();
-    for Wanted { server, peer, cursor } in wanted {
-        let caller = caller.clone();
+    for Wanted { server, peer, cursor, askable } in wanted {
+        let caller = caller.clone().offering(askable);
         asked.spawn(async move {
             let why = |error: SendError| error.trouble().why().into();
             let page = match peer {

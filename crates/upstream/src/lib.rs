@@ -41,7 +41,7 @@ pub use exchange::Exchange;
 pub use offer::{Offer, Spoken, Status};
 pub use setup::{Secrets, StartError};
 pub use trail::{Ended, Hop, Tell, Trail, Transport};
-pub use upstream::Upstream;
+pub use upstream::{Replying, Upstream};
 
 #[cfg(test)]
 mod tests;

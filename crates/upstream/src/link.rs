@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use sekisho_wire::back::{self, Initialized};
-use sekisho_wire::{Answer, Era, Version, outgoing};
+use sekisho_wire::{Answer, Askable, Era, Id, RpcError, Version, outgoing};
 use tokio::time::Instant;
 
 use crate::ask::{Ask, Heard};
@@ -42,6 +42,13 @@ pub(crate) struct Stdio {
     pub(crate) tasks: Tasks,
 }
 
+/// What the opening of a legacy conversation asks for and offers.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) version: Version,
+    pub(crate) askable: Askable,
+}
+
 /// An open connection.
 pub(crate) struct Link {
     version: Version,
@@ -75,12 +82,12 @@ impl Link {
     /// The server cannot be reached, refuses, or answers with a version that is not spoken here (BP-27).
     pub(crate) async fn legacy(
         way: &Way,
-        asked: Version,
+        asked: Asked,
         slot: Option<Arc<Slot>>,
         deadline: Instant,
     ) -> Result<(Link, Initialized), Fault> {
-        let talk = Talk::start(way, asked, slot)?;
-        let (answer, session) = talk.answer(&Ask::initialize(asked), deadline).await?;
+        let talk = Talk::start(way, asked.version, slot)?;
+        let (answer, session) = talk.answer(&Ask::initialize(asked.version, asked.askable), deadline).await?;
         let result = match answer {
             Answer::Result(result) => result,
             Answer::Error(error) => {
@@ -94,7 +101,7 @@ impl Link {
             Fault::WrongEra(format!("it answered initialize with version {}", words(&said.version)).into())
         })?;
         let link = Link { version, talk: talk.opened(version, session) };
-        link.tell(outgoing::initialized()).await?;
+        link.tell(outgoing::initialized(), deadline).await?;
         Ok((link, said))
     }
 
@@ -127,13 +134,14 @@ impl Link {
         }
     }
 
-    async fn tell(&self, message: bytes::Bytes) -> Result<(), Fault> {
+    /// Sends a notification, or the answer to a question.
+    ///
+    /// # Errors
+    /// It could not be sent.
+    pub(crate) async fn tell(&self, message: bytes::Bytes, deadline: Instant) -> Result<(), Fault> {
         match &self.talk {
             Talk::Http(talk) => talk.tell(message).await,
-            Talk::Process(process) => {
-                process.talk().tell(&message);
-                Ok(())
-            }
+            Talk::Process(process) => process.talk().say(&message, deadline).await,
         }
     }
 }
@@ -193,6 +201,24 @@ impl Flight {
         }
     }
 
+    /// Answers a question of the server with an error, in the background.
+    pub(crate) fn decline(&mut self, id: &Id) {
+        let words = "the gateway's policy does not permit this question".into();
+        let no = outgoing::error(Some(id), &RpcError { code: REJECTED, message: words, data: None });
+        match self {
+            Flight::Http(flight) => flight.tell_later(no),
+            Flight::Stdio(flight) => flight.tell(&no),
+        }
+    }
+
+    /// Leaves more time, for a question that somebody has to answer.
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        match self {
+            Flight::Http(flight) => flight.wait_until(until),
+            Flight::Stdio(flight) => flight.wait_until(until),
+        }
+    }
+
     fn session(&self) -> Option<HeaderValue> {
         match self {
             Flight::Http(flight) => flight.session().cloned(),
@@ -200,3 +226,6 @@ impl Flight {
         }
     }
 }
+
+/// What a client answers that rejects a question (MCP, Sampling, "Error Handling").
+const REJECTED: i64 = -1;

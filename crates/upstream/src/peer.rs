@@ -4,20 +4,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::Bytes;
 use sekisho_audit::Outcome;
 use sekisho_catalog::Server;
-use sekisho_wire::{Call, Era, Items, Json, ListKind, ServerId, Version};
+use sekisho_wire::{Call, Era, Items, ListKind, ServerId, Version};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, interval, timeout_at};
 
-use crate::ask::Ask;
+use crate::ask::{Ask, Question};
 use crate::backoff::chance;
 use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Page, Running};
 use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
-use crate::link::{Link, Way};
+use crate::link::{Asked, Link, Way};
 use crate::notes::Notes;
 use crate::offer::{Offer, Status};
 use crate::pool::{Pool, Slot, Use, Visit};
@@ -48,13 +49,6 @@ enum Seen {
     NotYet,
     Up(Arc<Offer>),
     Down(Box<str>),
-}
-
-/// What is sent, the schema that its headers come from, and its place in a trace.
-struct Question<'a> {
-    call: &'a Call,
-    schema: Option<&'a Json>,
-    context: Option<Context<'a>>,
 }
 
 /// What is held while a request is under way: the use of a connection.
@@ -153,19 +147,14 @@ impl Peer {
     ///
     /// # Errors
     /// No connection, none permitted, or the call could not be sent.
-    pub(crate) async fn ask(&self, caller: &Caller, call: &Call, schema: Option<&Json>) -> Result<Running, SendError> {
-        self.ask_by(caller, call, schema, Instant::now() + self.setup.bounds.timeout).await
+    pub(crate) async fn ask(&self, caller: &Caller, question: Question<'_>) -> Result<Running, SendError> {
+        self.ask_by(caller, question, Instant::now() + self.setup.bounds.timeout).await
     }
 
-    async fn ask_by(
-        &self,
-        caller: &Caller,
-        call: &Call,
-        schema: Option<&Json>,
-        deadline: Instant,
-    ) -> Result<Running, SendError> {
+    async fn ask_by(&self, caller: &Caller, question: Question<'_>, deadline: Instant) -> Result<Running, SendError> {
+        let call = question.call;
         let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), call);
-        let sent = self.send(caller, Question { call, schema, context: leg.context() }, deadline).await;
+        let sent = self.send(caller, (question, leg.context()), deadline).await;
         let sent = sent.map_err(|fault| leg.failed(self.failed(fault)))?;
         let page = match call {
             Call::List { kind, .. } => {
@@ -182,6 +171,20 @@ impl Peer {
             | Call::SetLogLevel { .. } => None,
         };
         Ok(Running::new(self.id().clone(), caller.era(), page, sent, leg))
+    }
+
+    /// Tells the server what it asked, on the connection that belongs to the owner.
+    ///
+    /// # Errors
+    /// The connection is gone, or takes nothing.
+    pub(crate) async fn tell(&self, owner: Owner, message: Bytes) -> Result<(), SendError> {
+        let gone = || Fault::Ended("the connection that it asked on is gone".into());
+        let deadline = Instant::now() + self.setup.bounds.timeout;
+        let told = match self.pool.link(owner) {
+            Some(link) => link.tell(message, deadline).await,
+            None => Err(gone()),
+        };
+        told.map_err(|fault| self.failed(fault))
     }
 
     /// All pages of a list, for the gateway's own use, within the time that one call may take. Who asks for the same again within
@@ -228,22 +231,21 @@ impl Peer {
         deadline: Instant,
     ) -> Result<Items, SendError> {
         let call = Call::List { kind, cursor };
-        let mut course = Course::from(self.ask_by(caller, &call, None, deadline).await?);
+        let mut course = Course::from(self.ask_by(caller, Question::of(&call), deadline).await?);
         course.page(kind, self.id()).await
     }
 
     async fn send(
         &self,
         caller: &Caller,
-        question: Question<'_>,
+        (question, context): (Question<'_>, Option<Context<'_>>),
         deadline: Instant,
     ) -> Result<(crate::link::Flight, Hold), Fault> {
-        let Question { call, schema, context } = question;
         let version = self.spoken(caller.era(), deadline).await?;
         let mut tries = 0_u32;
         loop {
             let (link, hold) = self.link(caller, version, deadline).await?;
-            let ask = Ask::call(call, &caller.meta, schema, link.version()).within(context);
+            let ask = Ask::call(question, &caller.meta, caller.askable, link.version()).within(context);
             match link.ask(&ask, deadline).await {
                 // The server has forgotten the session, so it did nothing: once more in a new one (HT-17).
                 Err(Fault::SessionLost) if tries == 0 => {
@@ -312,7 +314,8 @@ impl Peer {
         let opened = match caller.era() {
             Era::Modern => Link::modern(&self.setup.way, version, slot),
             Era::Legacy => {
-                let opening = Link::legacy(&self.setup.way, caller.version, slot, deadline);
+                let asked = Asked { version: caller.version, askable: caller.askable };
+                let opening = Link::legacy(&self.setup.way, asked, slot, deadline);
                 let opening = timeout_at(deadline, opening).await;
                 let late = |_| Err(Fault::TimedOut("it did not answer initialize".into()));
                 opening.unwrap_or_else(late).map(|(link, _)| link)

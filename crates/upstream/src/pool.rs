@@ -102,6 +102,12 @@ impl Pool {
         Ok(Visit(place))
     }
 
+    /// The owner's living connection.
+    pub(crate) fn link(&self, owner: Owner) -> Option<Arc<Link>> {
+        let place = lock(&self.places).get(&owner).cloned()?;
+        place.link().filter(|link| !link.is_over())
+    }
+
     /// Closes the owner's connection, if there is one.
     pub(crate) fn close(&self, owner: Owner) {
         let place = lock(&self.places).remove(&owner);

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use sekisho_wire::back;
 use sekisho_wire::message::Meta;
-use sekisho_wire::{Answer, Call, Era, Json, RpcError, Version};
+use sekisho_wire::{Answer, Askable, Call, Era, Json, RpcError, Version};
 use tokio::time::{Instant, timeout};
 
-use crate::ask::Ask;
+use crate::ask::{Ask, Question};
 use crate::error::{Fault, chain, words};
-use crate::link::{Link, Way};
+use crate::link::{Asked, Link, Way};
 use crate::offer::{Offer, Spoken};
 
 /// Which eras are asked for.
@@ -68,7 +68,7 @@ async fn both(way: &Way, deadline: Instant) -> (Result<Spoken, Fault>, Result<Sp
 async fn modern(way: &Way, deadline: Instant) -> Result<Spoken, Fault> {
     let link = Link::modern(way, Version::LATEST_MODERN, None)?;
     let meta = Meta::default();
-    let ask = Ask::call(&Call::Discover, &meta, None, link.version());
+    let ask = Ask::call(Question::of(&Call::Discover), &meta, Askable::default(), link.version());
     let mut flight = link.ask(&ask, deadline).await?;
     match flight.answer().await? {
         Answer::Result(result) => discovered(&result),
@@ -105,7 +105,8 @@ fn refused(error: &RpcError) -> Fault {
 
 async fn legacy(way: &Way, deadline: Instant) -> Result<Spoken, Fault> {
     // The link is closed when it is dropped: the process stopped, the session ended by DELETE.
-    let (link, said) = Link::legacy(way, Version::LATEST_LEGACY, None, deadline).await?;
+    let asked = Asked { version: Version::LATEST_LEGACY, askable: Askable::default() };
+    let (link, said) = Link::legacy(way, asked, None, deadline).await?;
     Ok(Spoken {
         version: link.version(),
         capabilities: said.capabilities,

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use sekisho_wire::back::{self, Message};
+use sekisho_wire::input::BadInput;
 use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
 use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
@@ -14,7 +15,7 @@ use sekisho_wire::{Answer, Era, Id, Json, RpcError, outgoing};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::allowance::{Allowance, INTERIM_BYTES_MAX, detached};
+use crate::allowance::{Allowance, detached};
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
@@ -101,13 +102,23 @@ impl Talk {
             deadline,
             parting: Parting::Silent,
         };
-        match timeout_at(deadline, self.input.send(frame(&ask.write(id)))).await {
-            Ok(Ok(())) if ask.opens() => {}
-            Ok(Ok(())) => flight.parting = Parting::Cancel,
-            Ok(Err(_)) => return Err(self.ended()),
-            Err(_) => return Err(Fault::TimedOut("it does not read its input".into())),
+        self.say(&ask.write(id), deadline).await?;
+        if !ask.opens() {
+            flight.parting = Parting::Cancel;
         }
         Ok(flight)
+    }
+
+    /// Writes a message that must not be lost.
+    ///
+    /// # Errors
+    /// The process has ended, or takes no input before the deadline.
+    pub(crate) async fn say(&self, message: &Bytes, deadline: Instant) -> Result<(), Fault> {
+        match timeout_at(deadline, self.input.send(frame(message))).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(self.ended()),
+            Err(_) => Err(Fault::TimedOut("it does not read its input".into())),
+        }
     }
 
     /// Queues a notification; it is lost where the queue is full, since nobody waits for it.
@@ -135,6 +146,8 @@ impl Talk {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
             }
             Message::Ask(request) => self.hear_ask(request, bytes),
+            Message::Ping { id } => self.tell(&pong(&id)),
+            Message::BadAsk { id, why } => self.tell(&not_a_question(&id, &why)),
         }
         Line::Message
     }
@@ -215,15 +228,14 @@ impl Talk {
     }
 
     fn hear_ask(&self, request: ServerRequest, bytes: usize) {
-        // The answer repeats the id, which the server chooses.
-        if let Some(answer) = answer_to(self.era, &request).filter(|_| bytes <= INTERIM_BYTES_MAX) {
-            self.tell(&answer);
-        }
-        if request.method.as_ref() == PING {
-            return;
-        }
-        if let Some(party) = self.waiting().open.values_mut().next() {
-            party.offer(Heard::Ask(request), bytes, &self.notes);
+        let id = request.id.clone();
+        // A legacy process serves one session, so its questions are that session's, whichever request hears them.
+        let mut waiting = self.waiting();
+        let heard = waiting.open.values_mut().next();
+        let heard = heard.is_some_and(|party| party.offer(Heard::Ask(request), bytes, &self.notes));
+        drop(waiting);
+        if !heard {
+            self.tell(&unheard(&id));
         }
     }
 
@@ -234,6 +246,15 @@ impl Talk {
 }
 
 impl StdioFlight {
+    /// Says something beside the request; it is lost where the process reads nothing.
+    pub(crate) fn tell(&self, message: &Bytes) {
+        self.talk.tell(message);
+    }
+
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.deadline = self.deadline.max(until);
+    }
+
     /// What is heard next.
     ///
     /// # Errors
@@ -277,37 +298,43 @@ impl Drop for StdioFlight {
     }
 }
 
-/// What a server's request is answered: nothing is offered to it, but it may ask whether somebody is there (2025-11-25, Ping).
-/// The modern era has no such requests, and no answers to them (ST-04).
-pub(crate) fn answer_to(era: Era, request: &ServerRequest) -> Option<Bytes> {
-    match era {
-        Era::Legacy if request.method.as_ref() == PING => {
-            Some(outgoing::response(&request.id, &Answer::Result(Json::empty_object())))
-        }
-        Era::Legacy => {
-            let error =
-                RpcError { code: METHOD_NOT_FOUND, message: "nothing is offered to servers".into(), data: None };
-            Some(outgoing::error(Some(&request.id), &error))
-        }
-        Era::Modern => None,
-    }
+/// Somebody is there (2025-11-25, Ping).
+pub(crate) fn pong(id: &Id) -> Bytes {
+    outgoing::response(id, &Answer::Result(Json::empty_object()))
+}
+
+/// The answer to a request that is no question to a client.
+pub(crate) fn not_a_question(id: &Id, why: &BadInput) -> Bytes {
+    let code = match why {
+        BadInput::Method => METHOD_NOT_FOUND,
+        BadInput::Params { .. } | BadInput::Required { .. } => INVALID_PARAMS,
+    };
+    outgoing::error(Some(id), &RpcError { code, message: why.to_string().into(), data: None })
+}
+
+/// The answer to a question that nobody hears: no call is under way, or too much was asked.
+fn unheard(id: &Id) -> Bytes {
+    let message = "nobody can be asked now".into();
+    outgoing::error(Some(id), &RpcError { code: METHOD_NOT_FOUND, message, data: None })
 }
 
 impl Party {
-    /// Queues a message of `bytes` bytes. It is dropped where the reader is slow: an answer never is.
-    fn offer(&mut self, heard: Heard, bytes: usize, notes: &Notes) {
-        let Some(heard) = self.allowance.pass(heard, bytes, notes) else { return };
+    /// Queues a message of `bytes` bytes. It is dropped where the reader is slow: an answer never is. Whether it was queued.
+    fn offer(&mut self, heard: Heard, bytes: usize, notes: &Notes) -> bool {
+        let Some(heard) = self.allowance.pass(heard, bytes, notes) else { return false };
         let room = u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
-        if room.is_none_or(|room| self.interim.try_send((heard, room)).is_err()) {
-            tracing::debug!(target: "upstream", "a notification was dropped, its exchange is slow");
+        let queued = room.is_some_and(|room| self.interim.try_send((heard, room)).is_ok());
+        if !queued {
+            tracing::debug!(target: "upstream", "a message was dropped, its exchange is slow");
         }
+        queued
     }
 }
 
-/// `ping`, either way.
-pub(crate) const PING: &str = "ping";
 /// JSON-RPC "method not found".
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+/// JSON-RPC "invalid params".
+const INVALID_PARAMS: i64 = -32602;
 const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.

@@ -209,9 +209,11 @@ impl HttpTalk {
             }
             // It could not read the request; which one is plain from where it says so.
             Message::Fault(error) => Ok(Answer::Error(error)),
-            Message::Notice(_) | Message::OtherNotice { .. } | Message::Ask(_) => {
-                Err(Fault::Garbled("its answer is no answer".into()))
-            }
+            Message::Notice(_)
+            | Message::OtherNotice { .. }
+            | Message::Ask(_)
+            | Message::Ping { .. }
+            | Message::BadAsk { .. } => Err(Fault::Garbled("its answer is no answer".into())),
         }
     }
 

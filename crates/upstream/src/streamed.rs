@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use sekisho_egress::Body;
 use sekisho_wire::back::Message;
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind};
 use sekisho_wire::sse::{Event, Events};
 use sekisho_wire::{Answer, Era, Id, outgoing};
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use crate::allowance::Allowance;
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
-use crate::stdio::{PING, answer_to};
+use crate::stdio;
 use crate::streamable::{HttpTalk, body_fault};
 
 /// One request under way. Dropped before its answer, it is cancelled: by a notification (legacy, HT-10) or by its stream being
@@ -121,7 +122,12 @@ impl HttpFlight {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
                 Ok(None)
             }
-            Message::Ask(request) => Ok(self.hear_ask(request, bytes)),
+            Message::Ask(request) => {
+                let talk = &self.parting.talk;
+                Ok(self.asked.allowance.pass(Heard::Ask(request), bytes, talk.notes()))
+            }
+            Message::Ping { id } => Ok(self.answer(stdio::pong(&id), bytes)),
+            Message::BadAsk { id, why } => Ok(self.answer(stdio::not_a_question(&id, &why), bytes)),
         }
     }
 
@@ -134,16 +140,21 @@ impl HttpFlight {
         self.asked.allowance.pass(Heard::Notice(notice), bytes, self.parting.talk.notes())
     }
 
-    /// What is not passed on is not answered, either: an answer costs a request of ours.
-    fn hear_ask(&mut self, request: ServerRequest, bytes: usize) -> Option<Heard> {
-        let talk = self.parting.talk.clone();
-        let answer = answer_to(talk.era(), &request);
-        let is_ping = request.method.as_ref() == PING;
-        let heard = self.asked.allowance.pass(Heard::Ask(request), bytes, talk.notes())?;
-        if let Some(answer) = answer {
-            talk.tell_later(answer);
+    /// Answers what is nobody's business but ours and the server's. An answer costs a request of ours, so their number is bounded.
+    fn answer(&mut self, answer: Bytes, bytes: usize) -> Option<Heard> {
+        if self.asked.allowance.answers(bytes, self.parting.talk.notes()) {
+            self.tell_later(answer);
         }
-        (!is_ping).then_some(heard)
+        None
+    }
+
+    /// Says something beside the request, in the background.
+    pub(crate) fn tell_later(&self, message: Bytes) {
+        self.parting.talk.tell_later(message);
+    }
+
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.deadline = self.deadline.max(until);
     }
 
     /// The answer is there; a second one that came with it belongs to nobody.

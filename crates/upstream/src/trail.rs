@@ -127,7 +127,7 @@ impl Leg {
     pub(crate) fn heard(&mut self, said: &Result<FromServer, SendError>) {
         match said {
             Ok(FromServer::End(Answer::Error(error))) => self.ends(Ended::Error(error.code)),
-            Ok(FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park) => {
+            Ok(FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park(_)) => {
                 self.ends(Ended::Answered);
             }
             Ok(FromServer::Notice(_) | FromServer::Ask(_)) => {}

@@ -10,10 +10,12 @@ use sekisho_catalog::{Addressee, Declared, Route, Server, Target};
 use sekisho_egress::Client;
 use sekisho_guard::Cleared;
 use sekisho_identity::SessionKey;
-use sekisho_policy::{Authorized, Facts, Shown};
-use sekisho_wire::{Answer, Call, Endpoint, FromServer, Items, ListKind, RpcError, ServerId};
+use sekisho_policy::{Authorized, Facts, Listed, Shown};
+use sekisho_wire::outgoing::{self, Input};
+use sekisho_wire::{Answer, Askable, Call, Endpoint, FromServer, Items, ListKind, RpcError, ServerId};
 use tokio::time::timeout;
 
+use crate::ask::Question;
 use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
@@ -26,6 +28,15 @@ use crate::setup::{Common, Secrets, Setup, StartError};
 use crate::tasks::Tasks;
 use crate::trail::Trail;
 
+/// What became of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replying {
+    /// The server has it.
+    Told,
+    /// The question was answered before.
+    NothingAsked,
+}
+
 /// The room: a connection, or a way to make one, for every server.
 pub struct Upstream {
     config: Arc<Config>,
@@ -37,6 +48,14 @@ pub struct Upstream {
 
 /// One server of a list, and the cursor that it gave.
 type Hop = (Arc<Server>, Option<Box<str>>);
+
+/// One server of a list that the caller may have.
+struct Shelf {
+    server: Arc<Server>,
+    cursor: Option<Box<str>>,
+    askable: Askable,
+}
+
 type Peers = BTreeMap<ServerId, Arc<Peer>>;
 
 impl Upstream {
@@ -112,14 +131,18 @@ impl Upstream {
         let addressed = authorized.addressed();
         let caller = Caller::of(addressed.message()).map(|caller| caller.along(trail));
         let course = match addressed.target() {
-            Target::Gateway => not_for_servers(),
-            Target::One(route) => self.ask(caller, route).await?,
+            Target::Gateway | Target::Reply(_) => not_for_servers(),
+            Target::One(route) => self.ask(caller.map(|caller| caller.offering(authorized.askable())), route).await?,
             Target::Many { kind, routes } => {
                 // Who is withheld is not asked: that would be a call that the policy refused.
                 let facts = authorized.facts();
-                let shown: Vec<&Hop> = routes.iter().filter(|(server, _)| is_shown(&facts, server.id())).collect();
+                let shown = |(server, cursor): &Hop| {
+                    let askable = shown(&facts, server.id())?.askable;
+                    Some(Shelf { server: Arc::clone(server), cursor: cursor.clone(), askable })
+                };
+                let shelves: Vec<Shelf> = routes.iter().filter_map(shown).collect();
                 let whole = addressed.message().endpoint() == &Endpoint::All;
-                Box::pin(self.list_all(caller, *kind, &shown, whole)).await?
+                Box::pin(self.list_all(caller, *kind, &shelves, whole)).await?
             }
         };
         Ok(Exchange::new(course, m))
@@ -136,13 +159,31 @@ impl Upstream {
         let authorized = m.get().of();
         let addressed = authorized.addressed();
         let (kind, server) = listed(addressed.target())?;
-        if !is_shown(&authorized.facts(), server.id()) {
+        let facts = authorized.facts();
+        let Some(listed) = shown(&facts, server.id()) else {
             return Err(Fault::Unreachable("its list is not permitted".into()).of(server.id()));
-        }
-        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(server.id()))?.along(trail);
+        };
+        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(server.id()))?;
+        let caller = caller.along(trail).offering(listed.askable);
         let items = self.peer_of(server)?.learn(&caller, kind).await;
         drop(m);
         items
+    }
+
+    /// Tells a server what it asked (legacy). What is no reply, or is one to a question that is answered already, goes nowhere.
+    ///
+    /// # Errors
+    /// The connection that it asked on is gone; see [`SendError`].
+    pub async fn reply(&self, m: Recorded<Cleared<Authorized>>) -> Result<Replying, SendError> {
+        let addressed = m.get().of().addressed();
+        let Target::Reply(reply) = addressed.target() else { return Ok(Replying::NothingAsked) };
+        let caller = Caller::of(addressed.message()).ok_or_else(|| no_session(reply.server().id()))?;
+        if !reply.question().take() {
+            return Ok(Replying::NothingAsked);
+        }
+        let told = outgoing::response(reply.question().id(), reply.answer());
+        self.peer_of(reply.server())?.tell(caller.owner, told).await?;
+        Ok(Replying::Told)
     }
 
     /// What the last probe found; none while the server is down.
@@ -193,29 +234,39 @@ impl Upstream {
             Addressee::Tool(tool) => tool.input_schema().map(Declared::schema),
             Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
         };
-        let running = self.peer_of(route.server())?.ask(&caller, route.call(), schema).await?;
-        Ok(running.into())
+        let peer = self.peer_of(route.server())?;
+        let Some(answered) = route.input() else {
+            let question = Question { call: route.call(), schema, input: None };
+            return Ok(peer.ask(&caller, question).await?.into());
+        };
+        let input = Input { state: answered.state().map(Box::from), responses: answered.responses() };
+        // Before anything is sent: a caller who goes away meanwhile must not come twice.
+        answered.spend();
+        let asked = peer.ask(&caller, Question { call: route.call(), schema, input: Some(&input) }).await;
+        Ok(asked.inspect_err(|error| answered.unspend_after(is_before_sending(error)))?.into())
     }
 
     async fn list_all(
         &self,
         caller: Option<Caller>,
         kind: ListKind,
-        routes: &[&Hop],
+        shelves: &[Shelf],
         whole: bool,
     ) -> Result<Course, SendError> {
         let Some(caller) = caller else {
-            return routes.first().map_or_else(|| Ok(not_for_servers()), |(server, _)| Err(no_session(server.id())));
+            return shelves.first().map_or_else(|| Ok(not_for_servers()), |of| Err(no_session(of.server.id())));
         };
         // At the endpoint of one server its failure is the answer; at the endpoint of all, one failure hides nothing.
-        if let ([(server, cursor)], false) = (routes, whole) {
+        if let ([Shelf { server, cursor, askable }], false) = (shelves, whole) {
             let call = Call::List { kind, cursor: cursor.clone() };
-            return Ok(self.peer_of(server)?.ask(&caller, &call, None).await?.into());
+            let caller = caller.offering(*askable);
+            return Ok(self.peer_of(server)?.ask(&caller, Question::of(&call)).await?.into());
         }
-        let wanted = routes.iter().map(|(server, cursor)| Wanted {
+        let wanted = shelves.iter().map(|Shelf { server, cursor, askable }| Wanted {
             server: server.id().clone(),
             peer: self.peer_of(server),
             cursor: cursor.clone(),
+            askable: *askable,
         });
         let page = gather(caller, kind, wanted.collect()).await;
         Ok(Course::Ready(FromServer::Page(page)))
@@ -261,15 +312,24 @@ fn listed(target: &Target) -> Result<(ListKind, &Arc<Server>), SendError> {
             routes => routes.first().map(|(server, _)| server),
         },
         Target::One(route) => Some(route.server()),
+        Target::Reply(reply) => Some(reply.server()),
         Target::Gateway => None,
     };
     let fault = Fault::Unreachable("the message is no list of one server from its beginning".into());
     Err(fault.about(server.map(|server| server.id())))
 }
 
-/// Whether the policy permits that the caller has this server's list.
-fn is_shown(facts: &Facts, server: &ServerId) -> bool {
-    facts.listed.iter().any(|listed| listed.server.id == *server && listed.shown == Shown::Permitted)
+/// The server of a list, if the policy permits that the caller has its list.
+fn shown<'a>(facts: &'a Facts, server: &ServerId) -> Option<&'a Listed> {
+    facts.listed.iter().find(|listed| listed.server.id == *server && listed.shown == Shown::Permitted)
+}
+
+/// Whether the server cannot have heard of it.
+fn is_before_sending(error: &SendError) -> bool {
+    match error {
+        SendError::Unreachable(_) | SendError::WrongEra(_) | SendError::Busy(_) => true,
+        SendError::TimedOut(_) | SendError::Garbled(_) | SendError::Ended(_) | SendError::Denied(_) => false,
+    }
 }
 
 fn not_for_servers() -> Course {

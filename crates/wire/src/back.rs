@@ -6,6 +6,7 @@ use bytes::Bytes;
 use crate::endpoint::ServerId;
 use crate::envelope::{Envelope, WrittenId};
 use crate::id::Id;
+use crate::input::{self, BadInput};
 use crate::json::{Json, Limits};
 use crate::message::ListKind;
 use crate::server::{Answer, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
@@ -33,8 +34,20 @@ pub enum Message {
         /// Its name, as written.
         method: Box<str>,
     },
-    /// A request of the server (legacy).
+    /// A question of the server to the client (legacy).
     Ask(ServerRequest),
+    /// It asks whether somebody is there (legacy).
+    Ping {
+        /// Which request, as the server says.
+        id: Id,
+    },
+    /// A request of the server that is no question to a client (legacy).
+    BadAsk {
+        /// Which request, as the server says.
+        id: Id,
+        /// What is wrong with it.
+        why: BadInput,
+    },
 }
 
 /// Why a server's message is refused.
@@ -61,6 +74,9 @@ pub enum BadMessage {
     /// A request where servers send none (HT-33).
     #[error("the server sent a request, which this revision forbids")]
     AskInModern,
+    /// It asks for input in a way that servers may not (MR-02).
+    #[error("the server's question is refused")]
+    Input(#[source] BadInput),
     /// `resultType` is none that was agreed on (BP-05).
     #[error("the server's result is of an unknown type")]
     ResultType,
@@ -109,7 +125,7 @@ fn message(envelope: Result<Envelope, (Option<Id>, BadEnvelope)>, era: Era) -> R
         (Some(method), None, None) => match id {
             WrittenId::Absent => notice(method, params),
             WrittenId::Read(id) => match era {
-                Era::Legacy => Ok(Message::Ask(ServerRequest { id, method })),
+                Era::Legacy => Ok(ask(id, &method, params)),
                 Era::Modern => Err(BadMessage::AskInModern),
             },
             WrittenId::Null | WrittenId::Bad => Err(BadMessage::Id),
@@ -122,7 +138,7 @@ fn message(envelope: Result<Envelope, (Option<Id>, BadEnvelope)>, era: Era) -> R
             Ok(Message::Answer { id, answer: Answer::Result(result) })
         }
         (None, None, Some(error)) if params.is_none() => {
-            let error = rpc_error(&error)?;
+            let error = RpcError::read(&error).ok_or(BadMessage::RpcError)?;
             match id {
                 WrittenId::Read(id) => Ok(Message::Answer { id, answer: Answer::Error(error) }),
                 // Plain JSON-RPC writes null where MCP leaves the id out.
@@ -150,7 +166,7 @@ pub fn conclude(era: Era, answer: Answer) -> Result<FromServer, BadMessage> {
     };
     match kind.string().as_deref() {
         Some("complete") => Ok(FromServer::End(Answer::Result(result))),
-        Some("input_required") => Ok(FromServer::Park),
+        Some("input_required") => Ok(FromServer::Park(input::required(&result).map_err(BadMessage::Input)?)),
         Some(_) | None => Err(BadMessage::ResultType),
     }
 }
@@ -276,6 +292,17 @@ pub fn discovered(result: &Json) -> Result<Discovered, BadMessage> {
     })
 }
 
+/// A question that is none is the server's alone to hear about: it ends nothing.
+fn ask(id: Id, method: &str, params: Option<Json>) -> Message {
+    if method == PING {
+        return Message::Ping { id };
+    }
+    match input::request(method, params) {
+        Ok(request) => Message::Ask(ServerRequest { id, request }),
+        Err(why) => Message::BadAsk { id, why },
+    }
+}
+
 fn notice(method: Box<str>, params: Option<Json>) -> Result<Message, BadMessage> {
     let kind = match &*method {
         "notifications/progress" => ServerNoticeKind::Progress,
@@ -284,16 +311,6 @@ fn notice(method: Box<str>, params: Option<Json>) -> Result<Message, BadMessage>
     };
     let params = params.filter(Json::is_object).ok_or(BadMessage::Params)?;
     Ok(Message::Notice(ServerNotice { kind, params }))
-}
-
-fn rpc_error(error: &Json) -> Result<RpcError, BadMessage> {
-    let code = error.get("code").and_then(|code| code.number().and_then(|code| code.integer()));
-    let message = error.get("message").ok_or(BadMessage::RpcError)?;
-    Ok(RpcError {
-        code: code.ok_or(BadMessage::RpcError)?,
-        message: message.string().ok_or(BadMessage::RpcError)?.into(),
-        data: error.get("data"),
-    })
 }
 
 fn ttl_ms(ttl: &Json) -> Result<u64, BadMessage> {
@@ -328,6 +345,7 @@ fn instructions(result: &Json) -> Result<Option<Box<str>>, BadMessage> {
     }
 }
 
+const PING: &str = "ping";
 const SERVER: &str = "io.modelcontextprotocol/serverInfo";
 
 #[cfg(test)]
@@ -421,7 +439,12 @@ mod tests {
     #[test]
     fn a_server_may_ask_in_the_legacy_era_alone() {
         let text = r#"{"jsonrpc":"2.0","id":1,"method":"sampling/createMessage","params":{}}"#;
-        assert!(matches!(read(Era::Legacy, text), Ok(Message::Ask(_))));
+        let asking = |method: &str| text.replace("sampling/createMessage", method);
+        assert!(matches!(read(Era::Legacy, text), Ok(Message::BadAsk { why: BadInput::Params { .. }, .. })));
+        assert!(matches!(read(Era::Legacy, &asking("roots/list")), Ok(Message::Ask(_))));
+        assert!(matches!(read(Era::Legacy, &asking("ping")), Ok(Message::Ping { .. })));
+        let other = read(Era::Legacy, &asking("tools/call"));
+        assert!(matches!(other, Ok(Message::BadAsk { why: BadInput::Method, .. })));
         assert_eq!(read(Era::Modern, text).err(), Some(BadMessage::AskInModern));
     }
 
@@ -442,8 +465,10 @@ mod tests {
         for complete in ["{}", r#"{"resultType":"complete"}"#] {
             assert!(matches!(end(Era::Modern, complete), Ok(FromServer::End(_))));
         }
-        let parked = r#"{"resultType":"input_required"}"#;
-        assert!(matches!(end(Era::Modern, parked), Ok(FromServer::Park)));
+        let parked = r#"{"resultType":"input_required","requestState":"s"}"#;
+        assert!(matches!(end(Era::Modern, parked), Ok(FromServer::Park(_))));
+        let nothing = r#"{"resultType":"input_required"}"#;
+        assert!(matches!(end(Era::Modern, nothing), Err(BadMessage::Input(_))));
         for bad in [r#"{"resultType":"task"}"#, r#"{"resultType":1}"#, r#"{"resultType":null}"#] {
             assert_eq!(end(Era::Modern, bad).err(), Some(BadMessage::ResultType));
         }

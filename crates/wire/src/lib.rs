@@ -8,8 +8,7 @@
 //! [`headers`] that mirror it. Between: [`sse`] and [`lines`], which frame, and [`text`], which makes
 //! hidden characters visible.
 //!
-//! *Depth still missing*: the answers to server requests and to `input_required`, subscriptions,
-//! resumption and tasks; a schema's header annotations are read anew for each call that has some.
+//! *Depth still missing*: subscriptions, resumption and tasks; a schema's header annotations are read anew for each call that has some.
 #![forbid(unsafe_code)]
 
 pub mod back;
@@ -18,6 +17,7 @@ mod envelope;
 pub mod front;
 pub mod headers;
 pub mod id;
+pub mod input;
 pub mod json;
 pub mod lines;
 pub mod message;
@@ -32,6 +32,7 @@ pub mod version;
 
 pub use endpoint::{Endpoint, ServerId};
 pub use id::Id;
+pub use input::{Askable, InputKind, InputRequest, InputRequired, Resumed};
 pub use json::Json;
 pub use message::{Call, Inbound, ListKind, Notice, Reference, Reply, Request};
 pub use method::Method;

@@ -1,8 +1,10 @@
 //! What a client says, decoded and still untrusted.
 
 use crate::id::Id;
+use crate::input::Resumed;
 use crate::json::Json;
 use crate::method::Method;
+use crate::server::Answer;
 use crate::version::{Era, Version};
 
 /// One message from a client. Made by [`crate::front`] alone.
@@ -25,6 +27,7 @@ pub struct Request {
     pub(crate) call: Call,
     pub(crate) meta: Meta,
     pub(crate) mirrored: Vec<Mirrored>,
+    pub(crate) resumed: Option<Box<Resumed>>,
 }
 
 /// The revision a message claims to speak, and how it says so.
@@ -217,9 +220,9 @@ pub enum NoticeKind {
         /// The request that is no longer wanted.
         request: Id,
     },
-    /// `notifications/roots/list_changed` (legacy): accepted, and of no effect while roots are not offered upstream.
+    /// `notifications/roots/list_changed` (legacy): accepted, and of no effect: servers are not told that roots change.
     RootsChanged,
-    /// `notifications/progress` (legacy): accepted, and of no effect while servers may not ask.
+    /// `notifications/progress` (legacy), about a server's request: accepted, and of no effect.
     Progress,
 }
 
@@ -236,11 +239,12 @@ impl NoticeKind {
     }
 }
 
-/// An answer of the client to a server's request. Nothing asks yet, so none is expected.
+/// An answer of the client to a server's request (legacy).
 #[derive(Debug)]
 pub struct Reply {
     pub(crate) id: Id,
     pub(crate) spoken: Spoken,
+    pub(crate) answer: Answer,
 }
 
 impl Inbound {
@@ -269,8 +273,8 @@ impl Inbound {
     pub fn id(&self) -> Option<&Id> {
         match self {
             Inbound::Request(request) => Some(&request.id),
-            Inbound::Notice(_) => None,
-            Inbound::Reply(reply) => Some(&reply.id),
+            // The id of a reply is that of another's request.
+            Inbound::Notice(_) | Inbound::Reply(_) => None,
         }
     }
 
@@ -285,6 +289,7 @@ impl Inbound {
             call: Call::List { kind, cursor: None },
             meta: Meta::default(),
             mirrored: Vec::new(),
+            resumed: None,
         })
     }
 }
@@ -318,6 +323,26 @@ impl Request {
     #[must_use]
     pub fn mirrored(&self) -> &[Mirrored] {
         &self.mirrored
+    }
+
+    /// What it brings, if it comes again after `input_required` (modern).
+    #[must_use]
+    pub fn resumed(&self) -> Option<&Resumed> {
+        self.resumed.as_deref()
+    }
+}
+
+impl Reply {
+    /// The id of the request that it answers.
+    #[must_use]
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn answer(&self) -> &Answer {
+        &self.answer
     }
 }
 

@@ -3,9 +3,10 @@
 use bytes::Bytes;
 
 use crate::id::Id;
+use crate::input::InputRequired;
 use crate::json::{Json, Object};
 use crate::message::{Call, Handshake, Reference};
-use crate::server::{Answer, RpcError, ServerNoticeKind};
+use crate::server::{Answer, RpcError, ServerNoticeKind, ServerRequest};
 use crate::version::{Era, Version};
 
 /// What `_meta` of a request to an upstream server says.
@@ -23,11 +24,26 @@ pub struct OutMeta {
     pub carried: Vec<(Box<str>, Json)>,
 }
 
-/// A request to an upstream server.
+/// What a server gets that had asked for input (MR-03).
+#[derive(Debug, Clone)]
+pub struct Input {
+    /// The server's state, if it gave one, as it gave it.
+    pub state: Option<Box<str>>,
+    /// The answers, an object by the server's keys; none where it asked nothing.
+    pub responses: Option<Json>,
+}
+
+/// A request to an upstream server. `input`: what it asked for before.
 #[must_use]
-pub fn request(id: u64, call: &Call, meta: &OutMeta, version: Version) -> Bytes {
+pub fn request(id: u64, call: &Call, input: Option<&Input>, meta: &OutMeta, version: Version) -> Bytes {
     let write = |object| {
         let written = params(call, object);
+        let written = match input {
+            Some(Input { state, responses }) => {
+                written.maybe("inputResponses", responses.as_ref()).maybe_text("requestState", state.as_deref())
+            }
+            None => written,
+        };
         match out_meta(meta, version) {
             Some(meta) => written.json("_meta", &meta),
             None => written,
@@ -91,6 +107,30 @@ pub fn error(id: Option<&Id>, error: &RpcError) -> Bytes {
         None => envelope(),
     };
     head.json("error", &fault).into_bytes()
+}
+
+/// A server's question, towards the client (legacy).
+#[must_use]
+pub fn question(asked: &ServerRequest) -> Bytes {
+    let params = &asked.request.params;
+    let head = roomy(params.bytes().len()).text("method", asked.request.kind.method());
+    identified(head, &asked.id).json("params", params).into_bytes()
+}
+
+/// A result that requires input, towards the client (modern). `state`: what the client brings when it comes again.
+#[must_use]
+pub fn input_required(id: &Id, asked: &InputRequired, state: &str) -> Bytes {
+    let room = asked.requests.iter().map(|(_, request)| request.params.bytes().len()).sum::<usize>() + state.len();
+    let each = |object: Object| {
+        asked.requests.iter().fold(object, |object, (key, request)| {
+            object.object(key, |one| one.text("method", request.kind.method()).json("params", &request.params))
+        })
+    };
+    result(id, room, |result| {
+        let result = result.text("resultType", "input_required");
+        let result = if asked.requests.is_empty() { result } else { result.object("inputRequests", each) };
+        result.text("requestState", state).maybe("_meta", asked.meta.as_ref())
+    })
 }
 
 /// A notification, towards the client.
@@ -207,7 +247,7 @@ mod tests {
 
     #[test]
     fn argument_bytes_go_out_as_they_came() {
-        let text = request(3, &call(), &meta(), Version::V2025_11_25);
+        let text = request(3, &call(), None, &meta(), Version::V2025_11_25);
         assert_eq!(
             text,
             r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{"name":"add","arguments":{ "a" : 1.50 },"_meta":{"progressToken":5,"com.example/a":[1]}}}"#
@@ -216,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_modern_request_describes_itself() {
-        let text = json(std::str::from_utf8(&request(3, &call(), &meta(), Version::V2026_07_28)).expect("UTF-8"));
+        let text = json(std::str::from_utf8(&request(3, &call(), None, &meta(), Version::V2026_07_28)).expect("UTF-8"));
         let meta = text.get("params").and_then(|params| params.get("_meta")).expect("_meta");
         let keys: Vec<_> = meta.members().map(|(key, _)| key.into_owned()).collect();
         assert_eq!(
@@ -233,9 +273,36 @@ mod tests {
     }
 
     #[test]
+    fn what_a_server_asked_for_goes_back_under_its_keys_with_its_own_state() {
+        let silent = OutMeta { progress: None, log_level: None, carried: Vec::new(), ..meta() };
+        let input = Input { state: Some("a\"b".into()), responses: Some(json(r#"{"k":{"action":"decline"}}"#)) };
+        let text = request(3, &call(), Some(&input), &silent, Version::V2026_07_28);
+        let params = json(std::str::from_utf8(&text).expect("UTF-8")).get("params").expect("params");
+        let part = |key: &str| params.get(key).map(|part| part.as_str().to_owned());
+        assert_eq!(part("requestState").as_deref(), Some(r#""a\"b""#));
+        assert_eq!(part("inputResponses").as_deref(), Some(r#"{"k":{"action":"decline"}}"#));
+    }
+
+    #[test]
+    fn questions_are_written_as_the_schema_says() {
+        let roots = crate::input::request("roots/list", None).expect("a question");
+        let asked = ServerRequest { id: Id::Integer(4), request: roots.clone() };
+        assert_eq!(question(&asked), r#"{"jsonrpc":"2.0","method":"roots/list","id":4,"params":{}}"#);
+        let required = |requests| InputRequired { requests, state: None, meta: None };
+        assert_eq!(
+            input_required(&Id::Integer(1), &required(vec![("r".into(), roots)]), "sealed"),
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","inputRequests":{"r":{"method":"roots/list","params":{}}},"requestState":"sealed"}}"#
+        );
+        assert_eq!(
+            input_required(&Id::Integer(1), &required(Vec::new()), "sealed"),
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required","requestState":"sealed"}}"#
+        );
+    }
+
+    #[test]
     fn a_legacy_request_with_nothing_to_say_has_no_meta() {
         let silent = OutMeta { progress: None, carried: Vec::new(), ..meta() };
-        let text = request(1, &Call::Ping, &silent, Version::V2025_11_25);
+        let text = request(1, &Call::Ping, None, &silent, Version::V2025_11_25);
         assert_eq!(text, r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":{}}"#);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::endpoint::ServerId;
 use crate::id::Id;
+use crate::input::{InputRequest, InputRequired};
 use crate::json::Json;
 use crate::message::ListKind;
 use crate::sheet::Sheet;
@@ -11,12 +12,12 @@ use crate::sheet::Sheet;
 pub enum FromServer {
     /// A notification that belongs to the exchange: progress or logging.
     Notice(ServerNotice),
-    /// A request of the server to the client (legacy). Refused while nothing is offered to it.
+    /// A request of the server to the client (legacy).
     Ask(ServerRequest),
     /// A page of a list, item by item, from one server or from many.
     Page(Items),
-    /// `input_required` (modern). Refused while nothing is offered to it.
-    Park,
+    /// `input_required`: the end of this exchange, and not of the call (modern).
+    Park(InputRequired),
     /// The end of the exchange.
     End(Answer),
 }
@@ -53,10 +54,10 @@ impl ServerNoticeKind {
 /// A request of a server.
 #[derive(Debug)]
 pub struct ServerRequest {
-    /// Its id, chosen by the server.
+    /// Its id: the server's own on the way from it, and ours on the way to the client.
     pub id: Id,
-    /// Its method, as written.
-    pub method: Box<str>,
+    /// What it asks.
+    pub request: InputRequest,
 }
 
 /// A page of a list.
@@ -97,7 +98,7 @@ pub struct Item {
 }
 
 /// How an exchange ends.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Answer {
     /// A result: any JSON object.
     Result(Json),
@@ -114,4 +115,12 @@ pub struct RpcError {
     pub message: Box<str>,
     /// `data`, if any.
     pub data: Option<Json>,
+}
+
+impl RpcError {
+    /// Reads an `error` member.
+    pub(crate) fn read(error: &Json) -> Option<RpcError> {
+        let code = error.get("code")?.number()?.integer()?;
+        Some(RpcError { code, message: error.get("message")?.string()?.into(), data: error.get("data") })
+    }
 }

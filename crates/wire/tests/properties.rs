@@ -182,9 +182,9 @@ proptest! {
         let version = if modern { Version::V2026_07_28 } else { Version::V2025_11_25 };
         let headers: HeaderMap =
             headers::mirror(&call, version, None).expect("mirrored").into_iter().collect();
-        let sent = outgoing::request(1, &call, &out_meta(), version);
+        let sent = outgoing::request(1, &call, None, &out_meta(), version);
         let request = received(&headers, sent.clone());
-        prop_assert_eq!(outgoing::request(1, request.call(), &out_meta(), version), sent);
+        prop_assert_eq!(outgoing::request(1, request.call(), None, &out_meta(), version), sent);
         prop_assert_eq!(&request.meta().progress, &Some(Id::Text("p".into())));
         prop_assert_eq!(request.meta().carried.len(), 1);
     }
@@ -201,7 +201,7 @@ proptest! {
         let call = Call::CallTool { name: "tool".into(), arguments: arguments.clone() };
         let headers: HeaderMap = headers::mirror(&call, Version::V2026_07_28, Some(&schema))
             .expect("mirrored").into_iter().collect();
-        let request = received(&headers, outgoing::request(1, &call, &out_meta(), Version::V2026_07_28));
+        let request = received(&headers, outgoing::request(1, &call, None, &out_meta(), Version::V2026_07_28));
         prop_assert_eq!(request.mirrored().len(), 3);
         prop_assert_eq!(headers::check_mirrored(request.mirrored(), &schema, &arguments), Ok(()));
         let other = arguments.with("n", &Json::integer(number / 2 + 1_000_000_007));

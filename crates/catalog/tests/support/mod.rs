@@ -63,7 +63,7 @@ impl Gate {
         let opened = self.identity.sessions().open(
             &hello,
             Version::V2025_11_25,
-            Json::empty_object(),
+            sekisho_wire::Askable::default(),
             Json::empty_object(),
             SystemTime::now(),
         );

@@ -161,7 +161,7 @@ impl Clock {
             | FromServer::Page(_)
             | FromServer::Notice(_)
             | FromServer::Ask(_)
-            | FromServer::Park => RESULT,
+            | FromServer::Park(_) => RESULT,
         };
         self.answered.store(answered, Ordering::Relaxed);
     }

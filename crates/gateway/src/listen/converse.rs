@@ -2,18 +2,20 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sekisho_identity::{Authenticated, SessionToken};
+use sekisho_catalog::Asking;
+use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_wire::{Era, FromServer, Id, Inbound};
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::Door;
-use crate::pipeline::{Conversation, Opened, UnderWay, release, walk};
+use crate::pipeline::{Conversation, Opened, Released, UnderWay, Way, release, walk};
 use crate::progress::{Progress, Stage};
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
@@ -58,6 +60,9 @@ pub(super) fn converse(
         seen,
         mouth: Arc::clone(&mouth),
         progress: Progress::default(),
+        session: message.session().map(|session| session.key()),
+        began: Instant::now(),
+        time_ms: AtomicU64::new(0),
     });
     Heard { mouth, talk: Some(Box::pin(talk.hold(message, limit))) }
 }
@@ -157,19 +162,22 @@ struct Talk {
     tool_call: bool,
     mouth: Arc<Mouth>,
     progress: Progress,
+    session: Option<SessionKey>,
+    began: Instant,
+    /// How long it may take because of questions to the client, in milliseconds; 0 without.
+    time_ms: AtomicU64,
 }
 
 impl Talk {
     async fn hold(self: Box<Self>, message: Box<Authenticated<Inbound>>, limit: Duration) {
-        let session = message.session().map(|session| session.key());
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
-        let entry = self.id.as_ref().map(|id| self.door.inflight.enter(session, id));
+        let entry = self.id.as_ref().map(|id| self.door.inflight.enter(self.session, id));
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
             ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
-            () = tokio::time::sleep(lease.min(limit)) => Err(timed_out(lease, limit)),
+            () = self.out_of_time(lease, limit) => Err(timed_out(lease, limit)),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
         match ended {
@@ -184,20 +192,35 @@ impl Talk {
         let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };
         let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
+        // Open as long as the exchange is: a reply that comes later finds nothing.
+        let mut questions = Vec::new();
         while let Some(message) = conversation.next().await {
             let message = message?;
-            let asked = matches!(message, FromServer::Ask(_));
+            let question = if let FromServer::Ask(asked) = &message { Some(asked.id.clone()) } else { None };
             let released = match release(rooms, &way.facts, &self.seen, message, SystemTime::now()).await {
                 Ok(released) => released,
-                // The server was told no; the call itself goes on.
-                Err(refusal) if asked && refusal.code == Code::NotOffered => {
-                    rooms.audit.note(record::refused(&self.seen, &refusal)).await?;
-                    continue;
-                }
-                Err(refusal) => return Err(refusal),
+                Err(refusal) => match &question {
+                    // The server is told no; the call itself goes on.
+                    Some(id) if is_about_asking(refusal.code) => {
+                        self.decline(&mut conversation, id, &refusal).await?;
+                        continue;
+                    }
+                    Some(_) | None => return Err(refusal),
+                },
             };
             let Some(id) = &self.id else { continue };
-            let rendered = render::released(&rooms.catalog, &way, id, &released);
+            if let Some(question) = &question {
+                match self.open(&way, &released) {
+                    Ok(opened) => questions.push(opened),
+                    Err(refusal) => {
+                        self.decline(&mut conversation, question, &refusal).await?;
+                        continue;
+                    }
+                }
+                conversation.wait_until(self.leave_time());
+            }
+            let asking = questions.last().filter(|_| question.is_some());
+            let rendered = render::released(&rooms.catalog, &way, id, &released, asking);
             let last = rendered.last;
             if let Some(session) = opened.as_mut().and_then(Unused::token) {
                 self.mouth.say(Said::Session(session)).await;
@@ -245,6 +268,43 @@ impl Talk {
         self.mouth.say(said).await;
     }
 
+    /// Opens a server's question, so that the client's reply finds it.
+    fn open(&self, way: &Way, released: &Released) -> Result<Asking, Refusal> {
+        let none = || Refusal::new(Code::NotOffered, "there is no session to ask");
+        let (Some(session), Some(server), FromServer::Ask(asked)) =
+            (self.session, &way.facts.server, released.get().of().message())
+        else {
+            return Err(none());
+        };
+        let opened = self.rooms.catalog.ask(session, &server.id, asked);
+        opened.map_err(|many| Refusal::new(Code::NotOffered, many.to_string()))
+    }
+
+    async fn decline(&self, conversation: &mut Conversation, id: &Id, refusal: &Refusal) -> Result<(), Refusal> {
+        conversation.decline(id);
+        Ok(self.rooms.audit.note(record::refused(&self.seen, refusal)).await?)
+    }
+
+    /// Whoever is asked has time to answer, however long the call has taken; but not for ever.
+    fn leave_time(&self) -> Instant {
+        let until = (Instant::now() + ANSWER_TIME).min(self.began + CALL_TIME_MAX);
+        let after = u64::try_from((until - self.began).as_millis()).unwrap_or(u64::MAX);
+        self.time_ms.fetch_max(after, Ordering::Relaxed);
+        until
+    }
+
+    /// Waits until the token has ended, or the request's time, which questions to the client prolong.
+    async fn out_of_time(&self, lease: Duration, limit: Duration) {
+        loop {
+            let time = limit.max(Duration::from_millis(self.time_ms.load(Ordering::Relaxed)));
+            let until = self.began + lease.min(time);
+            if Instant::now() >= until {
+                return;
+            }
+            tokio::time::sleep_until(until).await;
+        }
+    }
+
     /// Modern clients cancel by closing the stream (HT-11); legacy ones do not (HT-10).
     async fn left(&self) {
         match self.era {
@@ -253,6 +313,16 @@ impl Talk {
         }
     }
 }
+
+/// Whether it stands against a server's question, and not against the call.
+fn is_about_asking(code: Code) -> bool {
+    matches!(code, Code::NotOffered | Code::AskForbidden | Code::QuestionUnfit)
+}
+
+/// LIMIT: how long a client may take to answer a server's question. People fill in forms.
+const ANSWER_TIME: Duration = Duration::from_secs(600);
+/// LIMIT: how long a call takes at most that asks questions.
+const CALL_TIME_MAX: Duration = Duration::from_secs(3600);
 
 /// Which of the two ended first.
 fn timed_out(lease: Duration, limit: Duration) -> Refusal {

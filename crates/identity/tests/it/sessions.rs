@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue};
 use sekisho_identity::{Authenticated, SessionError, SessionToken, Verified};
-use sekisho_wire::{Endpoint, Inbound, Json, ListKind, ServerId, Version, front, json::Limits};
+use sekisho_wire::{Askable, Endpoint, Inbound, Json, ListKind, ServerId, Version, front, json::Limits};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -81,7 +81,7 @@ impl<'a> Caller<'a> {
         let caller = self.send(initialize(), None, seconds).await.unwrap();
         let empty = Json::empty_object();
         let sessions = self.room.identity.sessions();
-        sessions.open(&caller, Version::V2025_11_25, empty.clone(), empty, at(seconds)).map(|(token, _)| token)
+        sessions.open(&caller, Version::V2025_11_25, Askable::default(), empty, at(seconds)).map(|(token, _)| token)
     }
 
     async fn uses(&self, session: &SessionToken, seconds: u64) -> Result<(), SessionError> {

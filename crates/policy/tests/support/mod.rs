@@ -14,15 +14,16 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use sekisho_catalog::{Catalog, Target};
+use sekisho_catalog::{Asking, Catalog, Target};
 use sekisho_flow::{Flow, Labelled};
 use sekisho_guard::{Guard, Obliged as _};
-use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented};
+use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented, SessionKey, SessionToken};
 use sekisho_limits::Limits;
 use sekisho_policy::{Authorized, Decision, ForbidReason, Forbidden, Policy, Releasable};
-use sekisho_wire::server::Item;
+use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::{
-    Endpoint, Era, FromServer, Inbound, Items, Json, ListKind, ServerId, Sheets, Version, back, front, json,
+    Askable, Endpoint, Era, FromServer, Id, Inbound, Items, Json, ListKind, ServerId, Sheets, Version, back, front,
+    json,
 };
 use serde_json::{Value, json};
 
@@ -114,26 +115,66 @@ impl World {
 
     /// A message of the modern era; `params` is an object.
     pub(crate) fn modern(&self, who: &Who, at: &Endpoint, method: &str, params: Value) -> Authenticated<Inbound> {
+        self.modern_with(who, at, (method, params), json!({}))
+    }
+
+    /// The same at the door of all servers, from a client of these capabilities.
+    pub(crate) fn modern_able(
+        &self,
+        who: &Who,
+        method: &str,
+        params: Value,
+        capabilities: Value,
+    ) -> Authenticated<Inbound> {
+        self.modern_with(who, &Endpoint::All, (method, params), capabilities)
+    }
+
+    fn modern_with(
+        &self,
+        who: &Who,
+        at: &Endpoint,
+        (method, params): (&str, Value),
+        capabilities: Value,
+    ) -> Authenticated<Inbound> {
         let mut params = params;
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
-            "io.modelcontextprotocol/clientCapabilities": {},
+            "io.modelcontextprotocol/clientCapabilities": capabilities,
         });
         let line = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.message(who, at, &line, None)
     }
 
+    /// A reply of the legacy era to a question of `server`, in a session of its own. The question is open while the second lives.
+    pub(crate) fn reply(
+        &self,
+        who: &Who,
+        server: &str,
+        question: &ServerRequest,
+        answer: &Value,
+    ) -> (Authenticated<Inbound>, Asking) {
+        let at = Endpoint::All;
+        let session = self.session(who, &at);
+        let opened = self.catalog.ask(session.1, &ServerId::parse(server).unwrap(), question).unwrap();
+        let Id::Integer(id) = opened.id() else { panic!("a number") };
+        let line = json!({"jsonrpc": "2.0", "id": id, "result": answer});
+        (self.message(who, &at, &line, Some(session.0.expose())), opened)
+    }
+
+    fn session(&self, who: &Who, at: &Endpoint) -> (SessionToken, SessionKey) {
+        let hello = self.message(who, at, &hello(), None);
+        let (version, empty, now) = (Version::V2025_11_25, Json::empty_object(), SystemTime::now());
+        let opened = self.identity.sessions().open(&hello, version, Askable::default(), empty, now).unwrap();
+        (opened.0, opened.1.key())
+    }
+
     /// A message of the legacy era in a session of its own; `id` is left out of notifications.
     pub(crate) fn legacy(&self, who: &Who, at: &Endpoint, method: &str, params: Value) -> Authenticated<Inbound> {
-        let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params":
-            {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
-        let hello = self.message(who, at, &hello, None);
         if method == "initialize" {
-            return hello;
+            return self.message(who, at, &hello(), None);
         }
-        let (version, empty, now) = (Version::V2025_11_25, Json::empty_object(), SystemTime::now());
-        let (session, _) = self.identity.sessions().open(&hello, version, empty.clone(), empty, now).unwrap();
+        let (session, _) = self.session(who, at);
         let mut line = json!({"jsonrpc": "2.0", "method": method, "params": params});
         if !method.starts_with("notifications/") {
             line["id"] = json!(1);
@@ -165,7 +206,8 @@ impl World {
 
     /// Through the rooms up to this one.
     pub(crate) fn labelled(&self, message: Authenticated<Inbound>) -> Labelled {
-        let addressed = self.catalog.address(message).unwrap_or_else(|refused| panic!("{}", refused.0));
+        let addressed =
+            self.catalog.address(message, SystemTime::now()).unwrap_or_else(|refused| panic!("{}", refused.0));
         let admitted = self.limits.admit(addressed).unwrap();
         Flow.label(self.guard.inspect(admitted))
     }
@@ -324,4 +366,9 @@ pub(crate) fn policy(text: &str) -> Policy {
 /// Whether a request addresses many servers.
 pub(crate) fn many(authorized: &Authorized) -> bool {
     matches!(authorized.addressed().target(), Target::Many { .. })
+}
+
+fn hello() -> Value {
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params":
+        {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}})
 }

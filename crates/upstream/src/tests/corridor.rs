@@ -46,7 +46,7 @@ impl Corridor {
     }
 
     async fn walk(&self, house: &House, m: Authenticated<Inbound>) -> Result<Recorded<Cleared<Authorized>>, OverLimit> {
-        self.walk_on(house, house.catalog.address(m).map_err(|refused| refused.0).unwrap()).await
+        self.walk_on(house, house.catalog.address(m, SystemTime::now()).map_err(|refused| refused.0).unwrap()).await
     }
 
     /// The rest of the way.

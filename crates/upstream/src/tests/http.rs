@@ -2,13 +2,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sekisho_wire::message::Meta;
-use sekisho_wire::{Answer, Era, Version};
+use sekisho_wire::{Answer, Askable, Era, Version};
 use tokio::time::{Instant, timeout};
 
 use super::site::{Listening, Reply, Seen};
 use super::support::*;
 use crate::allowance::{ASKS_MAX, INTERIM_BYTES_MAX, NOTICES_MAX};
-use crate::ask::Ask;
+use crate::ask::{Ask, Heard, Question};
 use crate::error::Fault;
 use crate::link::{Link, Way};
 use crate::probe::{Eras, probe};
@@ -45,7 +45,8 @@ async fn a_modern_request_carries_the_headers_of_the_list_and_no_other() {
     let schema = json(r#"{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"Count"}}}"#);
     let call = sekisho_wire::Call::CallTool { name: "メモ".into(), arguments: json(r#"{"n":15}"#) };
     let meta = Meta::default();
-    let mut flight = link.ask(&Ask::call(&call, &meta, Some(&schema), link.version()), soon()).await.unwrap();
+    let question = Question { call: &call, schema: Some(&schema), input: None };
+    let mut flight = link.ask(&Ask::call(question, &meta, Askable::default(), link.version()), soon()).await.unwrap();
     assert_eq!(words(flight.answer().await.unwrap()), "hi");
     let seen = site.seen().remove(0);
     let mut names: Vec<&str> = seen.headers.keys().map(http::HeaderName::as_str).collect();
@@ -88,7 +89,7 @@ async fn a_session_id_that_is_not_visible_ascii_is_refused_and_none_is_fine() {
     {
         let session = session.to_owned();
         let site = Listening::start(move |seen| seen.handshake(&session).unwrap()).await;
-        assert_eq!(Link::legacy(&site.way(&ground), Version::V2025_11_25, None, soon()).await.is_ok(), good);
+        assert_eq!(Link::legacy(&site.way(&ground), hello(), None, soon()).await.is_ok(), good);
     }
 }
 
@@ -267,27 +268,33 @@ async fn a_lost_session_is_told_apart_and_the_connection_is_over() {
 }
 
 #[tokio::test]
-async fn a_servers_request_on_the_stream_is_answered_not_offered() {
+async fn a_servers_question_on_the_stream_is_heard_and_declined_and_what_is_none_is_answered_by_us() {
     let ground = Ground::new();
     let site = Listening::start(|seen| {
         seen.handshake("s").unwrap_or_else(|| match seen.method().as_str() {
             "tools/call" => {
-                let asks = r#"{"jsonrpc":"2.0","id":"q","method":"elicitation/create","params":{}}"#.to_owned();
-                let ping = r#"{"jsonrpc":"2.0","id":5,"method":"ping"}"#.to_owned();
-                Reply::events(&[asks, ping, seen.text("done")])
+                let asks = |id: &str, method: &str| format!(r#"{{"jsonrpc":"2.0","id":"{id}","method":"{method}"}}"#);
+                let all = [("q", "roots/list"), ("r", "tools/list"), ("s", "elicitation/create"), ("t", "ping")];
+                let all = all.into_iter().map(|(id, method)| asks(id, method)).chain([seen.text("done")]);
+                Reply::events(&all.collect::<Vec<_>>())
             }
             _ => Reply::status(202),
         })
     })
     .await;
     let link = legacy(&site.way(&ground)).await;
-    assert_eq!(heard(&mut start(&link, "echo", &Meta::default()).await).await, ["asks elicitation/create", "done"]);
+    let mut flight = start(&link, "echo", &Meta::default()).await;
+    let Heard::Ask(asked) = flight.next().await.unwrap() else { panic!("a question") };
+    assert_eq!(asked.request.kind.method(), "roots/list");
+    flight.decline(&asked.id);
+    assert_eq!(heard(&mut flight).await, ["done"]);
     let answers = || site.seen().into_iter().filter(|seen| seen.verb == "POST" && seen.method().is_empty());
-    until(|| answers().count() == 2).await;
+    until(|| answers().count() == 4).await;
     let mut bodies: Vec<String> = answers().map(|seen| seen.body.unwrap().as_str().to_owned()).collect();
     bodies.sort();
-    assert!(bodies[0].contains("-32601") && bodies[0].contains(r#""id":"q""#), "{bodies:?}");
-    assert!(bodies[1].contains(r#""id":5"#) && bodies[1].contains(r#""result":{}"#), "{bodies:?}");
+    for (body, id, said) in [(0, "q", "-1"), (1, "r", "-32601"), (2, "s", "-32602"), (3, "t", r#""result":{}"#)] {
+        assert!(bodies[body].contains(said) && bodies[body].contains(&format!(r#""id":"{id}""#)), "{bodies:?}");
+    }
 }
 
 #[tokio::test]
@@ -382,5 +389,5 @@ async fn notices_and_requests_before_an_answer_are_passed_on_up_to_their_bounds_
     let log = ground.log().await;
     assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
     let answers = site.seen().into_iter().filter(|seen| seen.verb == "POST" && seen.method().is_empty());
-    assert_eq!(u32::try_from(answers.count()).unwrap(), ASKS_MAX);
+    assert_eq!(answers.count(), 0, "whoever hears a question answers it");
 }

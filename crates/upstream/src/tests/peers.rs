@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sekisho_identity::Authenticated;
-use sekisho_wire::{Answer, FromServer, Inbound, ListKind, ServerId};
+use sekisho_wire::{Answer, Askable, FromServer, Inbound, ListKind, ServerId};
 use tokio::time::Instant;
 
 use super::rooms::{House, session_of};
@@ -113,8 +113,12 @@ async fn a_stalled_server_has_its_own_short_time_in_a_list_of_many_and_hides_no_
     let house = House::with(&servers, &Config { list_timeout_seconds: 1, ..Config::default() }).unwrap();
     house.upstream.settle(Duration::from_secs(10)).await;
     let caller = Caller::of(&house.modern("ann").await).unwrap();
-    let wanted =
-        ["good", "stalled"].map(|name| Wanted { server: id(name), peer: house.upstream.peer(&id(name)), cursor: None });
+    let wanted = ["good", "stalled"].map(|name| Wanted {
+        server: id(name),
+        peer: house.upstream.peer(&id(name)),
+        cursor: None,
+        askable: Askable::default(),
+    });
     let listing = gather(caller, ListKind::Tools, wanted.into());
     let items = tokio::time::timeout(Duration::from_secs(10), listing).await.expect("in a short time");
     assert_eq!(items.entries.len(), 1);
@@ -233,7 +237,12 @@ async fn a_list_of_many_has_what_answers_and_says_what_is_missing() {
     house.upstream.settle(Duration::from_secs(10)).await;
     let caller = Caller::of(&house.modern("ann").await).unwrap();
     let servers = ["b-good", "slow", "dead", "a-good", "old", "toolless", "gone"];
-    let wanted = servers.map(|name| Wanted { server: id(name), peer: house.upstream.peer(&id(name)), cursor: None });
+    let wanted = servers.map(|name| Wanted {
+        server: id(name),
+        peer: house.upstream.peer(&id(name)),
+        cursor: None,
+        askable: Askable::default(),
+    });
     let items = gather(caller, ListKind::Tools, wanted.into()).await;
     let names: Vec<&str> = items.entries.iter().map(|item| item.server.as_str()).collect();
     assert_eq!(names, ["a-good", "b-good"]);
@@ -363,7 +372,7 @@ async fn the_answer_is_the_last_that_is_said() {
     assert!(matches!(course.next().await, Some(Ok(FromServer::End(_)))));
     assert!(course.next().await.is_none());
     let mut course = house.start("one", "park", &ann).await.unwrap();
-    assert!(matches!(course.next().await, Some(Ok(FromServer::Park))));
+    assert!(matches!(course.next().await, Some(Ok(FromServer::Park(_)))));
     assert!(course.next().await.is_none());
     house.upstream.shutdown().await;
 }

@@ -11,10 +11,11 @@ use sekisho_egress::Client;
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionKey};
 use sekisho_wire::json::Limits;
-use sekisho_wire::{Call, Endpoint, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front};
+use sekisho_wire::{Askable, Call, Endpoint, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front};
 use url::Url;
 
 use super::support::{Ground, json, python, words};
+use crate::ask::Question;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::error::SendError;
@@ -103,7 +104,7 @@ impl House {
         let opening = self.caller(who, &line, None).await;
         let nothing = Json::empty_object;
         let sessions = self.identity.sessions();
-        let opened = sessions.open(&opening, Version::V2025_11_25, nothing(), nothing(), SystemTime::now());
+        let opened = sessions.open(&opening, Version::V2025_11_25, Askable::default(), nothing(), SystemTime::now());
         let (id, _) = opened.unwrap();
         self.caller(who, r#"{"jsonrpc":"2.0","id":2,"method":"tools/list"}"#, Some(id.expose())).await
     }
@@ -123,7 +124,7 @@ impl House {
         let call = Call::CallTool { name: tool.into(), arguments: json("{}") };
         let caller = Caller::of(caller).unwrap();
         let peer = self.upstream.peer(&ServerId::parse(server).unwrap())?;
-        Ok(peer.ask(&caller, &call, None).await?.into())
+        Ok(peer.ask(&caller, Question::of(&call)).await?.into())
     }
 
     /// Calls a tool and gives the text of its answer.

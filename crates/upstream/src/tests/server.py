@@ -98,6 +98,9 @@ def call(ident, name, params):
         while True:
             time.sleep(60)
     elif name == "ask":
+        say(id="q1", method="sampling/createMessage", params={"messages": [], "maxTokens": 5})
+        text(ident, json.dumps(read()))
+    elif name == "ask_wrongly":
         say(id="q1", method="sampling/createMessage", params={"secret": "x"})
         text(ident, json.dumps(read()))
     elif name == "ping":
@@ -106,7 +109,7 @@ def call(ident, name, params):
     elif name == "cancelled":
         text(ident, json.dumps(cancelled))
     elif name == "park":
-        say(id=ident, result={"resultType": "input_required", "inputRequests": {}})
+        say(id=ident, result={"resultType": "input_required", "requestState": "s"})
     elif name == "pose":
         say(id=ident, error={"code": -31009, "message": "the policy does not permit this", "data": {"rule": "SK1701"}})
     elif name == "blast":

@@ -5,6 +5,7 @@ use sekisho_wire::{Answer, Era, Version};
 use tokio::time::Instant;
 
 use super::support::*;
+use crate::ask::Heard;
 use crate::config::Config;
 use crate::error::Fault;
 use crate::link::Link;
@@ -175,12 +176,17 @@ async fn a_servers_error_is_an_answer_with_its_data() {
 }
 
 #[tokio::test]
-async fn a_servers_request_is_answered_not_offered_and_ping_is_answered_by_us() {
+async fn a_servers_question_is_heard_and_declined_and_ping_is_answered_by_us() {
     let ground = Ground::new();
     let link = legacy(&ground.way("both")).await;
-    let heard_all = heard(&mut start(&link, "ask", &Meta::default()).await).await;
-    assert_eq!(heard_all.first().unwrap(), "asks sampling/createMessage");
-    assert!(heard_all.last().unwrap().contains(r#""code": -32601"#), "{heard_all:?}");
+    let mut flight = start(&link, "ask", &Meta::default()).await;
+    let Heard::Ask(asked) = flight.next().await.unwrap() else { panic!("a question") };
+    assert_eq!(asked.request.kind.method(), "sampling/createMessage");
+    flight.decline(&asked.id);
+    let heard_all = heard(&mut flight).await;
+    assert!(heard_all.last().unwrap().contains(r#""code": -1"#), "{heard_all:?}");
+    let heard_all = heard(&mut start(&link, "ask_wrongly", &Meta::default()).await).await;
+    assert!(heard_all.last().unwrap().contains(r#""code": -32602"#), "{heard_all:?}");
     let heard_all = heard(&mut start(&link, "ping", &Meta::default()).await).await;
     assert_eq!(heard_all.len(), 1);
     assert!(heard_all.first().unwrap().contains(r#""result": {}"#), "{heard_all:?}");

@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use sekisho_audit::Audit;
 use sekisho_wire::json::Limits;
 use sekisho_wire::message::Meta;
-use sekisho_wire::{Answer, Call, Json, ServerId, Version};
+use sekisho_wire::{Answer, Askable, Call, Json, ServerId, Version};
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::ask::{Ask, Heard};
+use crate::ask::{Ask, Heard, Question};
 use crate::config::Config;
 use crate::error::Fault;
-use crate::link::{Flight, Link, Stdio, Way};
+use crate::link::{Asked, Flight, Link, Stdio, Way};
 use crate::notes::Notes;
 use crate::process::Program;
 use crate::tasks::Tasks;
@@ -105,7 +105,7 @@ pub(crate) fn with_token(token: &str) -> Meta {
 }
 
 pub(crate) async fn legacy(way: &Way) -> Link {
-    Link::legacy(way, Version::V2025_11_25, None, soon()).await.unwrap().0
+    Link::legacy(way, hello(), None, soon()).await.unwrap().0
 }
 
 pub(crate) async fn start(link: &Link, name: &str, meta: &Meta) -> Flight {
@@ -113,7 +113,7 @@ pub(crate) async fn start(link: &Link, name: &str, meta: &Meta) -> Flight {
 }
 
 pub(crate) async fn start_by(link: &Link, name: &str, meta: &Meta, deadline: Instant) -> Result<Flight, Fault> {
-    link.ask(&Ask::call(&tool(name), meta, None, link.version()), deadline).await
+    link.ask(&Ask::call(Question::of(&tool(name)), meta, Askable::default(), link.version()), deadline).await
 }
 
 /// Calls a tool and gives the text of its answer.
@@ -133,7 +133,7 @@ pub(crate) async fn heard(flight: &mut Flight) -> Vec<String> {
     loop {
         match flight.next().await.unwrap() {
             Heard::Notice(notice) => all.push(format!("{} {}", notice.kind.as_str(), notice.params.as_str())),
-            Heard::Ask(request) => all.push(format!("asks {}", request.method)),
+            Heard::Ask(request) => all.push(format!("asks {}", request.request.kind.method())),
             Heard::Answer(answer) => {
                 all.push(words(answer));
                 return all;
@@ -154,4 +154,9 @@ pub(crate) async fn is_gone(pid: &str, at_most: Duration) -> bool {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// What the opening of a legacy conversation asks for where nothing else is said.
+pub(crate) fn hello() -> Asked {
+    Asked { version: Version::V2025_11_25, askable: Askable::default() }
 }

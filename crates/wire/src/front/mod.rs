@@ -13,9 +13,11 @@ use http::HeaderMap;
 use crate::envelope::{BadEnvelope, Envelope, WrittenId};
 use crate::headers;
 use crate::id::Id;
+use crate::input::Resumed;
 use crate::json::{self, Json};
 use crate::message::{Call, Inbound, Mirrored, Notice, NoticeKind, Reply, Request, Spoken};
 use crate::method::Method;
+use crate::server::{Answer, RpcError};
 use crate::version::{Era, Version};
 
 /// Decodes the body of a POST to an MCP endpoint and checks the headers against it.
@@ -161,7 +163,15 @@ type Stop = (Option<Spoken>, Why);
 enum Shape {
     Request { id: Id, method: Box<str> },
     Notice { method: Box<str> },
-    Reply { id: Id },
+    Reply { id: Id, answer: Answer },
+}
+
+/// A request's parameters, and the headers that mirror them.
+struct Read {
+    call: Call,
+    meta: crate::message::Meta,
+    mirrored: Vec<Mirrored>,
+    resumed: Option<Box<Resumed>>,
 }
 
 impl Door<'_> {
@@ -180,15 +190,16 @@ impl Door<'_> {
         let stop = |why| (Some(spoken), why);
         match shape {
             Shape::Request { id, method } => {
-                let (call, meta, mirrored) = self.request(spoken.era(), &method, params, meta).map_err(stop)?;
-                Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored }))
+                let read = self.request(spoken.era(), &method, params, meta).map_err(stop)?;
+                let Read { call, meta, mirrored, resumed } = read;
+                Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored, resumed }))
             }
             Shape::Notice { method } => {
                 let kind = self.notice(spoken.era(), &method, params).map_err(stop)?;
                 Ok(Inbound::Notice(Notice { spoken, kind }))
             }
-            Shape::Reply { id } => match spoken.era() {
-                Era::Legacy => Ok(Inbound::Reply(Reply { id, spoken })),
+            Shape::Reply { id, answer } => match spoken.era() {
+                Era::Legacy => Ok(Inbound::Reply(Reply { id, spoken, answer })),
                 Era::Modern => Err(stop(Why::ReplyInModern)),
             },
         }
@@ -209,13 +220,7 @@ impl Door<'_> {
         known.ok_or((None, Why::UnsupportedVersion { requested: asked }))
     }
 
-    fn request(
-        &self,
-        era: Era,
-        method: &str,
-        params: Option<Json>,
-        meta: Option<Json>,
-    ) -> Result<(Call, crate::message::Meta, Vec<Mirrored>), Why> {
+    fn request(&self, era: Era, method: &str, params: Option<Json>, meta: Option<Json>) -> Result<Read, Why> {
         let mirrors = self.headers.filter(|_| era == Era::Modern);
         if mirrors.is_some() {
             head::must_say(headers::METHOD, head::single(mirrors, headers::METHOD)?, method)?;
@@ -228,7 +233,11 @@ impl Door<'_> {
             Some(headers) => head::mirrored(headers, &call)?,
             None => Vec::new(),
         };
-        Ok((call, meta, mirrored))
+        let resumed = match era {
+            Era::Modern => params::resumed(method, &params)?,
+            Era::Legacy => None,
+        };
+        Ok(Read { call, meta, mirrored, resumed })
     }
 
     fn notice(&self, era: Era, method: &str, params: Option<Json>) -> Result<NoticeKind, Why> {
@@ -275,22 +284,24 @@ impl Shape {
                 WrittenId::Null | WrittenId::Bad => Err(refused(None, Why::BadId)),
             },
             (None, None, None) => Err(refused(id.into_read(), Why::NoMethod)),
-            (None, Some(result), None) => Shape::reply(id, params.is_none() && result.is_object()),
-            (None, None, Some(error)) => Shape::reply(id, params.is_none() && is_error(&error)),
+            (None, Some(result), None) => {
+                Shape::reply(id, params, result.is_object().then_some(Answer::Result(result)))
+            }
+            (None, None, Some(error)) => Shape::reply(id, params, RpcError::read(&error).map(Answer::Error)),
             (Some(_), _, _) | (None, Some(_), Some(_)) => Err(refused(id.into_read(), Why::ResultAndError)),
         }
     }
 
-    fn reply(id: WrittenId, shaped: bool) -> Result<Shape, Refused> {
-        match id.into_read() {
-            Some(id) if shaped => Ok(Shape::Reply { id }),
-            id => Err(Refused { id, spoken: None, why: Why::BadReply }),
+    fn reply(id: WrittenId, params: Option<Json>, answer: Option<Answer>) -> Result<Shape, Refused> {
+        match (id.into_read(), answer.filter(|_| params.is_none())) {
+            (Some(id), Some(answer)) => Ok(Shape::Reply { id, answer }),
+            (id, _) => Err(Refused { id, spoken: None, why: Why::BadReply }),
         }
     }
 
     fn id(&self) -> Option<&Id> {
         match self {
-            Shape::Request { id, .. } | Shape::Reply { id } => Some(id),
+            Shape::Request { id, .. } | Shape::Reply { id, .. } => Some(id),
             Shape::Notice { .. } => None,
         }
     }
@@ -308,11 +319,6 @@ impl From<BadEnvelope> for Why {
             BadEnvelope::Method => Why::NoMethod,
         }
     }
-}
-
-fn is_error(error: &Json) -> bool {
-    let code = error.get("code").is_some_and(|code| code.number().is_some_and(|code| code.integer().is_some()));
-    code && error.get("message").is_some_and(|message| message.string().is_some())
 }
 
 const META: &str = "_meta";

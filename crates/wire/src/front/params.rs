@@ -3,6 +3,7 @@
 
 use super::{VERSION_BYTES_MAX, Why, meta};
 use crate::id::Id;
+use crate::input::Resumed;
 use crate::json::{Json, Object};
 use crate::message::{Call, Handshake, ListKind, NoticeKind, Reference};
 use crate::method::Method;
@@ -39,6 +40,22 @@ pub(super) fn call(method: Method, params: &Json) -> Result<Call, Why> {
         }),
         Method::Complete => complete(params),
     }
+}
+
+/// What a request brings after `input_required` (MR-03). Answers without the state that was given with the questions answer nothing
+/// that was asked, and are dropped like other members without a meaning; their shape is checked all the same.
+pub(super) fn resumed(method: Method, params: &Json) -> Result<Option<Box<Resumed>>, Why> {
+    if !matches!(method, Method::CallTool | Method::GetPrompt | Method::ReadResource) {
+        return Ok(None);
+    }
+    let responses = match params.get("inputResponses") {
+        None => Json::empty_object(),
+        Some(responses) if responses.is_object() && responses.members().all(|(_, one)| one.is_object()) => responses,
+        Some(_) => return Err(Why::BadParams { what: "`inputResponses` is not an object of objects" }),
+    };
+    let Some(state) = params.get("requestState") else { return Ok(None) };
+    let state = state.string().ok_or(Why::BadParams { what: "`requestState` is not a string" })?;
+    Ok(Some(Box::new(Resumed { state: state.into(), responses })))
 }
 
 /// Reads a notification.

@@ -1,0 +1,394 @@
+//! What servers ask of clients, and what clients answer (MCP, Client Features).
+
+use std::net::IpAddr;
+
+use sekisho_catalog::Asked;
+use sekisho_wire::json::Kind;
+use sekisho_wire::{InputKind, InputRequest, Json};
+use url::{Host, Url};
+
+use crate::inspect::hidden;
+use crate::schema::{Role, Schemas};
+use crate::{FINDINGS_MAX, Finding, Rule, value};
+
+/// What there is to find in a question. `at`: where it stands.
+pub(crate) fn of_question(schemas: &Schemas, at: &str, request: &InputRequest) -> Vec<Finding> {
+    let mut found = match &request.kind {
+        InputKind::Form => of_form(schemas, at, &request.params),
+        InputKind::Url { url } => Vec::from_iter(of_link(at, url)),
+        InputKind::Sampling { .. } | InputKind::Roots => Vec::new(),
+    };
+    found.extend(hidden(at, &request.params));
+    found
+}
+
+/// EL-01: a form may not ask for secrets; they would pass through the client and its model. It is flat, so that it can be shown.
+fn of_form(schemas: &Schemas, at: &str, params: &Json) -> Vec<Finding> {
+    let Some(schema) = params.get("requestedSchema") else { return Vec::new() };
+    let at_schema = format!("{at}/requestedSchema");
+    let asked = Asked { kind: InputKind::Form, form: Some(sekisho_catalog::Declared::of(schema.clone())) };
+    if let Some(declared) = &asked.form
+        && let Err(why) = schemas.usable_as(Role::Form, Some(declared))
+    {
+        return vec![Finding::new(Rule::Form, &at_schema, &why)];
+    }
+    let mut free = false;
+    let mut found = Vec::new();
+    for (name, field) in schema.get("properties").iter().flat_map(Json::members) {
+        if !is_flat(&field) {
+            found.push(Finding::new(Rule::Form, &at_schema, &format!("the field `{name}` is not a plain one")));
+        }
+        let texts = ["title", "description"].map(|key| field.get(key));
+        let texts = texts.iter().flatten().filter_map(Json::string);
+        let secret = texts.map(|text| text.into_owned()).chain([name.into_owned()]).find(|text| names_a_secret(text));
+        if let Some(text) = secret.filter(|_| is_written_freely(&field)) {
+            found.push(Finding::new(Rule::AsksForSecret, &at_schema, &format!("the form asks for a secret: {text}")));
+        }
+        free |= is_written_freely(&field);
+    }
+    let message = params.get("message");
+    let message = message.as_ref().and_then(Json::string).unwrap_or_default();
+    if free && names_a_secret(&message) {
+        let words = format!("the form asks for a secret: {message}");
+        found.push(Finding::new(Rule::AsksForSecret, &format!("{at}/message"), &words));
+    }
+    found.truncate(FINDINGS_MAX);
+    found
+}
+
+/// Text, a number, a choice or several: nothing that holds fields of its own (MCP, Elicitation, "Requested Schema").
+fn is_flat(field: &Json) -> bool {
+    let nests = ["properties", "patternProperties", "additionalProperties", "$ref", "prefixItems"];
+    let kind = field.get("type");
+    let kind = kind.as_ref().and_then(Json::string);
+    field.is_object()
+        && kind.as_deref() != Some("object")
+        && nests.iter().all(|key| field.get(key).is_none())
+        && field.get("items").is_none_or(|items| is_flat(&items) && items.get("items").is_none())
+}
+
+/// Whether the user may write what they like there: a choice or a number of given ones hands over no secret.
+fn is_written_freely(field: &Json) -> bool {
+    let kind = field.get("type");
+    let kind = kind.as_ref().and_then(Json::string);
+    let chosen = ["enum", "const", "oneOf", "anyOf"].iter().any(|key| field.get(key).is_some());
+    match kind.as_deref() {
+        Some("boolean") => false,
+        Some("array") => field.get("items").is_none_or(|items| is_written_freely(&items)),
+        Some(_) | None => !chosen,
+    }
+}
+
+/// Whether a text is about something that only its owner may know. Letters alone count, so that neither case nor spelling nor
+/// hidden characters help.
+fn names_a_secret(text: &str) -> bool {
+    let mut words: Vec<String> = vec![String::new()];
+    let mut before = ' ';
+    for char in text.chars() {
+        let begins = char.is_uppercase() && before.is_lowercase();
+        if begins || (!char.is_alphanumeric() && (char.is_ascii() || char.is_whitespace())) {
+            words.push(String::new());
+        }
+        if char.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(char.to_lowercase());
+        }
+        before = char;
+    }
+    let joined = words.concat();
+    SECRETS.iter().any(|secret| joined.contains(secret)) || words.iter().any(|word| SECRET_WORDS.contains(&&**word))
+}
+
+/// EL-05, EL-06: the page is not fetched. It is on the web, over TLS, or on this very machine; and it says where it leads.
+fn of_link(at: &str, url: &str) -> Option<Finding> {
+    let at = format!("{at}/url");
+    let wrong = |words: &str| Some(Finding::new(Rule::Link, &at, words));
+    if !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return wrong("the URL has characters that URLs do not have (RFC 3986 section 2)");
+    }
+    let Ok(parsed) = Url::parse(url) else { return wrong("the URL cannot be read") };
+    if !parsed.username().is_empty() || parsed.password().is_some() {
+        return wrong("the URL has a user name or a password in it");
+    }
+    match (parsed.scheme(), parsed.host()) {
+        ("https", Some(_)) => None,
+        ("http", Some(host)) if is_this_machine(&host) => None,
+        ("http", Some(_)) => wrong("the page is not protected by TLS"),
+        _ => wrong("the URL is none of the web (https)"),
+    }
+}
+
+/// The host that a URL leads to, as a browser reads it: in lower case, other scripts as Punycode. None if it leads nowhere.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    Url::parse(url).ok()?.host().map(|host| host.to_string())
+}
+
+fn is_this_machine(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => IpAddr::from(*address).is_loopback(),
+        Host::Ipv6(address) => IpAddr::from(*address).is_loopback(),
+    }
+}
+
+/// What of an answer does not fit what was asked (EL-09, RO-01).
+pub(crate) fn of_answer(schemas: &Schemas, at: &str, asked: &Asked, answer: &Json) -> Vec<Finding> {
+    let mut found = match &asked.kind {
+        InputKind::Form | InputKind::Url { .. } => of_elicited(schemas, at, asked, answer),
+        InputKind::Sampling { .. } => Vec::from_iter(of_sampled(at, answer)),
+        InputKind::Roots => Vec::from_iter(of_roots(at, answer)),
+    };
+    found.truncate(FINDINGS_MAX);
+    found.extend(hidden(at, answer));
+    found
+}
+
+fn of_elicited(schemas: &Schemas, at: &str, asked: &Asked, answer: &Json) -> Vec<Finding> {
+    let wrong = |words: &str| vec![Finding::new(Rule::Answer, at, words)];
+    let action = answer.get("action");
+    match (action.as_ref().and_then(Json::string).as_deref(), &asked.form, answer.get("content")) {
+        (Some("decline" | "cancel"), _, None) => Vec::new(),
+        (Some("decline" | "cancel"), _, Some(_)) => wrong("`content` is there though nothing was accepted"),
+        (Some("accept"), Some(form), Some(content)) => {
+            let at = format!("{at}/content");
+            match (value::tree(&content), &*schemas.compiled(Role::Form, form)) {
+                (Ok(tree), Ok(schema)) => schema.check(Rule::Answer, &at, &tree),
+                (Err(unfaithful), _) => vec![Finding::new(Rule::Answer, &at, &unfaithful.to_string())],
+                (Ok(_), Err(why)) => vec![Finding::new(Rule::Answer, &at, &why.to_string())],
+            }
+        }
+        (Some("accept"), Some(_), None) => wrong("`content` is missing"),
+        (Some("accept"), None, None) => Vec::new(),
+        (Some("accept"), None, Some(_)) => wrong("`content` is there though a page was shown, and no form"),
+        (Some(_) | None, _, _) => wrong("`action` is none of `accept`, `decline` and `cancel`"),
+    }
+}
+
+fn of_sampled(at: &str, answer: &Json) -> Option<Finding> {
+    let text = |key: &str| answer.get(key).is_some_and(|value| value.string().is_some());
+    let content = answer.get("content").is_some_and(|content| matches!(content.kind(), Kind::Object | Kind::Array));
+    let shaped = text("role") && text("model") && content;
+    (!shaped).then(|| Finding::new(Rule::Answer, at, "`role`, `model` or `content` is missing or of the wrong type"))
+}
+
+fn of_roots(at: &str, answer: &Json) -> Option<Finding> {
+    let roots = answer.get("roots").filter(|roots| roots.kind() == Kind::Array);
+    let Some(roots) = roots else { return Some(Finding::new(Rule::Answer, at, "`roots` is not an array")) };
+    let is_root = |root: Json| {
+        let uri = root.get("uri");
+        uri.as_ref().and_then(Json::string).is_some_and(|uri| is_folder(&uri))
+    };
+    let wrong = roots.elements().position(|root| !is_root(root))?;
+    let words = "a root is a `file://` URI without `..` in it";
+    Some(Finding::new(Rule::Answer, &format!("{at}/roots/{wrong}"), words))
+}
+
+fn is_folder(uri: &str) -> bool {
+    let path = uri.strip_prefix("file://").unwrap_or_default();
+    let decoded = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
+    !path.is_empty() && decoded.split(['/', '\\']).all(|segment| segment != "..")
+}
+
+/// Found anywhere in the letters of a text.
+const SECRETS: [&str; 34] = [
+    "password",
+    "passwort",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "motdepasse",
+    "contraseña",
+    "secretkey",
+    "clientsecret",
+    "sharedsecret",
+    "apikey",
+    "accesstoken",
+    "refreshtoken",
+    "bearertoken",
+    "authtoken",
+    "sessiontoken",
+    "sessioncookie",
+    "accesskey",
+    "privatekey",
+    "sshkey",
+    "credential",
+    "creditcard",
+    "debitcard",
+    "cardnumber",
+    "securitycode",
+    "seedphrase",
+    "recoveryphrase",
+    "recoverycode",
+    "onetimecode",
+    "verificationcode",
+    "socialsecurity",
+    "パスワード",
+    "暗証番号",
+    "密码",
+];
+/// Found as words of their own.
+const SECRET_WORDS: [&str; 12] =
+    ["secret", "token", "pin", "pwd", "otp", "totp", "mfa", "2fa", "cvv", "cvc", "ssn", "mnemonic"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use sekisho_catalog::Declared;
+    use sekisho_wire::input;
+    use sekisho_wire::json::Limits;
+    use serde_json::json;
+
+    fn wire(value: &serde_json::Value) -> Json {
+        Json::decode(value.to_string().into(), &Limits::default()).unwrap()
+    }
+
+    fn schemas() -> Schemas {
+        Schemas::new(&Config::default())
+    }
+
+    fn asked(message: &str, properties: &serde_json::Value) -> Vec<Rule> {
+        let schema = json!({"type": "object", "properties": properties});
+        let params = wire(&json!({"message": message, "requestedSchema": schema}));
+        let request = input::request("elicitation/create", Some(params)).unwrap();
+        of_question(&schemas(), "", &request).iter().map(|found| found.rule).collect()
+    }
+
+    #[test]
+    fn a_form_that_asks_for_a_secret_is_found_however_it_is_spelled() {
+        let text = json!({"type": "string"});
+        for name in [
+            "password",
+            "userPassword",
+            "PASS_WORD",
+            "pass\u{200b}word",
+            "apiKey",
+            "api-key",
+            "access token",
+            "secret",
+            "PIN",
+            "card_number",
+            "cvv",
+            "otp",
+            "mfa code",
+            "seedPhrase",
+            "パスワード",
+            "Contraseña",
+        ] {
+            let found = asked("Please fill in.", &json!({ name: text }));
+            assert!(found.contains(&Rule::AsksForSecret), "{name}");
+        }
+        let titled = json!({"value": {"type": "string", "title": "Your API key"}});
+        assert!(asked("Please fill in.", &titled).contains(&Rule::AsksForSecret));
+        let described = json!({"value": {"type": "string", "description": "the token of your account"}});
+        assert!(asked("Please fill in.", &described).contains(&Rule::AsksForSecret));
+        assert!(asked("Type your password", &json!({ "value": text })).contains(&Rule::AsksForSecret));
+        let number = json!({"code": {"type": "integer", "title": "PIN"}});
+        assert!(asked("Please fill in.", &number).contains(&Rule::AsksForSecret));
+    }
+
+    #[test]
+    fn ordinary_forms_and_choices_about_secrets_are_none() {
+        let fields = json!({
+            "name": {"type": "string"}, "email": {"type": "string", "format": "email"}, "spinning": {"type": "string"},
+            "tokens_max": {"type": "integer"}, "keyboard": {"type": "string", "enum": ["a", "b"]},
+            "tags": {"type": "array", "items": {"type": "string", "enum": ["x"]}},
+            "color": {"type": "string", "oneOf": [{"const": "r", "title": "Red"}]},
+        });
+        assert!(asked("Who are you?", &fields).is_empty());
+        let choice = json!({"sure": {"type": "boolean", "title": "Reset the password?"}});
+        assert!(asked("Reset the password of alice?", &choice).is_empty());
+    }
+
+    #[test]
+    fn a_form_is_flat_and_its_schema_can_be_used() {
+        for field in [
+            json!({"type": "object"}),
+            json!({"properties": {"a": {}}}),
+            json!({"type": "array", "items": {"type": "object"}}),
+            json!({"type": "array", "items": {"type": "array", "items": {"type": "string"}}}),
+            json!({"$ref": "#/$defs/a"}),
+        ] {
+            assert_eq!(asked("m", &json!({ "a": field })), [Rule::Form], "{field}");
+        }
+        let params = |schema| wire(&json!({"message": "m", "requestedSchema": schema}));
+        for schema in [json!({}), json!({"type": "object", "$schema": "https://x/y"}), json!({"type": "string"})] {
+            let request = input::request("elicitation/create", Some(params(schema))).unwrap();
+            assert_eq!(of_question(&schemas(), "", &request)[0].rule, Rule::Form);
+        }
+    }
+
+    #[test]
+    fn a_page_is_on_the_web_over_tls_or_on_this_machine() {
+        for good in [
+            "https://login.example.com/a?b=c#d",
+            "http://localhost:3000/x",
+            "http://127.0.0.1/",
+            "http://[::1]:8080/",
+            "https://xn--bcher-kva.example/",
+        ] {
+            assert!(of_link("", good).is_none(), "{good}");
+        }
+        for bad in [
+            "http://login.example.com/",
+            "http://localhost.example.com/",
+            "javascript:alert(1)",
+            "file:///etc/passwd",
+            "data:text/html,x",
+            "vscode://x/y",
+            "https://",
+            "https://user@example.com/",
+            "https://user:pass@example.com/",
+            "https://bücher.example/",
+            "https://example.com/\u{202e}",
+            "https://exa mple.com/",
+            "/relative",
+            "",
+        ] {
+            assert_eq!(of_link("", bad).map(|found| found.rule), Some(Rule::Link), "{bad}");
+        }
+        assert_eq!(host_of("https://LOGIN.example.com:8443/x").as_deref(), Some("login.example.com"));
+        assert_eq!(host_of("https://bücher.example/").as_deref(), Some("xn--bcher-kva.example"));
+        assert_eq!(host_of("mailto:a@b.example"), None);
+    }
+
+    #[test]
+    fn an_answer_fits_what_was_asked() {
+        let form = json!({"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}});
+        let form = Asked { kind: InputKind::Form, form: Some(Declared::of(wire(&form))) };
+        let page = Asked { kind: InputKind::Url { url: "https://a.example/".into() }, form: None };
+        let model = Asked { kind: InputKind::Sampling { tools: false, context: false }, form: None };
+        let roots = Asked { kind: InputKind::Roots, form: None };
+        let said = json!({"role": "assistant", "model": "m", "content": {"type": "text", "text": "t"}});
+        for (asked, good) in [
+            (&form, json!({"action": "accept", "content": {"n": 1}})),
+            (&form, json!({"action": "decline"})),
+            (&form, json!({"action": "cancel"})),
+            (&page, json!({"action": "accept"})),
+            (&model, said.clone()),
+            (&roots, json!({"roots": []})),
+            (&roots, json!({"roots": [{"uri": "file:///home/a..b", "name": "a"}]})),
+        ] {
+            assert_eq!(of_answer(&schemas(), "", asked, &wire(&good)), [], "{good}");
+        }
+        for (asked, bad) in [
+            (&form, json!({"action": "accept", "content": {"n": "1"}})),
+            (&form, json!({"action": "accept", "content": {}})),
+            (&form, json!({"action": "accept"})),
+            (&form, json!({"action": "maybe", "content": {"n": 1}})),
+            (&form, json!({"content": {"n": 1}})),
+            (&form, json!({"action": "decline", "content": {"n": 1}})),
+            (&page, json!({"action": "accept", "content": {"password": "x"}})),
+            (&model, json!({"role": "assistant", "content": {}})),
+            (&model, json!({"role": "assistant", "model": "m", "content": "t"})),
+            (&roots, json!({})),
+            (&roots, json!({"roots": [{"uri": "https://example.com/"}]})),
+            (&roots, json!({"roots": [{"uri": "file:///srv/../etc"}]})),
+            (&roots, json!({"roots": [{"uri": "file:///srv/%2e%2E/etc"}]})),
+        ] {
+            assert_eq!(of_answer(&schemas(), "", asked, &wire(&bad))[0].rule, Rule::Answer, "{bad}");
+        }
+    }
+}

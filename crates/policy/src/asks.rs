@@ -1,0 +1,145 @@
+//! What servers ask of clients. It is decided when a question goes out, again when its answer comes in, and once before: what would
+//! be refused whatever it is, is not offered to the server.
+
+use std::time::SystemTime;
+
+use sekisho_catalog::{Addressed, Target};
+use sekisho_flow::Labels;
+use sekisho_guard::{Finding, Rule, host_of};
+use sekisho_wire::{Askable, Inbound, InputKind, InputRequest};
+
+use crate::decide::{Refused, circumstances};
+use crate::entities::{Asking, Circumstances, Object, Origin};
+use crate::evaluate::{Arguments, Asker, Question, Verdict};
+use crate::{Basis, Facts, ForbidReason, Listed, NotAsked, Policy, Shown, release};
+
+impl Policy {
+    /// Whether a server may ask this, and be told the answer.
+    pub(crate) fn judge_ask(
+        &self,
+        asker: &Asker<'_>,
+        server: &Origin,
+        kind: &InputKind,
+        under: Circumstances<'_>,
+    ) -> Result<Basis, Refused> {
+        let host = match kind {
+            InputKind::Url { url } => {
+                let nowhere = || (ForbidReason::NoPermit, Basis::default(), "the page is at no host".into());
+                Some(host_of(url).ok_or_else(nowhere)?)
+            }
+            InputKind::Form | InputKind::Sampling { .. } | InputKind::Roots => None,
+        };
+        let asking = asking(kind, host.as_deref());
+        self.judge_one(asker, (kind.method(), Object::Server(server), Circumstances { asking, ..under }), &[])
+    }
+
+    /// What may be offered of what the client declares, for each server that a request goes to.
+    pub(crate) fn offer(
+        &self,
+        addressed: &Addressed,
+        asker: &Asker<'_>,
+        listed: &mut [Listed],
+        now: SystemTime,
+    ) -> Askable {
+        let declared = declared(addressed);
+        if declared.is_empty() {
+            return declared;
+        }
+        let under = |labels: Labels| circumstances(addressed, labels, now);
+        for listed in listed.iter_mut().filter(|listed| listed.shown == Shown::Permitted) {
+            listed.askable = self.askable(asker, &listed.server, declared, under(listed.server.labels()));
+        }
+        match (addressed.target(), &*listed) {
+            (Target::One(route), _) => {
+                let server = Origin::of(route.server());
+                self.askable(asker, &server, declared, under(server.labels()))
+            }
+            (Target::Many { .. }, [alone]) => alone.askable,
+            (Target::Many { .. } | Target::Gateway | Target::Reply(_), _) => Askable::default(),
+        }
+    }
+
+    fn askable(&self, asker: &Asker<'_>, server: &Origin, declared: Askable, under: Circumstances<'_>) -> Askable {
+        let permits = |method: &'static str, asking: Asking<'_>| {
+            let circumstances = Circumstances { asking, ..under };
+            let object = Object::Server(server);
+            // Whichever host it will be.
+            let question = Question { asker, action: method, object, circumstances, arguments: Arguments::Unknown };
+            match self.evaluate(&question) {
+                Verdict::Permit(_) | Verdict::Depends(_) => true,
+                Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => false,
+            }
+        };
+        let elicits = |asking| permits(InputKind::Form.method(), asking);
+        let samples = |tools, context| {
+            permits(InputKind::Sampling { tools, context }.method(), Asking::Sampling { tools, context })
+        };
+        Askable {
+            form: declared.form && elicits(Asking::Form),
+            url: declared.url && elicits(Asking::Url { host: None }),
+            sampling: declared.sampling && samples(false, false),
+            sampling_tools: declared.sampling_tools && samples(true, false),
+            sampling_context: declared.sampling_context && samples(false, true),
+            roots: declared.roots && permits(InputKind::Roots.method(), Asking::Nothing),
+        }
+        .whole()
+    }
+
+    /// Decides about the questions of one message: all of them, or none.
+    pub(crate) fn may_ask<'a>(
+        &self,
+        of: &Facts,
+        requests: impl IntoIterator<Item = &'a InputRequest>,
+        findings: Vec<Finding>,
+        now: SystemTime,
+    ) -> Result<Basis, ForbidReason> {
+        let server = of.server.as_ref().ok_or(ForbidReason::NotOffered)?;
+        let asker = Asker::of(&of.who);
+        let mut basis = Basis::default();
+        for request in requests {
+            // BP-15, EL-03, MR-02: a server that asks what was not offered to it breaks the protocol.
+            if !of.askable.covers(&request.kind) {
+                return Err(ForbidReason::NotOffered);
+            }
+            let under = release::circumstances(of, server, now);
+            let judged = self.judge_ask(&asker, server, &request.kind, under);
+            let not_asked = |(reason, basis, needed)| {
+                ForbidReason::Ask(Box::new(NotAsked { method: request.kind.method(), reason, basis, needed }))
+            };
+            basis = basis.and(&judged.map_err(not_asked)?);
+        }
+        let wrong: Vec<Finding> = findings.into_iter().filter(|finding| spoils(finding.rule)).collect();
+        if wrong.is_empty() { Ok(basis) } else { Err(ForbidReason::Question(wrong)) }
+    }
+}
+
+fn asking<'a>(kind: &InputKind, host: Option<&'a str>) -> Asking<'a> {
+    match kind {
+        InputKind::Form => Asking::Form,
+        InputKind::Url { .. } => Asking::Url { host },
+        InputKind::Sampling { tools, context } => Asking::Sampling { tools: *tools, context: *context },
+        InputKind::Roots => Asking::Nothing,
+    }
+}
+
+/// What the client says that it can be asked: with the request in the modern era, with `initialize` in the legacy one.
+fn declared(addressed: &Addressed) -> Askable {
+    let message = addressed.message();
+    if let Some(session) = message.session() {
+        return session.askable();
+    }
+    match message.message() {
+        Inbound::Request(request) => request.meta().capabilities.as_ref().map(Askable::of).unwrap_or_default(),
+        Inbound::Notice(_) | Inbound::Reply(_) => Askable::default(),
+    }
+}
+
+/// What stands against a question whatever policies say.
+fn spoils(rule: Rule) -> bool {
+    match rule {
+        Rule::AsksForSecret | Rule::Form | Rule::Link => true,
+        // Nothing that a question has.
+        Rule::InputSchema | Rule::OutputSchema | Rule::SchemaUnusable | Rule::HeaderMismatch => false,
+        Rule::HiddenCharacters | Rule::Arguments | Rule::Answer => false,
+    }
+}
