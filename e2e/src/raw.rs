@@ -102,7 +102,7 @@ impl Stream {
     ///
     /// # Errors
     /// When it breaks off, is silent for too long, or says what is no JSON.
-    pub fn next(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
+    pub fn message(&mut self) -> anyhow::Result<Option<serde_json::Value>> {
         if let Some(length) = self.header("content-length").map(str::to_owned) {
             self.headers.retain(|(name, _)| name != "content-length");
             let mut body = Vec::new();

@@ -73,7 +73,7 @@ mod tests {
 
     fn sealed(seals: &Seals) -> String {
         let ends = ends(&[("a", ""), ("b", "page \"2\" \u{0} メ")]);
-        seal(&seals, alice(), ListKind::Tools, &ends).expect("something goes on")
+        seal(seals, alice(), ListKind::Tools, &ends).expect("something goes on")
     }
 
     #[test]

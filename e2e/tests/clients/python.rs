@@ -191,3 +191,39 @@ fn a_token_for_another_server_opens_nothing_and_its_neighbour_does() {
         assert!(report["failed"].is_string(), "{report}");
     }
 }
+
+/// The fixture's tools that ask in an era, and what they ask.
+const ASKING: [(&str, &str); 2] = [("legacy", "test_"), ("2026-07-28", "test_input_required_result_")];
+
+#[test]
+fn it_is_asked_by_a_dual_server_in_both_eras_over_http_and_stdio() {
+    let server = Everything::start(&[]).expect("the server");
+    let command = everything_command(&[]).expect("the server");
+    let servers = http_server("http", server.url()) + &stdio_server("stdio", &command);
+    let gateway = gateway(&servers, &["http", "stdio"]);
+    let arguments = json!({"message": "Who are you?", "prompt": "What is the capital of Japan?"});
+    for (mode, prefix) in ASKING {
+        for name in ["http", "stdio"] {
+            let calls = json!([[format!("{prefix}elicitation"), arguments], [format!("{prefix}sampling"), arguments]]);
+            let plan = json!({"asked": true, "call": calls});
+            let report = client(&gateway, &gateway.endpoint(name), mode, plan);
+            let asked: Vec<&Value> = report["asked"].as_array().expect("questions").iter().map(|one| &one[0]).collect();
+            assert_eq!(asked, ["elicitation/create", "sampling/createMessage"], "{mode} {name}: {report}");
+            assert!(text(&report["calls"][0]).contains("me"), "{mode} {name}: {report}");
+            assert!(text(&report["calls"][1]).contains("Kyoto"), "{mode} {name}: {report}");
+        }
+    }
+}
+
+#[test]
+fn it_is_asked_for_folders_and_a_client_that_cannot_be_asked_is_told_so_by_the_server() {
+    let server = Everything::start(&[]).expect("the server");
+    let gateway = gateway(&http_server("all", server.url()), &["all"]);
+    let plan = |asked: bool| json!({"asked": asked, "call": [["test_input_required_result_list_roots", {}]]});
+    let report = client(&gateway, &gateway.endpoint("all"), "2026-07-28", plan(true));
+    assert!(text(&report["calls"][0]).contains("file:///srv/work"), "{report}");
+    let report = client(&gateway, &gateway.endpoint("all"), "2026-07-28", plan(false));
+    assert!(report["calls"][0]["refused"].is_string(), "{report}");
+    let report = client(&gateway, &gateway.endpoint("all"), "legacy", json!({"call": [["test_sampling", {}]]}));
+    assert!(text(&report["calls"][0]).contains("cannot sample"), "{report}");
+}

@@ -1,7 +1,8 @@
 """Does with the official Python client what a plan says, and prints what came back.
 
 The plan is one JSON object on standard input: `url`, `token`, `mode` (`auto`, `legacy` or a revision), and what to do:
-`call` (tool name and arguments, several), `read` (URIs), `prompt` (name and arguments), `complete` (reference and argument).
+`call` (tool name and arguments, several), `read` (URIs), `prompt` (name and arguments), `complete` (reference and argument). With
+`asked` it answers what servers ask, and reports the questions.
 """
 
 import asyncio
@@ -11,7 +12,15 @@ import sys
 import httpx2
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import PromptReference, ResourceTemplateReference
+from mcp_types import (
+    CreateMessageResult,
+    ElicitResult,
+    ListRootsResult,
+    PromptReference,
+    ResourceTemplateReference,
+    Root,
+    TextContent,
+)
 
 
 async def listing(ask, member, name):
@@ -36,6 +45,26 @@ async def attempt(doing):
         return result.model_dump(mode="json", by_alias=True, exclude_none=True)
     except Exception as error:
         return {"refused": str(error)}
+
+
+class Asked:
+    """Answers what servers ask, and keeps the questions."""
+
+    def __init__(self):
+        self.questions = []
+
+    async def elicit(self, context, params):
+        self.questions.append(["elicitation/create", params.message])
+        fields = params.requested_schema["properties"]
+        return ElicitResult(action="accept", content={name: "me" for name in fields})
+
+    async def sample(self, context, params):
+        self.questions.append(["sampling/createMessage", params.messages[0].content.text])
+        return CreateMessageResult(role="assistant", model="m", content=TextContent(type="text", text="Kyoto"))
+
+    async def roots(self, context):
+        self.questions.append(["roots/list", ""])
+        return ListRootsResult(roots=[Root(uri="file:///srv/work")])
 
 
 async def work(client, plan):
@@ -66,8 +95,16 @@ async def main():
     try:
         async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
             transport = streamable_http_client(plan["url"], http_client=http)
-            async with Client(transport, mode=plan["mode"]) as client:
+            asked = Asked()
+            callbacks = {
+                "elicitation_callback": asked.elicit,
+                "sampling_callback": asked.sample,
+                "list_roots_callback": asked.roots,
+            }
+            callbacks = callbacks if plan.get("asked") else {}
+            async with Client(transport, mode=plan["mode"], **callbacks) as client:
                 report = await work(client, plan)
+                report["asked"] = asked.questions
     except BaseException as error:
         report = {"failed": repr(error)}
     print(json.dumps(report))

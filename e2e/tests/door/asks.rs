@@ -72,14 +72,14 @@ fn a_servers_question_reaches_the_legacy_client_under_our_id_and_its_answer_the_
         [("test_elicitation", "elicitation/create", "accept"), ("test_sampling", "sampling/createMessage", "hello")]
     {
         let mut stream = client.open("tools/call", called(tool)).expect("a stream");
-        let question = stream.next().expect("a message").expect("a question");
+        let question = stream.message().expect("a message").expect("a question");
         assert_eq!(question["method"], method, "{question}");
         assert!(question["id"].is_i64(), "ours: {question}");
         let told = client.reply(&question["id"], &answer(&question)).expect("an answer");
         assert_eq!((told.status, told.text().as_str()), (202, ""));
-        let result = stream.next().expect("a message").expect("a result");
+        let result = stream.message().expect("a message").expect("a result");
         assert!(result["result"]["content"][0]["text"].as_str().expect("text").contains(says), "{result}");
-        assert!(stream.next().expect("an end").is_none());
+        assert!(stream.message().expect("an end").is_none());
     }
     let log = log(&gateway);
     for part in ["elicitation/create (form)", "sampling/createMessage (1 messages, 0 tools)", "\"answers\"", "\"asks\""]
@@ -93,10 +93,10 @@ fn a_question_at_the_door_of_all_says_which_server_asks() {
     let gateway = everything(ANYTHING);
     let mut client = client_at(&gateway, "alice", Era::Legacy, &gateway.endpoint_of_all());
     let mut stream = client.open("tools/call", called("all__test_elicitation")).expect("a stream");
-    let question = stream.next().expect("a message").expect("a question");
+    let question = stream.message().expect("a message").expect("a question");
     assert!(question["params"]["message"].as_str().expect("words").starts_with("[all] "), "{question}");
     assert_eq!(client.reply(&question["id"], &json!({"action": "decline"})).expect("an answer").status, 202);
-    let result = stream.next().expect("a message").expect("a result");
+    let result = stream.message().expect("a message").expect("a result");
     assert!(result["result"]["content"][0]["text"].as_str().expect("text").contains("decline"), "{result}");
 }
 
@@ -105,7 +105,7 @@ fn a_reply_nobody_waits_for_is_refused_and_the_one_that_is_awaited_counts_once()
     let gateway = everything(ANYTHING);
     let mut alice = client(&gateway, "alice", Era::Legacy);
     let mut stream = alice.open("tools/call", called("test_elicitation")).expect("a stream");
-    let question = stream.next().expect("a message").expect("a question");
+    let question = stream.message().expect("a message").expect("a question");
     let (id, good) = (&question["id"], answer(&question));
     let refused = |response: Response| (response.status, code(&response));
     let nobody = (400, "SK1506".to_owned());
@@ -126,7 +126,7 @@ fn a_reply_nobody_waits_for_is_refused_and_the_one_that_is_awaited_counts_once()
     let unfit = alice.reply(id, &json!({"action": "accept", "content": {}})).expect("an answer");
     assert_eq!(refused(unfit), (400, "SK1705".to_owned()));
     assert_eq!(alice.reply(id, &good).expect("an answer").status, 202);
-    let result = stream.next().expect("a message").expect("a result");
+    let result = stream.message().expect("a message").expect("a result");
     assert!(result["result"]["content"][0]["text"].as_str().expect("text").contains("accept"), "{result}");
     assert_eq!(refused(alice.reply(id, &good).expect("an answer")), nobody, "a second time");
 }
@@ -136,19 +136,19 @@ fn an_error_is_an_answer_too_and_a_call_that_is_cancelled_leaves_no_question() {
     let gateway = everything(ANYTHING);
     let mut client = client(&gateway, "alice", Era::Legacy);
     let mut stream = client.open("tools/call", called("test_sampling")).expect("a stream");
-    let question = stream.next().expect("a message").expect("a question");
+    let question = stream.message().expect("a message").expect("a question");
     let no =
         json!({"jsonrpc": "2.0", "id": question["id"], "error": {"code": -1, "message": "User rejected sampling"}});
     assert_eq!(client.post(&no).expect("an answer").status, 202);
-    let result = stream.next().expect("a message").expect("a result");
+    let result = stream.message().expect("a message").expect("a result");
     assert!(result.to_string().contains("rejected"), "{result}");
 
     let mut stream = client.open("tools/call", called("test_elicitation")).expect("a stream");
-    let question = stream.next().expect("a message").expect("a question");
+    let question = stream.message().expect("a message").expect("a question");
     // The connection, initialize and the call before have the ids up to 2.
     let cancelled = client.notify("notifications/cancelled", json!({"requestId": 3})).expect("an answer");
     assert_eq!(cancelled.status, 202);
-    let last = stream.next().expect("a message").expect("an end");
+    let last = stream.message().expect("a message").expect("an end");
     assert_eq!(last["error"]["data"]["code"], "SK2101", "{last}");
     let late = client.reply(&question["id"], &answer(&question)).expect("an answer");
     assert_eq!((late.status, code(&late)), (400, "SK1506".to_owned()));
@@ -160,7 +160,7 @@ fn a_server_may_ask_what_policy_permits_and_is_not_offered_the_rest() {
     let gateway = everything(forms);
     let mut legacy = client(&gateway, "alice", Era::Legacy);
     let mut stream = legacy.open("tools/call", called("test_elicitation")).expect("a stream");
-    assert_eq!(stream.next().expect("a message").expect("a question")["method"], "elicitation/create");
+    assert_eq!(stream.message().expect("a message").expect("a question")["method"], "elicitation/create");
     drop(stream);
     let sampling = legacy.send("tools/call", called("test_sampling")).expect("an answer");
     assert!(sampling.text().contains("the client cannot sample"), "{}", sampling.text());
