@@ -182,6 +182,14 @@ impl Client {
         Stream::open(self.address, &self.bytes(&message), LIMIT)
     }
 
+    /// Opens the session's own stream (legacy).
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub fn listen(&self) -> anyhow::Result<Stream> {
+        Stream::open(self.address, self.head("GET", "").as_bytes(), LIMIT)
+    }
+
     /// Answers a question of the server (legacy).
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! What a message addresses.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
-use sekisho_wire::{Answer, Call, Endpoint, Era, Inbound, Json, ListKind, Reference, Reply, Resumed, ServerId};
+use sekisho_wire::{Answer, Call, Endpoint, Era, Filter, Inbound, Json, ListKind, Reference, Reply, Resumed, ServerId};
 
 use crate::change::noun;
 use crate::definition::Pinned;
@@ -43,8 +44,19 @@ pub enum Target {
         /// Each server in the order of names, with the cursor that it gave.
         routes: Vec<(Arc<Server>, Option<Box<str>>)>,
     },
+    /// The servers that are listened to, in the order of names, each with what is wanted of it in its own words.
+    Listen(Vec<Ear>),
     /// The server that asked: a reply to its question.
     Reply(Replied),
+}
+
+/// What is wanted of one server that is listened to.
+#[derive(Debug, Clone)]
+pub struct Ear {
+    /// Which.
+    pub server: Arc<Server>,
+    /// What.
+    pub filter: Filter,
 }
 
 /// A reply on its way to the server that asked.
@@ -267,7 +279,10 @@ impl Catalog {
                 | Call::ReadResource { .. }
                 | Call::GetPrompt { .. }
                 | Call::Complete { .. }
-                | Call::SetLogLevel { .. } => Err(Unknown::Name(LIST)),
+                | Call::SetLogLevel { .. }
+                | Call::Listen { .. }
+                | Call::Subscribe { .. }
+                | Call::Unsubscribe { .. } => Err(Unknown::Name(LIST)),
             },
             Inbound::Notice(_) | Inbound::Reply(_) => Err(Unknown::Name(LIST)),
         }
@@ -341,6 +356,14 @@ impl Door<'_> {
                 let call = Call::Complete { reference, argument: argument.clone(), context: context.clone() };
                 Route { server, call, addressee, input: None }
             }
+            Call::Listen { filter } => return self.listen(filter),
+            Call::Subscribe { uri } | Call::Unsubscribe { uri } => {
+                let begins = matches!(call, Call::Subscribe { .. });
+                let (server, uri) = self.resource(uri)?;
+                let addressee = self.about(&server, &uri, &[ListKind::Resources]);
+                let call = if begins { Call::Subscribe { uri } } else { Call::Unsubscribe { uri } };
+                Route { server, call, addressee, input: None }
+            }
             Call::SetLogLevel { .. } => match self.endpoint {
                 Endpoint::All => return Err(Unknown::NeedsOneServer),
                 Endpoint::One(server) => {
@@ -350,6 +373,24 @@ impl Door<'_> {
             },
         };
         Ok(Target::One(route))
+    }
+
+    /// Every server behind the door, with what is wanted of it: changes of its lists, and of those resources that are its own.
+    fn listen(&self, filter: &Filter) -> Result<Target, Unknown> {
+        let mut own: BTreeMap<ServerId, Vec<Box<str>>> = BTreeMap::new();
+        for uri in &filter.uris {
+            let (server, uri) = self.resource(uri)?;
+            own.entry(server.id().clone()).or_default().push(uri);
+        }
+        let servers: Vec<&Arc<Server>> = match self.endpoint {
+            Endpoint::One(server) => vec![self.server(server)?],
+            Endpoint::All => self.catalog.servers().filter(|server| server.permits(self.era)).collect(),
+        };
+        let ear = |server: &Arc<Server>| Ear {
+            server: Arc::clone(server),
+            filter: Filter { uris: own.remove(server.id()).unwrap_or_default(), ..filter.clone() },
+        };
+        Ok(Target::Listen(servers.into_iter().map(ear).collect()))
     }
 
     fn tool(&self, name: &str, arguments: Json) -> Result<Route, Unknown> {

@@ -33,7 +33,7 @@ use sekisho_wire::json::Array;
 use sekisho_wire::server::ServerRequest;
 use sekisho_wire::{Endpoint, Era, InputRequired, Items, Json, ListKind, ServerId};
 
-pub use address::{Addressed, Addressee, Replied, Route, Target, Unknown};
+pub use address::{Addressed, Addressee, Ear, Replied, Route, Target, Unknown};
 pub use change::{Change, Flaw, What};
 pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};

@@ -179,7 +179,10 @@ fn bound<T>(of: Parking<'_>, with: impl FnOnce(Bond<'_>) -> Option<T>) -> Option
         | Call::Ping
         | Call::List { .. }
         | Call::Complete { .. }
-        | Call::SetLogLevel { .. } => return None,
+        | Call::SetLogLevel { .. }
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. } => return None,
     };
     let path = of.endpoint.path();
     let parts: [&[u8]; 4] =

@@ -60,6 +60,10 @@ impl Labels {
             Target::Gateway => Labels::OF_GATEWAY,
             Target::One(route) => Labels::of_server(route.server()),
             Target::Reply(reply) => Labels::of_server(reply.server()),
+            Target::Listen(ears) => {
+                let labels = ears.iter().map(|ear| Labels::of_server(&ear.server));
+                labels.reduce(Labels::joined).unwrap_or(Labels::OF_GATEWAY)
+            }
             Target::Many { routes, .. } => routes
                 .iter()
                 .map(|(server, _)| Labels::of_server(server))

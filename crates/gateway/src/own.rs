@@ -45,7 +45,10 @@ pub(crate) fn answer(
             | Call::ReadResource { .. }
             | Call::GetPrompt { .. }
             | Call::Complete { .. }
-            | Call::SetLogLevel { .. } => {
+            | Call::SetLogLevel { .. }
+            | Call::Listen { .. }
+            | Call::Subscribe { .. }
+            | Call::Unsubscribe { .. } => {
                 return Err(Refusal::new(Code::UnknownMethod, "the method is not the gateway's own"));
             }
         },
@@ -197,25 +200,32 @@ enum WithLogging {
     No,
 }
 
-/// The capabilities that pass here, of those that any of the servers has. Nothing that needs a message out of turn is offered.
+/// The capabilities that pass here, of those that any of the servers has.
 fn capabilities<'a>(of: impl IntoIterator<Item = &'a Spoken>, logging: WithLogging) -> Json {
-    let mut offered: Vec<&str> = match logging {
-        WithLogging::Yes => Vec::new(),
-        // A server that is down now may be up at the next call.
-        WithLogging::No => vec!["tools", "prompts", "resources", "completions"],
+    let spoken: Vec<&Spoken> = of.into_iter().collect();
+    let has = |name: &str| spoken.iter().any(|spoken| spoken.capabilities.get(name).is_some());
+    let told = |name: &str, flag: &str| {
+        let flags = spoken.iter().filter_map(|spoken| spoken.capabilities.get(name)?.get(flag)?.boolean());
+        flags.into_iter().any(|flag| flag)
     };
-    let passing: &[&'static str] = match logging {
-        WithLogging::Yes => &["tools", "prompts", "resources", "completions", "logging"],
-        WithLogging::No => &[],
-    };
-    for spoken in of {
-        let has = |name: &&&str| spoken.capabilities.get(name).is_some();
-        for name in passing.iter().filter(has) {
-            if !offered.contains(name) {
-                offered.push(name);
-            }
+    // Behind the door of all, a server that is down now may be up at the next call.
+    let all = matches!(logging, WithLogging::No);
+    let mut offered = Object::new();
+    for (name, flags) in CAPABILITIES {
+        if *name == "logging" && all || !(all || has(name)) {
+            continue;
         }
+        let flags = flags.iter().filter(|flag| all || told(name, flag));
+        offered = offered.json(name, &flags.fold(Object::new(), |object, flag| object.bool(flag, true)).finish());
     }
-    let empty = Json::empty_object();
-    offered.into_iter().fold(Object::new(), |object, name| object.json(name, &empty)).finish()
+    offered.finish()
 }
+
+/// What is offered of servers, and of what changes they may tell.
+const CAPABILITIES: &[(&str, &[&str])] = &[
+    ("tools", &["listChanged"]),
+    ("prompts", &["listChanged"]),
+    ("resources", &["subscribe", "listChanged"]),
+    ("completions", &[]),
+    ("logging", &[]),
+];

@@ -55,7 +55,7 @@ pub(crate) async fn walk(
                 Replying::NothingAsked => return Err(Refusal::from(&Unknown::NothingAsked)),
             }
         }
-        Target::One(_) | Target::Many { .. } => {
+        Target::One(_) | Target::Many { .. } | Target::Listen(_) => {
             let opened = rooms.upstream.open(recorded, seen.clock.trail()).await;
             seen.clock.lap(Room::UPSTREAM);
             Conversation::Upstream(Box::new(opened?))

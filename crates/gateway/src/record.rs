@@ -10,7 +10,9 @@ use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
-use sekisho_wire::{Answer, Call, Endpoint, Era, FromServer, Inbound, InputKind, InputRequest, Reference, ServerId};
+use sekisho_wire::{
+    Answer, Call, Endpoint, Era, Filter, FromServer, Inbound, InputKind, InputRequest, Reference, ServerId, Told,
+};
 
 use crate::instruments::Clock;
 use crate::refusal::Refusal;
@@ -132,6 +134,8 @@ fn named(call: &Call, by: Algorithm) -> (Option<Arc<str>>, Option<PayloadDigest>
             };
             (Some((&**name).into()), Some(PayloadDigest::of(by, argument.bytes())))
         }
+        Call::Subscribe { uri } | Call::Unsubscribe { uri } => (Some((&**uri).into()), None),
+        Call::Listen { filter } => (None, Some(PayloadDigest::of(by, filter.written().bytes()))),
         Call::SetLogLevel { level } => (Some((&**level).into()), None),
         Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
     }
@@ -170,7 +174,7 @@ fn answers(authorized: &Authorized) -> Vec<Detail> {
             };
             vec![detail(reply.question().asked(), &answer)]
         }
-        Target::Gateway | Target::Many { .. } => Vec::new(),
+        Target::Gateway | Target::Many { .. } | Target::Listen(_) => Vec::new(),
     }
 }
 
@@ -194,7 +198,7 @@ pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
     match authorized.addressed().target() {
         Target::One(route) => Some(route.server().id()),
         Target::Reply(reply) => Some(reply.server().id()),
-        Target::Gateway | Target::Many { .. } => None,
+        Target::Gateway | Target::Many { .. } | Target::Listen(_) => None,
     }
 }
 
@@ -203,7 +207,11 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
         FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) => Outcome::Noted,
+        FromServer::Notice(_)
+        | FromServer::Ask(_)
+        | FromServer::Park(_)
+        | FromServer::Told { .. }
+        | FromServer::Listening(_) => Outcome::Noted,
     };
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
@@ -221,6 +229,20 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
             );
         }
         FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
+        FromServer::Listening(filters) => {
+            let told = |(server, filter): &(ServerId, Filter)| {
+                (format!("listens to {server}").into(), filter.written().as_str().to_owned().into())
+            };
+            event.detail.extend(filters.iter().map(told));
+        }
+        FromServer::Told { server, told } => {
+            let what = match told {
+                Told::Changed(list) => list.notice().into(),
+                Told::Updated { uri } => format!("updated {uri}").into(),
+                Told::Acknowledged(_) => "acknowledged".into(),
+            };
+            event.detail.push((format!("told by {server}").into(), what));
+        }
         FromServer::Ask(asked) => event.detail.push(asked_detail(&asked.request)),
         FromServer::Park(required) => {
             event.detail.extend(required.requests.iter().map(|(_, request)| asked_detail(request)));

@@ -89,6 +89,8 @@ pub enum Code {
     Cancelled,
     CredentialEnded,
     ShuttingDown,
+    NotTold,
+    ListenAgain,
 }
 
 /// What stands behind a code: (code, HTTP status legacy, HTTP status modern, JSON-RPC code, words).
@@ -96,7 +98,7 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 52] = [
+    pub const ALL: [Code; 54] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
@@ -149,6 +151,8 @@ impl Code {
         Code::Cancelled,
         Code::CredentialEnded,
         Code::ShuttingDown,
+        Code::NotTold,
+        Code::ListenAgain,
     ];
 
     /// JSON-RPC codes of our own lie outside -32768 … -32000 (BP-07).
@@ -207,6 +211,8 @@ impl Code {
             Code::Cancelled => ("SK2101", 200, 200, -31014, "the request was cancelled"),
             Code::CredentialEnded => ("SK2102", 200, 200, -31002, "the access token expired while the request was under way; it may have been done, do not just repeat it"),
             Code::ShuttingDown => ("SK2201", 503, 503, -31015, "the gateway is shutting down"),
+            Code::NotTold => ("SK1805", 200, 200, -31009, "the caller may not hear of it"),
+            Code::ListenAgain => ("SK2202", 200, 200, -31015, "what may be heard has to be decided again; listen again"),
         }
     }
 
@@ -251,6 +257,7 @@ impl Code {
                 | Code::ToolUnusable
                 | Code::Arguments
                 | Code::AskForbidden
+                | Code::NotTold
         )
     }
 
@@ -269,6 +276,7 @@ impl Code {
                 | Code::OutcomeUnrecorded
                 | Code::CredentialEnded
                 | Code::Cancelled
+                | Code::ListenAgain
         )
     }
 
@@ -453,7 +461,7 @@ impl From<OverLimit> for Refusal {
                 refusal.retry_after_s = Some(retry_after_s);
                 refusal.with_detail(format!("try again in {retry_after_s} s"))
             }
-            OverLimit::Concurrency { .. } => {
+            OverLimit::Concurrency { .. } | OverLimit::Streams { .. } => {
                 let mut refusal = Refusal::new(Code::TooManyAtOnce, reason);
                 refusal.retry_after_s = Some(1);
                 refusal
@@ -495,6 +503,7 @@ impl From<ForbidReason> for Refusal {
             }
             ForbidReason::Answer(findings) => Refusal::new(Code::AnswerInvalid, listed(&findings)),
             ForbidReason::NotOffered => Refusal::new(Code::NotOffered, words),
+            ForbidReason::NotTold => Refusal::new(Code::NotTold, words),
             ForbidReason::Ask(not_asked) => {
                 let NotAsked { method, reason, basis, needed } = *not_asked;
                 let mut refusal = Refusal::new(Code::AskForbidden, format!("{method}: {reason}"));

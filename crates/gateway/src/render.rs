@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
-use sekisho_catalog::{Asking, Catalog, Parking};
+use sekisho_catalog::{Asking, Catalog, Parking, exposed_uri};
 use sekisho_guard::host_of;
 use sekisho_policy::Facts;
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::server::ServerRequest;
 use sekisho_wire::{
-    Answer, Call, Endpoint, Era, FromServer, Id, InputKind, InputRequest, InputRequired, Items, Json, RpcError,
-    outgoing,
+    Answer, Call, Endpoint, Era, Filter, FromServer, Id, InputKind, InputRequest, InputRequired, Items, Json, RpcError,
+    ServerId, Told, outgoing,
 };
 
 use crate::pipeline::{Released, Way};
@@ -31,26 +31,27 @@ pub(crate) struct Rendered {
 pub(crate) fn released(
     catalog: &Catalog,
     way: &Way,
-    id: &Id,
+    id: Option<&Id>,
     released: &Released,
     asking: Option<&Asking>,
 ) -> Rendered {
     let facts = &way.facts;
-    let answer = match released.get().of().message() {
-        FromServer::Notice(notice) => {
-            let bytes = outgoing::notice(notice.kind, &notice.params);
-            return Rendered { bytes, last: false, status: StatusCode::OK };
-        }
+    let message = released.get().of().message();
+    if let Some(bytes) = interim(facts, id, message, asking) {
+        return Rendered { bytes, last: false, status: StatusCode::OK };
+    }
+    // Nothing else is said to whoever listens without a request (legacy).
+    let Some(id) = id else { return unasked(facts.era, &Id::Integer(0), "an answer to no request") };
+    let answer = match message {
         FromServer::Page(items) => {
             let bytes = page(catalog, facts, id, items);
             return Rendered { bytes, last: true, status: StatusCode::OK };
         }
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
         FromServer::End(Answer::Error(error)) => Answer::Error(error.clone()),
-        FromServer::Ask(asked) => {
-            let Some(asking) = asking else { return unasked(facts.era, id, "a question that is not open") };
-            let bytes = outgoing::question(&ServerRequest { id: asking.id(), request: marked(facts, &asked.request) });
-            return Rendered { bytes, last: false, status: StatusCode::OK };
+        // Said on the way, above.
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_) => {
+            return unasked(facts.era, id, "a question that is not open");
         }
         FromServer::Park(required) => {
             let Some(bytes) = parked(catalog, way, id, required) else {
@@ -69,6 +70,38 @@ fn status(answer: &Answer, era: Era) -> StatusCode {
         (Era::Modern, Answer::Error(RpcError { code: -32601, .. })) => StatusCode::NOT_FOUND,
         (Era::Modern, Answer::Error(_) | Answer::Result(_)) | (Era::Legacy, _) => StatusCode::OK,
     }
+}
+
+/// What is said before the end, if it is that.
+fn interim(facts: &Facts, id: Option<&Id>, message: &FromServer, asking: Option<&Asking>) -> Option<Bytes> {
+    let subscription = id.filter(|_| facts.era == Era::Modern);
+    match message {
+        FromServer::Notice(notice) => Some(outgoing::notice(notice.kind, &notice.params)),
+        FromServer::Ask(asked) => {
+            let request = marked(facts, &asked.request);
+            Some(outgoing::question(&ServerRequest { id: asking?.id(), request }))
+        }
+        FromServer::Told { server, told } => {
+            let told = match told {
+                Told::Updated { uri } => Told::Updated { uri: exposed_uri(&facts.endpoint, server, uri).into() },
+                Told::Changed(_) | Told::Acknowledged(_) => told.clone(),
+            };
+            Some(outgoing::told(&told, subscription))
+        }
+        FromServer::Listening(filters) => {
+            Some(outgoing::told(&Told::Acknowledged(acknowledged(facts, filters)), subscription))
+        }
+        FromServer::Page(_) | FromServer::Park(_) | FromServer::End(_) => None,
+    }
+}
+
+/// What all servers together will tell, in the words of the door.
+fn acknowledged(facts: &Facts, filters: &[(ServerId, Filter)]) -> Filter {
+    let exposed = |(server, filter): &(ServerId, Filter)| {
+        let uris = filter.uris.iter().map(|uri| exposed_uri(&facts.endpoint, server, uri).into());
+        Filter { uris: uris.collect(), ..filter.clone() }
+    };
+    filters.iter().map(exposed).fold(Filter::default(), Filter::or)
 }
 
 fn unasked(era: Era, id: &Id, why: &str) -> Rendered {
@@ -105,6 +138,10 @@ fn marked(facts: &Facts, request: &InputRequest) -> InputRequest {
 /// Renders a refusal: an `isError` result where a tool's arguments are wrong, so that the model can mend them (TL-08), an error
 /// otherwise.
 pub(crate) fn refused(refusal: &Refusal, era: Era, id: &Id, tool_call: bool, request: &str) -> Rendered {
+    // SU-02: a listening that is over has an empty result, not an error.
+    if refusal.code == Code::ListenAgain && era == Era::Modern {
+        return Rendered { bytes: outgoing::heard_out(id), last: true, status: StatusCode::OK };
+    }
     let answer = if tool_call && refusal.code == Code::Arguments {
         Answer::Result(error_result(&refusal.message(), era))
     } else {

@@ -91,6 +91,7 @@ fn is_plain(message: &FromServer) -> bool {
             items.sheet.as_ref().is_some_and(Sheet::is_plainly_visible)
                 && items.meta.as_ref().is_none_or(is_plainly_visible)
         }
+        FromServer::Listening(_) | FromServer::Told { .. } => true,
         FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) | FromServer::End(_) => false,
     }
 }
@@ -101,6 +102,9 @@ fn made_visible(message: &FromServer) -> FromServer {
         FromServer::Notice(notice) => {
             FromServer::Notice(ServerNotice { kind: notice.kind, params: shown(&notice.params) })
         }
+        // URIs are what the client asked for, or asks for next: they are kept to the byte.
+        FromServer::Listening(filters) => FromServer::Listening(filters.clone()),
+        FromServer::Told { server, told } => FromServer::Told { server: server.clone(), told: told.clone() },
         FromServer::Ask(asked) => {
             FromServer::Ask(ServerRequest { id: asked.id.clone(), request: question(&asked.request) })
         }

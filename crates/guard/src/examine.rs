@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_catalog::Declared;
-use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered, input};
+use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered, Told, input};
 
 use crate::inspect::hidden;
 use crate::questions::of_question;
@@ -27,6 +27,8 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
             let asked = pages.iter().flat_map(|page| of_question(schemas, "/data/elicitations", page));
             hidden("/message", &Json::text(&error.message)).into_iter().chain(data).chain(asked).collect()
         }
+        FromServer::Told { told: Told::Updated { uri }, .. } => Vec::from_iter(hidden("/uri", &Json::text(uri))),
+        FromServer::Listening(_) | FromServer::Told { .. } => Vec::new(),
         FromServer::Ask(asked) => of_question(schemas, "", &asked.request),
         FromServer::Park(required) => {
             let of_one = |(key, request): &(Box<str>, _)| {

@@ -20,7 +20,7 @@ pub(crate) fn findings(schemas: &Schemas, addressed: &Addressed) -> Vec<Finding>
             Answer::Result(result) => of_answer(schemas, "", reply.question().asked(), result),
             Answer::Error(_) => Vec::new(),
         },
-        Target::Gateway | Target::Many { .. } => Vec::new(),
+        Target::Gateway | Target::Many { .. } | Target::Listen(_) => Vec::new(),
     };
     // One more than the others may be: the words for the model come first.
     found.truncate(FINDINGS_MAX + 1);
@@ -72,6 +72,9 @@ fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Opti
             | Call::GetPrompt { .. }
             | Call::ReadResource { .. }
             | Call::SetLogLevel { .. }
+            | Call::Listen { .. }
+            | Call::Subscribe { .. }
+            | Call::Unsubscribe { .. }
             | Call::Initialize(_)
             | Call::Discover
             | Call::Ping

@@ -174,6 +174,16 @@ impl Sessions {
         self.table().remove(key).is_some()
     }
 
+    /// Keeps a session from idling out that somebody listens to. False if there is none, or its time is over.
+    pub fn touch(&self, key: SessionKey, now: SystemTime) -> bool {
+        let mut table = self.table();
+        let Some(entry) = table.open.get_mut(&key).filter(|entry| !expired(&self.bounds, entry, now)) else {
+            return false;
+        };
+        entry.used_at = entry.used_at.max(now);
+        true
+    }
+
     /// Ends what is past its time. Answers with all that ended since the last sweep by itself, so that what hangs on
     /// them upstream can be ended too. To be called regularly: until then ended sessions take up room.
     pub fn sweep(&self, now: SystemTime) -> Vec<SessionKey> {

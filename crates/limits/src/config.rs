@@ -20,6 +20,9 @@ pub struct Config {
     /// Requests of one principal that are under way at once: 1 to 10,000.
     #[schemars(range(min = 1, max = 10_000))]
     pub concurrent_max: u32,
+    /// Streams on which one principal listens to servers at once: 1 to 10,000. They do not count as requests under way.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub streams_max: u32,
     /// Principals that are counted at once, 16 to 1,000,000. Beyond, the one that has been idle longest is forgotten.
     #[schemars(range(min = 16, max = 1_000_000))]
     pub principals_max: u32,
@@ -62,6 +65,7 @@ impl Default for Config {
             requests_per_minute: 600,
             burst: 100,
             concurrent_max: 32,
+            streams_max: 64,
             principals_max: 10_000,
             body_bytes_max: 4 * 1024 * 1024,
             json_depth_max: 64,
@@ -123,6 +127,7 @@ pub(crate) struct Share {
     pub(crate) requests_per_minute: NonZeroU32,
     pub(crate) burst: NonZeroU32,
     pub(crate) concurrent_max: u32,
+    pub(crate) streams_max: u32,
     pub(crate) principals_max: usize,
 }
 
@@ -157,6 +162,7 @@ impl Config {
             requests_per_minute: above_zero(within("requests_per_minute", self.requests_per_minute, 1, 1_000_000)?),
             burst: above_zero(within("burst", self.burst, 1, 100_000)?),
             concurrent_max: within("concurrent_max", self.concurrent_max, 1, 10_000)?,
+            streams_max: within("streams_max", self.streams_max, 1, 10_000)?,
             principals_max: size(within("principals_max", self.principals_max, 16, 1_000_000)?),
         })
     }

@@ -12,7 +12,7 @@ mod principals;
 use std::sync::Arc;
 
 use sekisho_catalog::Addressed;
-use sekisho_wire::Inbound;
+use sekisho_wire::{Call, Inbound};
 use tokio::sync::OwnedSemaphorePermit;
 
 pub use config::{Bounds, Config, ConfigError};
@@ -52,6 +52,12 @@ pub enum OverLimit {
         /// Seconds until the next one may come, rounded up, at least 1.
         retry_after_s: u32,
     },
+    /// The principal listens on too many streams.
+    #[error("{streams_max} streams are already open")]
+    Streams {
+        /// How many may be.
+        streams_max: u32,
+    },
     /// The principal has too many requests under way.
     #[error("{concurrent_max} requests are already under way")]
     Concurrency {
@@ -81,7 +87,7 @@ impl Limits {
 
     /// Admits a message if its principal is within its share.
     ///
-    /// Every message counts for the rate. Requests alone take a place among those under way: a notification is over at once,
+    /// Every message counts for the rate. Requests alone take a place among those under way, or among the streams: a notification is over at once,
     /// and `notifications/cancelled` must come through just when every place is taken.
     ///
     /// # Errors
@@ -89,6 +95,9 @@ impl Limits {
     pub fn admit(&self, m: Addressed) -> Result<Admitted, OverLimit> {
         let who = m.message().principal().key();
         let place = match m.message().message() {
+            Inbound::Request(request) if matches!(request.call(), Call::Listen { .. }) => {
+                Some(self.principals.listen(who)?)
+            }
             Inbound::Request(_) => Some(self.principals.enter(who)?),
             Inbound::Notice(_) | Inbound::Reply(_) => {
                 self.principals.count(who)?;

@@ -28,6 +28,7 @@ pub(crate) struct Principals<K = PrincipalKey> {
 struct Counts {
     rate: DefaultDirectRateLimiter,
     places: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
     last_arrival: AtomicU64,
 }
 
@@ -58,6 +59,14 @@ impl<K: Copy + Eq + Hash> Principals<K> {
         self.in_rate(&counts)?;
         let full = OverLimit::Concurrency { concurrent_max: self.share.concurrent_max };
         Arc::clone(&counts.places).try_acquire_owned().map_err(|_| full)
+    }
+
+    /// Counts one request and takes a place among the streams for it.
+    pub(crate) fn listen(&self, who: K) -> Result<OwnedSemaphorePermit, OverLimit> {
+        let counts = self.counts(who)?;
+        self.in_rate(&counts)?;
+        let full = OverLimit::Streams { streams_max: self.share.streams_max };
+        Arc::clone(&counts.streams).try_acquire_owned().map_err(|_| full)
     }
 
     fn in_rate(&self, counts: &Counts) -> Result<(), OverLimit> {
@@ -92,17 +101,19 @@ impl<K: Copy + Eq + Hash> Principals<K> {
 impl Counts {
     fn new(share: &Share, arrival: u64) -> Counts {
         let quota = Quota::per_minute(share.requests_per_minute).allow_burst(share.burst);
-        let places = usize::try_from(share.concurrent_max).unwrap_or_default();
+        let places = |max: u32| Arc::new(Semaphore::new(usize::try_from(max).unwrap_or_default()));
         Counts {
             rate: DefaultDirectRateLimiter::direct(quota),
-            places: Arc::new(Semaphore::new(places)),
+            places: places(share.concurrent_max),
+            streams: places(share.streams_max),
             last_arrival: AtomicU64::new(arrival),
         }
     }
 
     /// Nothing of this principal is under way: each place taken holds the semaphore, each look-up the counts.
     fn is_idle(self: &Arc<Counts>) -> bool {
-        Arc::strong_count(self) == 1 && Arc::strong_count(&self.places) == 1
+        let free = |places: &Arc<Semaphore>| Arc::strong_count(places) == 1;
+        Arc::strong_count(self) == 1 && free(&self.places) && free(&self.streams)
     }
 }
 
@@ -141,6 +152,7 @@ mod tests {
             requests_per_minute: NonZeroU32::new(requests_per_minute).expect("above zero"),
             burst: NonZeroU32::new(burst).expect("above zero"),
             concurrent_max,
+            streams_max: concurrent_max,
             principals_max: 16,
         }
     }
@@ -166,6 +178,17 @@ mod tests {
         assert_eq!(limits.count(1), Ok(()), "what takes no place may come");
         drop(first);
         assert!(limits.enter(1).is_ok());
+    }
+
+    #[test]
+    fn streams_have_places_of_their_own() {
+        let limits = principals(1000, 100, 1);
+        let _request = limits.enter(1).expect("a place");
+        let stream = limits.listen(1).expect("a stream");
+        assert_eq!(limits.listen(1).err(), Some(OverLimit::Streams { streams_max: 1 }));
+        assert!(limits.listen(2).is_ok(), "another principal has its own streams");
+        drop(stream);
+        assert!(limits.listen(1).is_ok());
     }
 
     #[test]

@@ -73,6 +73,9 @@ pub(crate) fn named(call: &Call, slice: &Slice) -> Result<Vec<(String, Json)>, B
         | Call::Initialize(_)
         | Call::Discover
         | Call::Ping
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. }
         | Call::List { .. } => Ok(Vec::new()),
     }
 }

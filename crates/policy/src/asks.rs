@@ -54,8 +54,8 @@ impl Policy {
                 let server = Origin::of(route.server());
                 self.askable(asker, &server, declared, under(server.labels()))
             }
-            (Target::Many { .. }, [alone]) => alone.askable,
-            (Target::Many { .. } | Target::Gateway | Target::Reply(_), _) => Askable::default(),
+            (Target::Many { .. } | Target::Listen(_), [alone]) => alone.askable,
+            (Target::Many { .. } | Target::Listen(_) | Target::Gateway | Target::Reply(_), _) => Askable::default(),
         }
     }
 

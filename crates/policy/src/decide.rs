@@ -27,7 +27,8 @@ impl Policy {
         match self.judge(&m, &asker, now) {
             Ok((basis, mut listed)) => {
                 let askable = self.offer(m.message().message().message(), &asker, &mut listed, now);
-                Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed, askable })
+                let listening = self.listening(m.message().message().message(), &asker, &listed, now);
+                Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed, askable, listening })
             }
             Err((reason, basis, needed)) => Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m })),
         }
@@ -61,6 +62,10 @@ impl Policy {
                     answered.map(|(_, asked, _)| self.judge_ask(asker, &server, &asked.kind, under(m.labels())));
                 let basis = asked.into_iter().try_fold(basis, |basis, asked| Ok(basis.and(&asked?)))?;
                 Ok((basis, Vec::new()))
+            }
+            Target::Listen(ears) => {
+                let servers = ears.iter().map(|ear| Origin::of(&ear.server));
+                self.judge_many(asker, method, servers.collect(), under)
             }
             Target::Reply(reply) => {
                 let server = Origin::of(reply.server());

@@ -21,6 +21,7 @@ mod entities;
 mod evaluate;
 mod explain;
 mod inputs;
+mod listen;
 mod load;
 mod memory;
 mod pages;
@@ -31,11 +32,11 @@ mod slice;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use sekisho_catalog::Addressed;
+use sekisho_catalog::{Addressed, Ear};
 use sekisho_flow::{Labelled, Labels};
 use sekisho_guard::{Finding, Maskable, Masked, Obligation, Obliged, Subject};
 use sekisho_identity::Principal;
-use sekisho_wire::{Askable, Endpoint, Era, FromServer};
+use sekisho_wire::{Askable, Endpoint, Era, Filter, FromServer, ServerId};
 
 pub use config::Config;
 pub use entities::Origin;
@@ -53,6 +54,7 @@ pub struct Authorized {
     obligations: Vec<Obligation>,
     listed: Vec<Listed>,
     askable: Askable,
+    listening: Vec<Ear>,
 }
 
 impl Authorized {
@@ -72,6 +74,12 @@ impl Authorized {
     #[must_use]
     pub fn basis(&self) -> &Basis {
         &self.basis
+    }
+
+    /// What may be listened to: of those servers that may be, what was asked for and is permitted.
+    #[must_use]
+    pub fn listening(&self) -> &[Ear] {
+        &self.listening
     }
 
     /// What the one server may ask of the client.
@@ -119,6 +127,8 @@ pub struct Facts {
     pub server: Option<Origin>,
     /// The servers of a list; empty for anything else.
     pub listed: Vec<Listed>,
+    /// What is listened to, of each server.
+    pub listening: Vec<(ServerId, Filter)>,
     /// What that one server may ask of the client: what the client declares, as far as policies permit it.
     pub askable: Askable,
 }
@@ -212,6 +222,9 @@ pub enum ForbidReason {
     /// whatever it is, or it asks where nothing may be asked.
     #[error("the server asks for something that was not offered to it")]
     NotOffered,
+    /// A server tells what was not asked for, or what the caller may not know.
+    #[error("the caller may not hear of it, or did not ask to")]
+    NotTold,
     /// A server asks the client for something, and policies do not permit it.
     #[error("the policy does not permit what the server asks the client for")]
     Ask(Box<NotAsked>),

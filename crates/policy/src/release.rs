@@ -8,7 +8,7 @@ use sekisho_catalog::{Addressee, Target};
 use sekisho_flow::Carried;
 use sekisho_guard::{Finding, Obligation, Rule, Subject};
 use sekisho_wire::server::Item;
-use sekisho_wire::{Answer, FromServer, Items, ListKind, Sanitized, input};
+use sekisho_wire::{Answer, Filter, FromServer, Items, ListKind, Sanitized, ServerId, input};
 
 use crate::entities::{Asking, Circumstances, Object, Origin, name_of};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
@@ -27,12 +27,12 @@ pub(crate) fn facts(of: &Authorized) -> Facts {
             Addressee::Resource { definition, .. } => definition.clone(),
             Addressee::Server => None,
         },
-        Target::Gateway | Target::Many { .. } | Target::Reply(_) => None,
+        Target::Gateway | Target::Many { .. } | Target::Listen(_) | Target::Reply(_) => None,
     };
     let server = match (addressed.target(), &*of.listed) {
         (Target::One(route), _) => Some(Origin::of(route.server())),
-        (Target::Many { .. }, [alone]) => Some(alone.server.clone()),
-        (Target::Many { .. } | Target::Gateway | Target::Reply(_), _) => None,
+        (Target::Many { .. } | Target::Listen(_), [alone]) => Some(alone.server.clone()),
+        (Target::Many { .. } | Target::Listen(_) | Target::Gateway | Target::Reply(_), _) => None,
     };
     Facts {
         who: message.principal().clone(),
@@ -43,6 +43,7 @@ pub(crate) fn facts(of: &Authorized) -> Facts {
         method: message.message().method(),
         server,
         listed: of.listed.clone(),
+        listening: of.listening.iter().map(|ear| (ear.server.id().clone(), ear.filter.clone())).collect(),
         askable: of.askable,
     }
 }
@@ -75,6 +76,17 @@ impl Policy {
             }
             // Permitted with the exchange that it belongs to.
             FromServer::Notice(notice) => (FromServer::Notice(notice), Vec::new()),
+            FromServer::Listening(filters) => {
+                let met = |(server, filter): (ServerId, Filter)| {
+                    let met = of.listening.iter().find(|(listened, _)| *listened == server)?.1.and(&filter);
+                    Some((server, met))
+                };
+                (FromServer::Listening(filters.into_iter().filter_map(met).collect()), Vec::new())
+            }
+            FromServer::Told { server, told } => {
+                basis = self.may_hear(of, &server, &told, now)?;
+                (FromServer::Told { server, told }, Vec::new())
+            }
             FromServer::Ask(asked) => {
                 basis = self.may_ask(of, [&asked.request], findings, now)?;
                 (FromServer::Ask(asked), Vec::new())

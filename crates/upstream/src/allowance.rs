@@ -1,7 +1,10 @@
 //! How much a server may say within one exchange before its answer.
 
+use std::time::Duration;
+
 use sekisho_wire::Json;
 use sekisho_wire::json::Object;
+use tokio::time::Instant;
 
 use crate::ask::Heard;
 use crate::notes::Notes;
@@ -12,20 +15,34 @@ pub(crate) struct Allowance {
     notices_left: u32,
     asks_left: u32,
     noted: bool,
+    /// When it was filled last, if it is filled again and again: for a stream that has no end.
+    filled: Option<Instant>,
 }
 
 impl Default for Allowance {
     fn default() -> Allowance {
-        Allowance { notices_left: NOTICES_MAX, asks_left: ASKS_MAX, noted: false }
+        Allowance { notices_left: NOTICES_MAX, asks_left: ASKS_MAX, noted: false, filled: None }
     }
 }
 
 impl Allowance {
+    /// The same amount each minute.
+    pub(crate) fn standing() -> Allowance {
+        Allowance { filled: Some(Instant::now()), ..Allowance::default() }
+    }
+
+    fn fill(&mut self) {
+        if self.filled.is_some_and(|filled| filled.elapsed() >= FILLED_EVERY) {
+            *self = Allowance { noted: self.noted, ..Allowance::standing() };
+        }
+    }
+
     /// Lets a message pass that came as `bytes` bytes, while there is room for it. Of those that are dropped the first is noted.
     pub(crate) fn pass(&mut self, heard: Heard, bytes: usize, notes: &Notes) -> Option<Heard> {
+        self.fill();
         let (left, bytes_max) = match &heard {
             Heard::Ask(_) => (&mut self.asks_left, ASK_BYTES_MAX),
-            Heard::Notice(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
+            Heard::Notice(_) | Heard::Told(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
             Heard::Answer(_) => return Some(heard),
         };
         let passes = Allowance::take(left, bytes <= bytes_max);
@@ -38,6 +55,7 @@ impl Allowance {
     /// Whether one more answer may be sent that the server hears from us alone. It may ask again and again whether somebody is
     /// there, as long as an exchange lasts.
     pub(crate) fn answers(&mut self, bytes: usize, notes: &Notes) -> bool {
+        self.fill();
         let answers = Allowance::take(&mut self.notices_left, bytes <= INTERIM_BYTES_MAX);
         if !answers {
             self.note(notes);
@@ -67,6 +85,7 @@ pub(crate) fn detached(value: &Json) -> Json {
 }
 
 const ALONE: &str = "_";
+const FILLED_EVERY: Duration = Duration::from_secs(60);
 /// Most notifications that are passed on within one exchange.
 pub(crate) const NOTICES_MAX: u32 = 1000;
 /// Most questions of the server that are passed on within one exchange.

@@ -8,7 +8,7 @@ use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
 use sekisho_wire::outgoing::{self, Input, OutMeta};
 use sekisho_wire::server::{ServerNotice, ServerRequest};
-use sekisho_wire::{Answer, Askable, Call, Era, Id, Json, Version, headers};
+use sekisho_wire::{Answer, Askable, Call, Era, Id, Json, Told, Version, headers};
 
 use crate::error::Fault;
 use crate::trail::Context;
@@ -61,6 +61,7 @@ pub(crate) enum Logs {
 pub(crate) enum Heard {
     Notice(ServerNotice),
     Ask(ServerRequest),
+    Told(Told),
     Answer(Answer),
 }
 
@@ -127,6 +128,11 @@ impl<'a> Ask<'a> {
     /// The trace context as headers; none where it goes out with none of ours.
     pub(crate) fn trace_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         self.context.map(|context| context.headers()).unwrap_or_default()
+    }
+
+    /// Whether it asks to be told of changes from now on.
+    pub(crate) fn listens(&self) -> bool {
+        matches!(&self.kind, AskKind::Call { question: Question { call: Call::Listen { .. }, .. }, .. })
     }
 
     /// Whether it opens a conversation. Such a request must not be cancelled (2025-11-25, Cancellation).

@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::error::{Fault, SendError, chain, words};
 use crate::lessons::empty;
 use crate::link::Flight;
+use crate::listening::Listening;
 use crate::peer::{Hold, Peer};
 use crate::stdio::METHOD_NOT_FOUND;
 use crate::trail::Leg;
@@ -30,6 +31,7 @@ pub struct Exchange {
 /// What is still to come of an exchange.
 pub(crate) enum Course {
     Running(Box<Running>),
+    Listening(Box<Listening>),
     Ready(FromServer),
     Over,
 }
@@ -83,7 +85,7 @@ impl Exchange {
     /// Leaves more time to an exchange that waits for the client's answer to a question.
     pub fn wait_until(&mut self, until: Instant) {
         if let Course::Running(running) = &mut self.course {
-            running.flight.wait_until(until);
+            running.wait_until(until);
         }
     }
 }
@@ -92,21 +94,24 @@ impl Course {
     pub(crate) async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
         let said = match self {
             Course::Running(running) => running.next().await,
+            Course::Listening(listening) => listening.next().await,
             Course::Ready(_) | Course::Over => match std::mem::replace(self, Course::Over) {
                 Course::Ready(message) => return Some(Ok(message)),
-                Course::Running(_) | Course::Over => return None,
+                Course::Running(_) | Course::Listening(_) | Course::Over => return None,
             },
         };
         match &said {
-            Ok(FromServer::Notice(_) | FromServer::Ask(_)) => {}
+            Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
             Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::End(_)) | Err(_) => *self = Course::Over,
         }
         Some(said)
     }
 
     fn decline(&mut self, id: &Id) {
-        if let Course::Running(running) = self {
-            running.flight.decline(id);
+        match self {
+            Course::Running(running) => running.decline(id),
+            Course::Listening(listening) => listening.decline(id),
+            Course::Ready(_) | Course::Over => {}
         }
     }
 
@@ -128,7 +133,7 @@ impl Course {
                     return Err(garbled("it answered a list with something else".into()));
                 }
                 FromServer::Ask(asked) => self.decline(&asked.id),
-                FromServer::Notice(_) => {}
+                FromServer::Notice(_) | FromServer::Told { .. } | FromServer::Listening(_) => {}
             }
         }
         Err(garbled("it answered a list with nothing".into()))
@@ -147,7 +152,17 @@ impl Running {
         Running { server, era, page, flight, hold, leg }
     }
 
-    async fn next(&mut self) -> Result<FromServer, SendError> {
+    /// Leaves more time.
+    pub(crate) fn wait_until(&mut self, until: Instant) {
+        self.flight.wait_until(until);
+    }
+
+    /// Answers a question with a refusal.
+    pub(crate) fn decline(&mut self, id: &Id) {
+        self.flight.decline(id);
+    }
+
+    pub(crate) async fn next(&mut self) -> Result<FromServer, SendError> {
         let said = self.hear().await;
         self.leg.heard(&said);
         said
@@ -158,6 +173,7 @@ impl Running {
         let answer = match heard {
             Heard::Notice(notice) => return Ok(FromServer::Notice(notice)),
             Heard::Ask(request) => return Ok(FromServer::Ask(request)),
+            Heard::Told(told) => return Ok(FromServer::Told { server: self.server.clone(), told }),
             Heard::Answer(answer) => answer,
         };
         self.hold.succeeded();

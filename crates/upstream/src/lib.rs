@@ -21,6 +21,7 @@ mod error;
 mod exchange;
 mod lessons;
 mod link;
+mod listening;
 mod notes;
 mod offer;
 mod peer;

@@ -118,6 +118,17 @@ impl Link {
         self.talk.ask(ask, deadline).await
     }
 
+    /// Listens to what the server tells the session (legacy).
+    ///
+    /// # Errors
+    /// [`Fault::WrongEra`] where it never tells anything; else see [`Fault`].
+    pub(crate) async fn listen(&self, deadline: Instant) -> Result<Flight, Fault> {
+        match &self.talk {
+            Talk::Http(talk) => talk.listen(deadline).await.map(Box::new).map(Flight::Http),
+            Talk::Process(process) => process.talk().listen(deadline).map(Flight::Stdio),
+        }
+    }
+
     /// Whether nothing can be asked on it any more.
     pub(crate) fn is_over(&self) -> bool {
         match &self.talk {
@@ -196,7 +207,7 @@ impl Flight {
         loop {
             match self.next().await? {
                 Heard::Answer(answer) => return Ok(answer),
-                Heard::Notice(_) | Heard::Ask(_) => {}
+                Heard::Notice(_) | Heard::Told(_) | Heard::Ask(_) => {}
             }
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use sekisho_audit::Outcome;
 use sekisho_catalog::Server;
-use sekisho_wire::{Call, Era, Items, ListKind, ServerId, Version};
+use sekisho_wire::{Call, Era, Filter, Items, ListKind, ServerId, Version};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, interval, timeout_at};
 
@@ -168,7 +168,10 @@ impl Peer {
             | Call::ReadResource { .. }
             | Call::GetPrompt { .. }
             | Call::Complete { .. }
-            | Call::SetLogLevel { .. } => None,
+            | Call::SetLogLevel { .. }
+            | Call::Listen { .. }
+            | Call::Subscribe { .. }
+            | Call::Unsubscribe { .. } => None,
         };
         Ok(Running::new(self.id().clone(), caller.era(), page, sent, leg))
     }
@@ -185,6 +188,32 @@ impl Peer {
             None => Err(gone()),
         };
         told.map_err(|fault| self.failed(fault))
+    }
+
+    /// Begins to listen: by a request (modern), or to what the server tells the session (legacy).
+    ///
+    /// # Errors
+    /// As for [`Peer::ask`]; [`SendError::WrongEra`] where the server never tells anything.
+    pub(crate) async fn listen(&self, caller: &Caller, filter: &Filter) -> Result<Running, SendError> {
+        let deadline = Instant::now() + self.setup.bounds.timeout;
+        let call = Call::Listen { filter: filter.clone() };
+        let mut running = match caller.era() {
+            Era::Modern => self.ask_by(caller, Question::of(&call), deadline).await?,
+            Era::Legacy => {
+                let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), &call);
+                let sent = self.hear(caller, deadline).await.map_err(|fault| leg.failed(self.failed(fault)))?;
+                Running::new(self.id().clone(), Era::Legacy, None, sent, leg)
+            }
+        };
+        // However long it takes: whoever listens ends it.
+        running.wait_until(Instant::now() + ENDLESS);
+        Ok(running)
+    }
+
+    async fn hear(&self, caller: &Caller, deadline: Instant) -> Result<(crate::link::Flight, Hold), Fault> {
+        let version = self.spoken(Era::Legacy, deadline).await?;
+        let (link, hold) = self.link(caller, version, deadline).await?;
+        Ok((link.listen(deadline).await?, hold))
     }
 
     /// All pages of a list, for the gateway's own use, within the time that one call may take. Who asks for the same again within
@@ -355,5 +384,7 @@ fn speaks_only(offer: &Offer) -> String {
     format!("it speaks {} only", offer.eras().into_iter().next().map_or("nothing", Era::as_str))
 }
 
+/// Longer than any token lives.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 const SWEEP_MIN: Duration = Duration::from_millis(250);
 const SWEEP_MAX: Duration = Duration::from_secs(30);

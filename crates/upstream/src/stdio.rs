@@ -11,7 +11,7 @@ use sekisho_wire::input::BadInput;
 use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
 use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
-use sekisho_wire::{Answer, Era, Id, Json, RpcError, outgoing};
+use sekisho_wire::{Answer, Era, Id, Json, RpcError, Told, outgoing};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
@@ -47,6 +47,8 @@ struct Party {
     token: Option<Id>,
     logs: Logs,
     allowance: Allowance,
+    /// It waits for no answer, but for what the server tells.
+    listens: bool,
 }
 
 /// A message that waits for its reader, and the room that it takes meanwhile.
@@ -89,24 +91,43 @@ impl Talk {
     /// The process has ended, too many requests wait for it, or it takes no input before the deadline.
     pub(crate) async fn ask(self: &Arc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<StdioFlight, Fault> {
         let id = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut flight = self.flight(id, (ask.token.clone(), ask.logs), ask.listens(), deadline)?;
+        self.say(&ask.write(id), deadline).await?;
+        if !ask.opens() {
+            flight.parting = Parting::Cancel;
+        }
+        Ok(flight)
+    }
+
+    /// Listens to what the process tells the session beside its answers (legacy). Whoever listened before hears no more.
+    ///
+    /// # Errors
+    /// The process has ended.
+    pub(crate) fn listen(self: &Arc<Self>, deadline: Instant) -> Result<StdioFlight, Fault> {
+        let _before = self.waiting().open.remove(&STANDING);
+        self.flight(STANDING, (None, Logs::Wanted), true, deadline)
+    }
+
+    fn flight(
+        self: &Arc<Self>,
+        id: u64,
+        (token, logs): (Option<Id>, Logs),
+        listens: bool,
+        deadline: Instant,
+    ) -> Result<StdioFlight, Fault> {
         let (interim, interim_heard) = mpsc::channel(INTERIM_MAX);
         let (answer, answer_heard) = oneshot::channel();
         let room = Arc::new(Semaphore::new(QUEUE_BYTES_MAX));
-        let (token, allowance) = (ask.token.clone(), Allowance::default());
-        self.expect(id, Party { interim, room, answer, token, logs: ask.logs, allowance })?;
-        let mut flight = StdioFlight {
+        let allowance = if listens { Allowance::standing() } else { Allowance::default() };
+        self.expect(id, Party { interim, room, answer, token, logs, allowance, listens })?;
+        Ok(StdioFlight {
             talk: self.clone(),
             id,
             interim: interim_heard,
             answer: answer_heard,
             deadline,
             parting: Parting::Silent,
-        };
-        self.say(&ask.write(id), deadline).await?;
-        if !ask.opens() {
-            flight.parting = Parting::Cancel;
-        }
-        Ok(flight)
+        })
     }
 
     /// Writes a message that must not be lost.
@@ -142,6 +163,7 @@ impl Talk {
             Message::Answer { id, answer } => self.hear_answer(&id, answer),
             Message::Fault(error) => self.notes.suspicious("it sent an error that names no request", &error.message),
             Message::Notice(notice) => self.hear_notice(notice, bytes),
+            Message::Told { told, subscription } => self.hear_told(told, subscription.as_ref(), bytes),
             Message::OtherNotice { method } => {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
             }
@@ -214,11 +236,12 @@ impl Talk {
                 }
             }
             ServerNoticeKind::Message => {
-                let mut wanting = waiting.open.values_mut().filter(|party| party.logs == Logs::Wanted);
+                // Whoever has a request under way comes before whoever listens to the session (number 0).
+                let mut wanting = waiting.open.iter_mut().rev().filter(|(_, party)| party.logs == Logs::Wanted);
                 // A legacy process serves one session, so its messages are that session's, whichever request hears them.
                 // A modern one serves several requests of a principal: with two that listen, whose it is cannot be told.
                 let party = match (self.era, wanting.next(), wanting.next()) {
-                    (Era::Legacy, Some(party), _) | (Era::Modern, Some(party), None) => party,
+                    (Era::Legacy, Some((_, party)), _) | (Era::Modern, Some((_, party)), None) => party,
                     (Era::Legacy | Era::Modern, _, _) => return,
                 };
                 let notice = ServerNotice { params: detached(&notice.params), ..notice };
@@ -227,11 +250,25 @@ impl Talk {
         }
     }
 
+    /// What belongs to no request goes to whoever listens: to the session (legacy), or by the listening that it names (modern, ST-06).
+    fn hear_told(&self, told: Told, subscription: Option<&Id>, bytes: usize) {
+        let number = match (self.era, subscription) {
+            (Era::Legacy, _) => Some(STANDING),
+            (Era::Modern, Some(Id::Integer(number))) => u64::try_from(*number).ok(),
+            (Era::Modern, Some(Id::Text(_)) | None) => None,
+        };
+        let mut waiting = self.waiting();
+        if let Some(party) = number.and_then(|number| waiting.open.get_mut(&number)).filter(|party| party.listens) {
+            party.offer(Heard::Told(told), bytes, &self.notes);
+        }
+    }
+
     fn hear_ask(&self, request: ServerRequest, bytes: usize) {
         let id = request.id.clone();
         // A legacy process serves one session, so its questions are that session's, whichever request hears them.
         let mut waiting = self.waiting();
-        let heard = waiting.open.values_mut().next();
+        // A request under way comes before the session's own stream (number 0).
+        let heard = waiting.open.values_mut().next_back();
         let heard = heard.is_some_and(|party| party.offer(Heard::Ask(request), bytes, &self.notes));
         drop(waiting);
         if !heard {
@@ -285,7 +322,7 @@ impl StdioFlight {
 impl Drop for StdioFlight {
     fn drop(&mut self) {
         let mut waiting = self.talk.waiting();
-        if waiting.open.remove(&self.id).is_some() {
+        if self.id != STANDING && waiting.open.remove(&self.id).is_some() {
             if waiting.given_up.len() >= GIVEN_UP_MAX {
                 waiting.given_up.pop_front();
             }
@@ -335,6 +372,8 @@ impl Party {
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 /// JSON-RPC "invalid params".
 const INVALID_PARAMS: i64 = -32602;
+/// The number under which whoever listens to a legacy session waits: ids count from 1.
+const STANDING: u64 = 0;
 const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.

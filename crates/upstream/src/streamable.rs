@@ -112,6 +112,32 @@ impl HttpTalk {
         Ok(HttpFlight::new(parting, ask, session, reading, deadline))
     }
 
+    /// Opens the stream on which the server tells the session what belongs to no request (legacy, HT-12).
+    ///
+    /// # Errors
+    /// [`Fault::WrongEra`] where the server has no such stream; else see [`Fault`].
+    pub(crate) async fn listen(self: &Arc<Self>, deadline: Instant) -> Result<HttpFlight, Fault> {
+        let mut extra = vec![version_header(self.version), (ACCEPT, HeaderValue::from_static(EVENTS))];
+        extra.extend(self.session_header());
+        let request = self.site.request(Method::GET, extra);
+        let sent = self.site.client.send(&self.site.to, request, deadline.into_std()).await.map_err(send_fault)?;
+        let status = sent.status();
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            return Err(Fault::WrongEra("it has no stream of its own".into()));
+        }
+        if status == StatusCode::NOT_FOUND && self.session.is_some() {
+            self.over.store(true, Ordering::Relaxed);
+            return Err(Fault::SessionLost);
+        }
+        match (content(sent.headers()), status.is_success()) {
+            (Content::Events, true) => Ok(HttpFlight::standing(self, self.stream(sent), deadline)),
+            (Content::Json | Content::Other, true) => {
+                Err(Fault::WrongEra("its stream of its own is no event stream".into()))
+            }
+            (_, false) => Err(status_fault(status)),
+        }
+    }
+
     /// Sends a notification or an answer of ours. What the server says to it matters to nobody, but for a lost session.
     pub(crate) async fn tell(&self, message: Bytes) -> Result<(), Fault> {
         let deadline = Instant::now() + TELL_TIMEOUT;
@@ -211,6 +237,7 @@ impl HttpTalk {
             Message::Fault(error) => Ok(Answer::Error(error)),
             Message::Notice(_)
             | Message::OtherNotice { .. }
+            | Message::Told { .. }
             | Message::Ask(_)
             | Message::Ping { .. }
             | Message::BadAsk { .. } => Err(Fault::Garbled("its answer is no answer".into())),
@@ -266,7 +293,7 @@ fn content(headers: &HeaderMap) -> Content {
     let essence = written.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case(JSON) {
         Content::Json
-    } else if essence.eq_ignore_ascii_case("text/event-stream") {
+    } else if essence.eq_ignore_ascii_case(EVENTS) {
         Content::Events
     } else {
         Content::Other
@@ -310,6 +337,7 @@ fn until(deadline: Instant) -> Duration {
 }
 
 const JSON: &str = "application/json";
+const EVENTS: &str = "text/event-stream";
 const ACCEPTED: &str = "application/json, text/event-stream";
 const AGENT: &str = concat!("sekisho/", env!("CARGO_PKG_VERSION"));
 /// How long a notification or the end of a session may take.

@@ -33,6 +33,8 @@ struct Asked {
     token: Option<Id>,
     logs: Logs,
     allowance: Allowance,
+    /// It is the stream of a session, and not that of a request (legacy).
+    standing: bool,
 }
 
 /// How an answer comes.
@@ -56,8 +58,16 @@ impl HttpFlight {
         if let Reading::Whole(_) = reading {
             parting.silence();
         }
-        let asked = Asked { token: ask.token.clone(), logs: ask.logs, allowance: Allowance::default() };
+        let allowance = if ask.listens() { Allowance::standing() } else { Allowance::default() };
+        let asked = Asked { token: ask.token.clone(), logs: ask.logs, allowance, standing: false };
         HttpFlight { parting, asked, session, reading, deadline }
+    }
+
+    /// The stream of a legacy session (GET). No request is under way on it, so that nothing is cancelled with it.
+    pub(crate) fn standing(talk: &Arc<HttpTalk>, reading: Reading, deadline: Instant) -> HttpFlight {
+        let asked = Asked { token: None, logs: Logs::Wanted, allowance: Allowance::standing(), standing: true };
+        let parting = Parting { talk: talk.clone(), id: 0, cancels: false };
+        HttpFlight { parting, asked, session: None, reading, deadline }
     }
 
     /// The session id that came with the answer.
@@ -105,7 +115,7 @@ impl HttpFlight {
         }
         let bytes = event.data.len();
         match self.parting.talk.decode(event.data)? {
-            Message::Answer { id, answer } if id == own_id(self.parting.id) => {
+            Message::Answer { id, answer } if id == own_id(self.parting.id) && !self.asked.standing => {
                 self.finish();
                 Ok(Some(Heard::Answer(answer)))
             }
@@ -118,6 +128,14 @@ impl HttpFlight {
                 Ok(Some(Heard::Answer(Answer::Error(error))))
             }
             Message::Notice(notice) => Ok(self.hear_notice(notice, bytes)),
+            Message::Told { told, subscription } => {
+                let ours = match self.parting.talk.era() {
+                    Era::Legacy => self.asked.standing,
+                    Era::Modern => subscription == Some(own_id(self.parting.id)),
+                };
+                let notes = self.parting.talk.notes();
+                Ok(ours.then(|| self.asked.allowance.pass(Heard::Told(told), bytes, notes)).flatten())
+            }
             Message::OtherNotice { method } => {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
                 Ok(None)

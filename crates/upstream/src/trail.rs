@@ -130,7 +130,7 @@ impl Leg {
             Ok(FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park(_)) => {
                 self.ends(Ended::Answered);
             }
-            Ok(FromServer::Notice(_) | FromServer::Ask(_)) => {}
+            Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
             Err(error) => self.ends(Ended::Trouble(word(error))),
         }
     }
@@ -193,12 +193,13 @@ impl Context<'_> {
 fn item(call: &Call) -> Option<&str> {
     match call {
         Call::CallTool { name, .. } | Call::GetPrompt { name, .. } => Some(name),
-        Call::ReadResource { uri } => Some(uri),
+        Call::ReadResource { uri } | Call::Subscribe { uri } | Call::Unsubscribe { uri } => Some(uri),
         Call::Initialize(_)
         | Call::Discover
         | Call::Ping
         | Call::List { .. }
         | Call::Complete { .. }
+        | Call::Listen { .. }
         | Call::SetLogLevel { .. } => None,
     }
 }

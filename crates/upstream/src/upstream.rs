@@ -20,6 +20,7 @@ use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Exchange, Wanted, gather};
+use crate::listening::{Ear, Listening};
 use crate::notes::Notes;
 use crate::offer::{Offer, Status};
 use crate::peer::Peer;
@@ -133,6 +134,7 @@ impl Upstream {
         let course = match addressed.target() {
             Target::Gateway | Target::Reply(_) => not_for_servers(),
             Target::One(route) => self.ask(caller.map(|caller| caller.offering(authorized.askable())), route).await?,
+            Target::Listen(_) => self.listen(caller, authorized)?,
             Target::Many { kind, routes } => {
                 // Who is withheld is not asked: that would be a call that the policy refused.
                 let facts = authorized.facts();
@@ -227,6 +229,19 @@ impl Upstream {
         self.tasks.finish(SHUTDOWN_MAX).await;
     }
 
+    /// Listens to every server of which something is wanted and permitted.
+    fn listen(&self, caller: Option<Caller>, authorized: &Authorized) -> Result<Course, SendError> {
+        let Some(caller) = caller else { return Ok(not_for_servers()) };
+        let facts = authorized.facts();
+        let mut ears = Vec::new();
+        for ear in authorized.listening().iter().filter(|ear| !ear.filter.is_empty()) {
+            let askable = shown(&facts, ear.server.id()).map(|listed| listed.askable).unwrap_or_default();
+            let peer = self.peer_of(&ear.server)?;
+            ears.push(Ear { peer, caller: caller.clone().offering(askable), filter: ear.filter.clone() });
+        }
+        Ok(Course::Listening(Box::new(Listening::start(ears))))
+    }
+
     async fn ask(&self, caller: Option<Caller>, route: &Route) -> Result<Course, SendError> {
         let id = route.server().id();
         let caller = caller.ok_or_else(|| no_session(id))?;
@@ -313,7 +328,7 @@ fn listed(target: &Target) -> Result<(ListKind, &Arc<Server>), SendError> {
         },
         Target::One(route) => Some(route.server()),
         Target::Reply(reply) => Some(reply.server()),
-        Target::Gateway => None,
+        Target::Gateway | Target::Listen(_) => None,
     };
     let fault = Fault::Unreachable("the message is no list of one server from its beginning".into());
     Err(fault.about(server.map(|server| server.id())))

@@ -8,6 +8,7 @@ use crate::envelope::{Envelope, WrittenId};
 use crate::id::Id;
 use crate::input::{self, BadInput};
 use crate::json::{Json, Limits};
+use crate::listen::{self, Told};
 use crate::message::ListKind;
 use crate::server::{Answer, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
 use crate::sheet::Sheets;
@@ -29,6 +30,13 @@ pub enum Message {
     Fault(RpcError),
     /// Progress or logging.
     Notice(ServerNotice),
+    /// What is told to whoever listens.
+    Told {
+        /// What.
+        told: Told,
+        /// The listening that it belongs to, as the server says (modern).
+        subscription: Option<Id>,
+    },
     /// Any other notification.
     OtherNotice {
         /// Its name, as written.
@@ -307,7 +315,11 @@ fn notice(method: Box<str>, params: Option<Json>) -> Result<Message, BadMessage>
     let kind = match &*method {
         "notifications/progress" => ServerNoticeKind::Progress,
         "notifications/message" => ServerNoticeKind::Message,
-        _ => return Ok(Message::OtherNotice { method }),
+        _ => {
+            let Some(told) = listen::told(&method, params.as_ref()) else { return Ok(Message::OtherNotice { method }) };
+            let told = told.map_err(|_| BadMessage::Params)?;
+            return Ok(Message::Told { told, subscription: listen::subscription(params.as_ref()) });
+        }
     };
     let params = params.filter(Json::is_object).ok_or(BadMessage::Params)?;
     Ok(Message::Notice(ServerNotice { kind, params }))
@@ -455,7 +467,11 @@ mod tests {
         assert!(matches!(read(Era::Modern, &good), Ok(Message::Notice(_))));
         let bad = text("notifications/message", "");
         assert_eq!(read(Era::Modern, &bad).err(), Some(BadMessage::Params));
-        let other = text("notifications/tools/list_changed", "");
+        let changed = text("notifications/tools/list_changed", "");
+        assert!(matches!(read(Era::Modern, &changed), Ok(Message::Told { subscription: None, .. })));
+        let updated = text("notifications/resources/updated", "");
+        assert_eq!(read(Era::Legacy, &updated).err(), Some(BadMessage::Params));
+        let other = text("notifications/elicitation/complete", "");
         assert!(matches!(read(Era::Modern, &other), Ok(Message::OtherNotice { .. })));
     }
 

@@ -8,7 +8,7 @@
 //! [`headers`] that mirror it. Between: [`sse`] and [`lines`], which frame, and [`text`], which makes
 //! hidden characters visible.
 //!
-//! *Depth still missing*: subscriptions, resumption and tasks; a schema's header annotations are read anew for each call that has some.
+//! *Depth still missing*: resumption and tasks; a schema's header annotations are read anew for each call that has some.
 #![forbid(unsafe_code)]
 
 pub mod back;
@@ -20,6 +20,7 @@ pub mod id;
 pub mod input;
 pub mod json;
 pub mod lines;
+pub mod listen;
 pub mod message;
 pub mod method;
 pub mod outgoing;
@@ -34,6 +35,7 @@ pub use endpoint::{Endpoint, ServerId};
 pub use id::Id;
 pub use input::{Askable, InputKind, InputRequest, InputRequired, Resumed};
 pub use json::Json;
+pub use listen::{Filter, Listed, Told};
 pub use message::{Call, Inbound, ListKind, Notice, Reference, Reply, Request};
 pub use method::Method;
 pub use server::{Answer, FromServer, Items, RpcError};

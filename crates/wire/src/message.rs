@@ -3,6 +3,7 @@
 use crate::id::Id;
 use crate::input::Resumed;
 use crate::json::Json;
+use crate::listen::Filter;
 use crate::method::Method;
 use crate::server::Answer;
 use crate::version::{Era, Version};
@@ -109,6 +110,21 @@ pub enum Call {
     SetLogLevel {
         /// One of the eight levels of RFC 5424.
         level: Box<str>,
+    },
+    /// `subscriptions/listen`; in the legacy era, a GET.
+    Listen {
+        /// What is wanted.
+        filter: Filter,
+    },
+    /// `resources/subscribe`
+    Subscribe {
+        /// As the client wrote it.
+        uri: Box<str>,
+    },
+    /// `resources/unsubscribe`
+    Unsubscribe {
+        /// As the client wrote it.
+        uri: Box<str>,
     },
 }
 
@@ -278,6 +294,21 @@ impl Inbound {
         }
     }
 
+    /// What a GET asks for (legacy): whatever the servers tell the session. `spoken`: the version header of the GET.
+    #[must_use]
+    pub fn listening(spoken: Spoken) -> Inbound {
+        let filter = Filter { tools: true, prompts: true, resources: true, uris: Vec::new(), session: true };
+        Inbound::Request(Request {
+            // Nothing answers it.
+            id: Id::Integer(0),
+            spoken,
+            call: Call::Listen { filter },
+            meta: Meta::default(),
+            mirrored: Vec::new(),
+            resumed: None,
+        })
+    }
+
     /// A list that the gateway asks for on a caller's behalf, in the revision that this message speaks: from its start, and
     /// with nothing of the client's `_meta`.
     #[must_use]
@@ -368,6 +399,9 @@ impl Call {
             Call::GetPrompt { .. } => Method::GetPrompt,
             Call::Complete { .. } => Method::Complete,
             Call::SetLogLevel { .. } => Method::SetLogLevel,
+            Call::Listen { .. } => Method::Listen,
+            Call::Subscribe { .. } => Method::Subscribe,
+            Call::Unsubscribe { .. } => Method::Unsubscribe,
         }
     }
 }

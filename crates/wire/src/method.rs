@@ -29,11 +29,17 @@ pub enum Method {
     GetPrompt,
     /// `completion/complete`
     Complete,
+    /// `subscriptions/listen` (modern). In the legacy era it is what a GET asks for.
+    Listen,
+    /// `resources/subscribe` (legacy)
+    Subscribe,
+    /// `resources/unsubscribe` (legacy)
+    Unsubscribe,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Method; 12] = [
+    pub const ALL: [Method; 15] = [
         Method::Initialize,
         Method::Ping,
         Method::SetLogLevel,
@@ -46,6 +52,9 @@ impl Method {
         Method::ListPrompts,
         Method::GetPrompt,
         Method::Complete,
+        Method::Listen,
+        Method::Subscribe,
+        Method::Unsubscribe,
     ];
 
     /// The method called `name` in `era`, if that era has it.
@@ -70,6 +79,9 @@ impl Method {
             Method::ListPrompts => "prompts/list",
             Method::GetPrompt => "prompts/get",
             Method::Complete => "completion/complete",
+            Method::Listen => "subscriptions/listen",
+            Method::Subscribe => "resources/subscribe",
+            Method::Unsubscribe => "resources/unsubscribe",
         }
     }
 
@@ -77,8 +89,10 @@ impl Method {
     #[must_use]
     pub fn spoken_in(self, era: Era) -> bool {
         match self {
-            Method::Initialize | Method::Ping | Method::SetLogLevel => era == Era::Legacy,
-            Method::Discover => era == Era::Modern,
+            Method::Initialize | Method::Ping | Method::SetLogLevel | Method::Subscribe | Method::Unsubscribe => {
+                era == Era::Legacy
+            }
+            Method::Discover | Method::Listen => era == Era::Modern,
             Method::ListTools
             | Method::CallTool
             | Method::ListResources

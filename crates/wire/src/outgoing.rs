@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::id::Id;
 use crate::input::InputRequired;
 use crate::json::{Json, Object};
+use crate::listen::{self, Told};
 use crate::message::{Call, Handshake, Reference};
 use crate::server::{Answer, RpcError, ServerNoticeKind, ServerRequest};
 use crate::version::{Era, Version};
@@ -133,6 +134,32 @@ pub fn input_required(id: &Id, asked: &InputRequired, state: &str) -> Bytes {
     })
 }
 
+/// What a server tells, towards a client that listens. `subscription`: the id of its listening (modern). URIs in it are those of the
+/// client's door.
+#[must_use]
+pub fn told(told: &Told, subscription: Option<&Id>) -> Bytes {
+    let (method, params) = match told {
+        Told::Changed(list) => (list.notice(), Object::new()),
+        Told::Updated { uri } => (listen::UPDATED, Object::new().text("uri", uri)),
+        Told::Acknowledged(filter) => (listen::ACKNOWLEDGED, Object::new().json("notifications", &filter.written())),
+    };
+    let envelope = envelope().text("method", method);
+    match subscription {
+        Some(id) => envelope.json("params", &params.json("_meta", &subscribed(id)).finish()).into_bytes(),
+        None => envelope.json("params", &params.finish()).into_bytes(),
+    }
+}
+
+/// The end of a listening, towards the client (modern, SU-02).
+#[must_use]
+pub fn heard_out(id: &Id) -> Bytes {
+    result(id, 0, |result| result.text("resultType", "complete").json("_meta", &subscribed(id)))
+}
+
+fn subscribed(id: &Id) -> Json {
+    Object::new().json(listen::SUBSCRIPTION, &id.to_json()).finish()
+}
+
 /// A notification, towards the client.
 #[must_use]
 pub fn notice(kind: ServerNoticeKind, params: &Json) -> Bytes {
@@ -165,7 +192,10 @@ fn content_bytes(call: &Call) -> usize {
         | Call::List { .. }
         | Call::ReadResource { .. }
         | Call::Complete { .. }
-        | Call::SetLogLevel { .. } => 0,
+        | Call::SetLogLevel { .. }
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. } => 0,
     }
 }
 
@@ -185,6 +215,8 @@ fn params(call: &Call, params: Object) -> Object {
             params.json("ref", &written(reference)).json("argument", argument).maybe("context", context.as_ref())
         }
         Call::SetLogLevel { level } => params.text("level", level),
+        Call::Listen { filter } => params.json("notifications", &filter.written()),
+        Call::Subscribe { uri } | Call::Unsubscribe { uri } => params.text("uri", uri),
     }
 }
 
@@ -281,6 +313,24 @@ mod tests {
         let part = |key: &str| params.get(key).map(|part| part.as_str().to_owned());
         assert_eq!(part("requestState").as_deref(), Some(r#""a\"b""#));
         assert_eq!(part("inputResponses").as_deref(), Some(r#"{"k":{"action":"decline"}}"#));
+    }
+
+    #[test]
+    fn what_is_told_names_its_listening_in_the_modern_era() {
+        let changed = Told::Changed(crate::listen::Listed::Tools);
+        assert_eq!(
+            told(&changed, None),
+            r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{}}"#
+        );
+        let id = Id::Text("l".into());
+        assert_eq!(
+            told(&Told::Updated { uri: "a:1".into() }, Some(&id)),
+            r#"{"jsonrpc":"2.0","method":"notifications/resources/updated","params":{"uri":"a:1","_meta":{"io.modelcontextprotocol/subscriptionId":"l"}}}"#
+        );
+        assert_eq!(
+            heard_out(&id),
+            r#"{"jsonrpc":"2.0","id":"l","result":{"resultType":"complete","_meta":{"io.modelcontextprotocol/subscriptionId":"l"}}}"#
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::endpoint::ServerId;
 use crate::id::Id;
 use crate::input::{InputRequest, InputRequired};
 use crate::json::Json;
+use crate::listen::{Filter, Told};
 use crate::message::ListKind;
 use crate::sheet::Sheet;
 
@@ -12,6 +13,15 @@ use crate::sheet::Sheet;
 pub enum FromServer {
     /// A notification that belongs to the exchange: progress or logging.
     Notice(ServerNotice),
+    /// A listening has begun: what of it each server will tell.
+    Listening(Vec<(ServerId, Filter)>),
+    /// Something that belongs to no call, told to whoever listens.
+    Told {
+        /// Who tells it.
+        server: ServerId,
+        /// What.
+        told: Told,
+    },
     /// A request of the server to the client (legacy).
     Ask(ServerRequest),
     /// A page of a list, item by item, from one server or from many.

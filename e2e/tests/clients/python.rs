@@ -224,6 +224,11 @@ fn it_is_asked_for_folders_and_a_client_that_cannot_be_asked_is_told_so_by_the_s
     assert!(text(&report["calls"][0]).contains("file:///srv/work"), "{report}");
     let report = client(&gateway, &gateway.endpoint("all"), "2026-07-28", plan(false));
     assert!(report["calls"][0]["refused"].is_string(), "{report}");
-    let report = client(&gateway, &gateway.endpoint("all"), "legacy", json!({"call": [["test_sampling", {}]]}));
+    let report = client(
+        &gateway,
+        &gateway.endpoint("all"),
+        "legacy",
+        json!({"call": [["test_sampling", {"prompt": "Say hello."}]]}),
+    );
     assert!(text(&report["calls"][0]).contains("cannot sample"), "{report}");
 }

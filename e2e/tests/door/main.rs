@@ -12,6 +12,7 @@ mod asks;
 mod bodies;
 mod conversations;
 mod examples;
+mod listening;
 mod policy;
 mod tls;
 mod tokens;

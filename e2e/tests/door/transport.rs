@@ -78,10 +78,14 @@ fn an_accepted_notification_is_202_and_other_verbs_are_405() {
     assert_eq!(unknown.status, 400, "{}", unknown.text());
     let token = gateway.token("alice", &gateway.endpoint("up")).expect("a token");
     let bearer = format!("Authorization: Bearer {token}");
-    for verb in ["GET", "PUT", "PATCH", "OPTIONS"] {
+    for verb in ["PUT", "PATCH", "OPTIONS"] {
         let refused = request(&gateway, &format!("{verb} /s/up/mcp"), &[&bearer, MEDIA[1]], b"");
-        assert_eq!((refused.status, refused.header("allow")), (405, Some("POST, DELETE")), "{verb}");
+        assert_eq!((refused.status, refused.header("allow")), (405, Some("POST, GET, DELETE")), "{verb}");
     }
+    let nobodys = request(&gateway, "GET /s/up/mcp", &[&bearer, MEDIA[1]], b"");
+    assert_eq!((nobodys.status, code(&nobodys)), (400, "SK1201".to_owned()), "a stream belongs to a session");
+    let deaf = request(&gateway, "GET /s/up/mcp", &[&bearer, &named, "Accept: application/json"], b"");
+    assert_eq!(deaf.status, 406);
     let ended = request(&gateway, "DELETE /s/up/mcp", &[&bearer, &named], b"");
     assert_eq!(ended.status, 204);
     let gone = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Files, Found};
 
 /// Documents whose backticked test names must exist.
-const DOCUMENTS: [&str; 2] = ["docs/threats.md", "SPECIFICATION.md"];
+const DOCUMENTS: [&str; 3] = ["docs/threats.md", "docs/protocol.md", "SPECIFICATION.md"];
 
 pub(crate) fn check(files: &Files, found: &mut Found) {
     let words = words_in_code(files);
@@ -50,7 +50,10 @@ mod tests {
         let code = ("crates/x/src/lib.rs", "#[test]\nfn a_token_is_refused() {}\n");
         let errors = |threats: &str| {
             let mut found = Found::default();
-            check(&files(&[code, ("docs/threats.md", threats), ("SPECIFICATION.md", "")]), &mut found);
+            check(
+                &files(&[code, ("docs/threats.md", threats), ("docs/protocol.md", ""), ("SPECIFICATION.md", "")]),
+                &mut found,
+            );
             found.errors
         };
         assert_eq!(errors("| T1 | identity | `x::a_token_is_refused` |"), Vec::<String>::new());

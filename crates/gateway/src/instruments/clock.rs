@@ -161,6 +161,8 @@ impl Clock {
             | FromServer::Page(_)
             | FromServer::Notice(_)
             | FromServer::Ask(_)
+            | FromServer::Told { .. }
+            | FromServer::Listening(_)
             | FromServer::Park(_) => RESULT,
         };
         self.answered.store(answered, Ordering::Relaxed);

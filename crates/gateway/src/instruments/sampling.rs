@@ -138,12 +138,13 @@ impl Traced {
             subject: match request.call() {
                 Call::CallTool { .. } => Subject::Tool,
                 Call::GetPrompt { .. } => Subject::Prompt,
-                Call::ReadResource { .. } => Subject::Resource,
+                Call::ReadResource { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. } => Subject::Resource,
                 Call::Initialize(_)
                 | Call::Discover
                 | Call::Ping
                 | Call::List { .. }
                 | Call::Complete { .. }
+                | Call::Listen { .. }
                 | Call::SetLogLevel { .. } => Subject::Other,
             },
         });

@@ -199,7 +199,7 @@ fn subject(method: Method) -> Subject {
     match method {
         Method::CallTool => Subject::Tool,
         Method::GetPrompt => Subject::Prompt,
-        Method::ReadResource => Subject::Resource,
+        Method::ReadResource | Method::Subscribe | Method::Unsubscribe => Subject::Resource,
         Method::Initialize
         | Method::Ping
         | Method::SetLogLevel
@@ -208,6 +208,7 @@ fn subject(method: Method) -> Subject {
         | Method::ListResources
         | Method::ListTemplates
         | Method::ListPrompts
+        | Method::Listen
         | Method::Complete => Subject::Other,
     }
 }

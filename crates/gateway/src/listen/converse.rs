@@ -10,11 +10,12 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use sekisho_catalog::Asking;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
-use sekisho_wire::{Era, FromServer, Id, Inbound};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Door;
+use crate::inflight::Entry;
 use crate::pipeline::{Conversation, Opened, Released, UnderWay, Way, release, walk};
 use crate::progress::{Progress, Stage};
 use crate::record::{self, Seen};
@@ -28,6 +29,8 @@ pub(super) enum Said {
     Session(SessionToken),
     /// A message for the client.
     Message(Rendered),
+    /// The client listens; a message may be long in coming (legacy).
+    Listening,
     /// A notification was taken in. The end.
     Absorbed,
     /// Refused before anything was said. The end. `message`: the refusal as a message, if it answers a request.
@@ -49,11 +52,15 @@ pub(super) fn converse(
     seen: Seen,
     message: Box<Authenticated<Inbound>>,
 ) -> Heard {
+    let listens = matches!(message.message(), Inbound::Request(r) if matches!(r.call(), Call::Listen { .. }));
+    let era = message.message().spoken().era();
     let mouth = Arc::<Mouth>::default();
     // Boxed, as the message is: what a conversation holds while it waits is moved when it begins.
     let talk = Box::new(Talk {
-        id: message.message().id().cloned(),
-        era: message.message().spoken().era(),
+        // A GET is no JSON-RPC request, and has no id.
+        id: message.message().id().cloned().filter(|_| !(listens && era == Era::Legacy)),
+        era,
+        listens,
         tool_call: matches!(message.message(), Inbound::Request(r) if render::is_tool_call(r.call())),
         door: Arc::clone(door),
         rooms: Arc::clone(rooms),
@@ -64,6 +71,8 @@ pub(super) fn converse(
         began: Instant::now(),
         time_ms: AtomicU64::new(0),
     });
+    // Whoever listens does so as long as the token lives.
+    let limit = if listens { ENDLESS } else { limit };
     Heard { mouth, talk: Some(Box::pin(talk.hold(message, limit))) }
 }
 
@@ -159,6 +168,7 @@ struct Talk {
     seen: Seen,
     id: Option<Id>,
     era: Era,
+    listens: bool,
     tool_call: bool,
     mouth: Arc<Mouth>,
     progress: Progress,
@@ -171,13 +181,14 @@ struct Talk {
 impl Talk {
     async fn hold(self: Box<Self>, message: Box<Authenticated<Inbound>>, limit: Duration) {
         let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
-        let entry = self.id.as_ref().map(|id| self.door.inflight.enter(self.session, id));
+        let entry = self.enter();
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
             ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = self.out_of_time(lease, limit) => Err(timed_out(lease, limit)),
+            refusal = self.decided_anew() => Err(refusal),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
         match ended {
@@ -205,10 +216,19 @@ impl Talk {
                         self.decline(&mut conversation, id, &refusal).await?;
                         continue;
                     }
+                    // What may not be heard is not told; the listening goes on.
+                    None if refusal.code == Code::NotTold => {
+                        rooms.audit.note(record::refused(&self.seen, &refusal)).await?;
+                        continue;
+                    }
                     Some(_) | None => return Err(refusal),
                 },
             };
-            let Some(id) = &self.id else { continue };
+            let begins = matches!(released.get().of().message(), FromServer::Listening(_));
+            if begins && self.era == Era::Legacy {
+                self.mouth.say(Said::Listening).await;
+                continue;
+            }
             if let Some(question) = &question {
                 match self.open(&way, &released) {
                     Ok(opened) => questions.push(opened),
@@ -217,10 +237,12 @@ impl Talk {
                         continue;
                     }
                 }
-                conversation.wait_until(self.leave_time());
+                if !self.listens {
+                    conversation.wait_until(self.leave_time());
+                }
             }
             let asking = questions.last().filter(|_| question.is_some());
-            let rendered = render::released(&rooms.catalog, &way, id, &released, asking);
+            let rendered = render::released(&rooms.catalog, &way, self.id.as_ref(), &released, asking);
             let last = rendered.last;
             if let Some(session) = opened.as_mut().and_then(Unused::token) {
                 self.mouth.say(Said::Session(session)).await;
@@ -268,6 +290,43 @@ impl Talk {
         self.mouth.say(said).await;
     }
 
+    /// Enters the table of what can be cancelled. A session has one stream of its own: a new one ends the one before, of which its
+    /// client may have lost sight (HT-12: each message on exactly one stream).
+    fn enter(&self) -> Option<Entry> {
+        let id = match (&self.id, self.session) {
+            (Some(id), _) => id.clone(),
+            (None, Some(session)) if self.listens => {
+                let stream = Id::Text(STREAM.into());
+                self.door.inflight.cancel(session, &stream);
+                stream
+            }
+            (None, _) => return None,
+        };
+        Some(self.door.inflight.enter(self.session, &id))
+    }
+
+    /// Waits until what is listened to has to be decided anew: the configuration or a policy changed, the session is gone, or the
+    /// gateway is going.
+    async fn decided_anew(&self) -> Refusal {
+        if !self.listens {
+            return pending().await;
+        }
+        let again = |why: &str| Refusal::new(Code::ListenAgain, why);
+        loop {
+            tokio::time::sleep(LOOKS_EVERY).await;
+            if *self.door.stopping.borrow() {
+                return again("the gateway is shutting down");
+            }
+            if !Arc::ptr_eq(&self.door.rooms.load(), &self.rooms) {
+                return again("the configuration or a policy changed");
+            }
+            let sessions = self.rooms.identity.sessions();
+            if self.session.is_some_and(|session| !sessions.touch(session, SystemTime::now())) {
+                return again("the session has ended");
+            }
+        }
+    }
+
     /// Opens a server's question, so that the client's reply finds it.
     fn open(&self, way: &Way, released: &Released) -> Result<Asking, Refusal> {
         let none = || Refusal::new(Code::NotOffered, "there is no session to ask");
@@ -305,11 +364,13 @@ impl Talk {
         }
     }
 
-    /// Modern clients cancel by closing the stream (HT-11); legacy ones do not (HT-10).
+    /// Modern clients cancel by closing the stream (HT-11); legacy ones do not (HT-10), but who has left listens no more.
     async fn left(&self) {
         match self.era {
-            Era::Modern => poll_fn(|_| if self.mouth.is_unheard() { Poll::Ready(()) } else { Poll::Pending }).await,
-            Era::Legacy => pending().await,
+            Era::Legacy if !self.listens => pending().await,
+            Era::Modern | Era::Legacy => {
+                poll_fn(|_| if self.mouth.is_unheard() { Poll::Ready(()) } else { Poll::Pending }).await
+            }
         }
     }
 }
@@ -319,6 +380,12 @@ fn is_about_asking(code: Code) -> bool {
     matches!(code, Code::NotOffered | Code::AskForbidden | Code::QuestionUnfit)
 }
 
+/// Under which id a session's own stream can be cancelled.
+const STREAM: &str = "the session's own stream";
+/// How often it is looked whether what is listened to has to be decided anew.
+const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// Longer than any token lives.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 /// LIMIT: how long a client may take to answer a server's question. People fill in forms.
 const ANSWER_TIME: Duration = Duration::from_secs(600);
 /// LIMIT: how long a call takes at most that asks questions.
@@ -333,7 +400,7 @@ fn timed_out(lease: Duration, limit: Duration) -> Refusal {
     }
 }
 
-async fn cancelled(entry: Option<&crate::inflight::Entry>) {
+async fn cancelled(entry: Option<&Entry>) {
     match entry {
         Some(entry) => entry.cancelled().await,
         None => pending().await,

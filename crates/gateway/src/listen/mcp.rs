@@ -1,4 +1,4 @@
-//! An MCP endpoint: one message a POST, and the end of a session by DELETE.
+//! An MCP endpoint: one message a POST, a session's own stream by GET, and its end by DELETE.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -63,6 +63,30 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
     first(said, early, |refusal| failed(refusal, seen)).await
 }
 
+/// Opens the stream on which a legacy session hears what belongs to no call (HT-12). The modern era has none (HT-19).
+pub(super) async fn listen(
+    door: &Arc<Door>,
+    rooms: &Arc<Rooms>,
+    caller: Verified,
+    headers: &HeaderMap,
+    seen: Seen,
+) -> Result<Response<Body>, Box<Failed>> {
+    let refused = |code, why: &str| Refusal::new(code, why);
+    let spoken = front::spoken_by_get(headers).map_err(|why| seen.clone().fails(why.into()))?;
+    if spoken.era() == Era::Modern {
+        return Err(seen.fails(refused(Code::VerbNotAllowed, "this revision has no GET")));
+    }
+    if !accepts(headers, "text/event-stream", "text/*") {
+        return Err(seen.fails(refused(Code::NotAcceptable, "Accept lacks text/event-stream")));
+    }
+    let session = session_id(headers).map_err(|refusal| seen.clone().fails(refusal))?;
+    let bound = rooms.identity.authenticate(caller, Inbound::listening(spoken), session, SystemTime::now());
+    let message = bound.map(Box::new).map_err(|error| seen.clone().fails(error.into()))?;
+    let seen = door.instruments.follow(seen.of(&message), headers, &message);
+    let said = converse(door, rooms, rooms.limits.bounds().request_timeout, seen.clone(), message);
+    first(said, Early::Refused, |refusal| *seen.fails(refusal)).await
+}
+
 /// Ends a legacy session (HT-18).
 pub(super) async fn delete(
     rooms: &Arc<Rooms>,
@@ -117,6 +141,7 @@ async fn first(
                 continue;
             }
             Some(Said::Absorbed) => Ok(respond::empty(StatusCode::ACCEPTED)),
+            Some(Said::Listening) => Ok(events(None, said)),
             Some(Said::Message(message)) if message.last => {
                 Ok(with_session(respond::json(message.status, message.bytes), session))
             }
@@ -147,7 +172,7 @@ fn events(first: Option<Bytes>, mut said: Heard) -> Response<Body> {
             let event = tokio::select! {
                 next = said.next() => match next {
                     Some(Said::Message(message)) => sse::event(&message.bytes, None),
-                    Some(Said::Session(_) | Said::Absorbed) => continue,
+                    Some(Said::Session(_) | Said::Absorbed | Said::Listening) => continue,
                     Some(Said::Refused { message: Some(message), .. }) => sse::event(&message, None),
                     Some(Said::Refused { message: None, .. }) | None => return,
                 },
@@ -180,18 +205,18 @@ fn negotiable(headers: &HeaderMap) -> Result<(), Refusal> {
     if !plain || !json {
         return Err(Refusal::new(Code::ContentType, "Content-Type is not application/json, or the body is encoded"));
     }
-    let ranges = || {
-        let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default().trim())
-    };
-    let accepts = |media: &str, family: &str| {
-        ranges().any(|range| [media, family, "*/*"].iter().any(|one| range.eq_ignore_ascii_case(one)))
-    };
-    if accepts("application/json", "application/*") && accepts("text/event-stream", "text/*") {
+    if accepts(headers, "application/json", "application/*") && accepts(headers, "text/event-stream", "text/*") {
         Ok(())
     } else {
         Err(Refusal::new(Code::NotAcceptable, "Accept lacks application/json or text/event-stream"))
     }
+}
+
+fn accepts(headers: &HeaderMap, media: &str, family: &str) -> bool {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let ranges =
+        values.flat_map(|value| value.split(',')).map(|range| range.split(';').next().unwrap_or_default().trim());
+    ranges.into_iter().any(|range| [media, family, "*/*"].iter().any(|one| range.eq_ignore_ascii_case(one)))
 }
 
 fn is_json(value: &HeaderValue) -> bool {

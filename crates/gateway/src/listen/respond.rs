@@ -75,7 +75,7 @@ pub(super) fn render(failed: Failed) -> Response<Body> {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     if refusal.code == Code::VerbNotAllowed {
-        headers.insert(header::ALLOW, HeaderValue::from_static("POST, DELETE"));
+        headers.insert(header::ALLOW, HeaderValue::from_static("POST, GET, DELETE"));
     }
     response
 }

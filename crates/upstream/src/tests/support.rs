@@ -133,6 +133,7 @@ pub(crate) async fn heard(flight: &mut Flight) -> Vec<String> {
     loop {
         match flight.next().await.unwrap() {
             Heard::Notice(notice) => all.push(format!("{} {}", notice.kind.as_str(), notice.params.as_str())),
+            Heard::Told(told) => all.push(format!("told {told:?}")),
             Heard::Ask(request) => all.push(format!("asks {}", request.request.kind.method())),
             Heard::Answer(answer) => {
                 all.push(words(answer));

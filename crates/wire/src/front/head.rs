@@ -48,7 +48,10 @@ pub(super) fn mirrored(headers: &HeaderMap, call: &Call) -> Result<Vec<Mirrored>
         | Call::ReadResource { .. }
         | Call::GetPrompt { .. }
         | Call::Complete { .. }
-        | Call::SetLogLevel { .. } => Ok(Vec::new()),
+        | Call::SetLogLevel { .. }
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. } => Ok(Vec::new()),
     }
 }
 

@@ -28,6 +28,21 @@ pub fn decode(headers: &HeaderMap, body: Bytes, limits: &json::Limits) -> Result
     Door { headers: Some(headers) }.read(body, limits)
 }
 
+/// The revision that a GET speaks: it has no body, so its version header says so, or the session does.
+///
+/// # Errors
+/// [`Why`]: the header stands twice, or names no revision that is spoken (HT-20).
+pub fn spoken_by_get(of: &HeaderMap) -> Result<Spoken, Why> {
+    match head::single(Some(of), headers::PROTOCOL_VERSION)? {
+        None => Ok(Spoken::LegacyUnsaid),
+        Some(written) => match Version::parse(written) {
+            Some(version) if version.era() == Era::Legacy => Ok(Spoken::Legacy(version)),
+            Some(version) => Ok(Spoken::Modern(version)),
+            None => Err(Why::BadVersionHeader),
+        },
+    }
+}
+
 /// Decodes a line of stdio, where no headers speak.
 ///
 /// # Errors

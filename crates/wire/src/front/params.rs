@@ -5,6 +5,7 @@ use super::{VERSION_BYTES_MAX, Why, meta};
 use crate::id::Id;
 use crate::input::Resumed;
 use crate::json::{Json, Object};
+use crate::listen::Filter;
 use crate::message::{Call, Handshake, ListKind, NoticeKind, Reference};
 use crate::method::Method;
 use crate::version::Era;
@@ -39,6 +40,9 @@ pub(super) fn call(method: Method, params: &Json) -> Result<Call, Why> {
             arguments: strings(arguments(params)?)?,
         }),
         Method::Complete => complete(params),
+        Method::Listen => listen(params),
+        Method::Subscribe => Ok(Call::Subscribe { uri: string(params, "uri", "`uri` is not a string")? }),
+        Method::Unsubscribe => Ok(Call::Unsubscribe { uri: string(params, "uri", "`uri` is not a string")? }),
     }
 }
 
@@ -131,6 +135,12 @@ fn complete(params: &Json) -> Result<Call, Why> {
         .text("value", &string(&argument, "value", "`argument.value` is not a string")?)
         .finish();
     Ok(Call::Complete { reference, argument, context })
+}
+
+fn listen(params: &Json) -> Result<Call, Why> {
+    let filter = params.get("notifications").ok_or(Why::BadParams { what: "`notifications` is missing" })?;
+    let filter = Filter::read(&filter).map_err(|what| Why::BadParams { what })?;
+    Ok(Call::Listen { filter })
 }
 
 fn arguments(params: &Json) -> Result<Json, Why> {

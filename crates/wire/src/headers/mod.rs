@@ -158,7 +158,10 @@ pub(crate) fn name(call: &Call) -> Option<&str> {
         | Call::Ping
         | Call::List { .. }
         | Call::Complete { .. }
-        | Call::SetLogLevel { .. } => None,
+        | Call::SetLogLevel { .. }
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. } => None,
     }
 }
 

@@ -114,6 +114,10 @@ impl<O: Offer> Server<O> {
             Call::Complete { reference, argument, .. } => self.complete(reference, argument)?,
             // Nothing is ever logged to the client, so logging is not offered.
             Call::SetLogLevel { .. } => return Err(error(METHOD_NOT_FOUND, "logging is not offered")),
+            // What is offered never changes.
+            Call::Listen { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. } => {
+                return Err(error(METHOD_NOT_FOUND, "nothing changes here, so there is nothing to listen to"));
+            }
         };
         Ok(match era {
             Era::Legacy => result,

@@ -1,0 +1,204 @@
+//! Listening to several servers at once, for as long as somebody listens: each is asked again when it breaks off (ST-08, SU-02).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sekisho_wire::{Answer, Era, Filter, FromServer, Id, RpcError, ServerId, Told};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::backoff::{Backoff, chance};
+use crate::caller::Caller;
+use crate::error::SendError;
+use crate::exchange::Running;
+use crate::offer::Offer;
+use crate::peer::Peer;
+use crate::stdio::METHOD_NOT_FOUND;
+
+/// What is heard of all servers. Dropped, it ends all that was opened for it.
+pub(crate) struct Listening {
+    heard: mpsc::Receiver<(ServerId, Heard)>,
+    declined: Vec<mpsc::Sender<Id>>,
+    /// What came while it was not known yet what each server will tell.
+    early: VecDeque<FromServer>,
+    /// Servers of which that is not known yet. None: it was said.
+    awaited: Option<usize>,
+    _tasks: JoinSet<()>,
+}
+
+/// What one server is listened to for.
+pub(crate) struct Ear {
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) caller: Caller,
+    pub(crate) filter: Filter,
+}
+
+enum Heard {
+    /// What it will tell, as far as it is known.
+    Begun(Filter),
+    Said(FromServer),
+}
+
+impl Listening {
+    pub(crate) fn start(ears: Vec<Ear>) -> Listening {
+        let (send, heard) = mpsc::channel(HEARD_MAX);
+        let mut tasks = JoinSet::new();
+        let mut declined = Vec::new();
+        let awaited = Some(ears.len());
+        let alone = ears.len() == 1;
+        for ear in ears {
+            let (decline, refused) = mpsc::channel(DECLINED_MAX);
+            declined.push(decline);
+            tasks.spawn(ear.listen(send.clone(), refused, alone));
+        }
+        Listening { heard, declined, early: VecDeque::new(), awaited, _tasks: tasks }
+    }
+
+    /// What the servers will tell, once; then what they tell.
+    pub(crate) async fn next(&mut self) -> Result<FromServer, SendError> {
+        if let Some(awaited) = self.awaited.take() {
+            return Ok(FromServer::Listening(self.begin(awaited).await));
+        }
+        if let Some(said) = self.early.pop_front() {
+            return Ok(said);
+        }
+        loop {
+            match self.heard.recv().await {
+                Some((_, Heard::Said(said))) => return Ok(said),
+                Some((_, Heard::Begun(_))) => {}
+                // Every server was left to itself: nothing is ever told, and the client may wait for that.
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Waits a moment for what each server will tell. One that is down or slow may tell more once it is there.
+    async fn begin(&mut self, awaited: usize) -> Vec<(ServerId, Filter)> {
+        let until = Instant::now() + BEGUN_WITHIN;
+        let mut begun: Vec<(ServerId, Filter)> = Vec::new();
+        while begun.len() < awaited {
+            match timeout_at(until, self.heard.recv()).await {
+                Ok(Some((server, Heard::Begun(filter)))) => begun.push((server, filter)),
+                Ok(Some((_, Heard::Said(said)))) if self.early.len() < HEARD_MAX => self.early.push_back(said),
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => break,
+            }
+        }
+        begun.sort_by(|one, other| one.0.cmp(&other.0));
+        begun
+    }
+
+    /// Only one server is asked questions of, so that it is the one that asked.
+    pub(crate) fn decline(&mut self, id: &Id) {
+        if let [alone] = self.declined.as_slice() {
+            // Full only if the server asks faster than it can be told no; then it is left without an answer.
+            let _told = alone.try_send(id.clone());
+        }
+    }
+}
+
+impl Ear {
+    async fn listen(self, send: mpsc::Sender<(ServerId, Heard)>, mut refused: mpsc::Receiver<Id>, alone: bool) {
+        let mut backoff = Backoff::default();
+        loop {
+            let again = match self.peer.listen(&self.caller, &self.filter).await {
+                Ok(running) => {
+                    backoff.reset();
+                    self.hear(running, &send, alone.then_some(&mut refused)).await
+                }
+                Err(error) => {
+                    let again = !matches!(error, SendError::WrongEra(_));
+                    self.begun(&send, Filter::default()).await;
+                    tracing::debug!(target: "upstream", server = %self.peer.id(), %error, "not listening");
+                    again
+                }
+            };
+            if !again || send.is_closed() {
+                return;
+            }
+            sleep(backoff.failed(Instant::now(), PAUSE_MAX, chance()).max(PAUSE_MIN)).await;
+        }
+    }
+
+    /// Whether it makes sense to listen again.
+    async fn hear(
+        &self,
+        mut running: Running,
+        send: &mpsc::Sender<(ServerId, Heard)>,
+        mut refused: Option<&mut mpsc::Receiver<Id>>,
+    ) -> bool {
+        if self.caller.era() == Era::Legacy {
+            self.begun(send, self.offered()).await;
+        }
+        loop {
+            let said = tokio::select! {
+                said = running.next() => said,
+                Some(id) = refusal(refused.as_deref_mut()) => {
+                    running.decline(&id);
+                    continue;
+                }
+            };
+            match said {
+                Ok(FromServer::Told { told: Told::Acknowledged(filter), .. }) => {
+                    self.begun(send, filter.and(&self.filter)).await;
+                }
+                Ok(FromServer::End(Answer::Error(RpcError { code: METHOD_NOT_FOUND, .. }))) => {
+                    self.begun(send, Filter::default()).await;
+                    return false;
+                }
+                Ok(FromServer::End(_) | FromServer::Park(_) | FromServer::Page(_) | FromServer::Listening(_)) => {
+                    return true;
+                }
+                // Of several servers nobody could tell which one asks.
+                Ok(FromServer::Ask(asked)) if refused.is_none() => running.decline(&asked.id),
+                Ok(said @ (FromServer::Told { .. } | FromServer::Notice(_) | FromServer::Ask(_))) => {
+                    // A slow client slows its own servers down, and nobody else.
+                    if send.send((self.peer.id().clone(), Heard::Said(said))).await.is_err() {
+                        return false;
+                    }
+                }
+                Err(_) => return true,
+            }
+        }
+    }
+
+    async fn begun(&self, send: &mpsc::Sender<(ServerId, Heard)>, filter: Filter) {
+        // Nobody listens any more if it fails.
+        let _sent = send.send((self.peer.id().clone(), Heard::Begun(filter))).await;
+    }
+
+    /// What a legacy server says that it tells.
+    fn offered(&self) -> Filter {
+        let offer = self.peer.offer();
+        let has = |of: &str, flag: &str| {
+            let spoken = offer.as_deref().and_then(|offer: &Offer| offer.of(Era::Legacy));
+            let capability = spoken.and_then(|spoken| spoken.capabilities.get(of)?.get(flag)?.boolean());
+            capability == Some(true)
+        };
+        let offered = Filter {
+            tools: has("tools", "listChanged"),
+            prompts: has("prompts", "listChanged"),
+            resources: has("resources", "listChanged"),
+            uris: self.filter.uris.clone(),
+            session: true,
+        };
+        offered.and(&self.filter)
+    }
+}
+
+/// The next question that may not be asked.
+async fn refusal(refused: Option<&mut mpsc::Receiver<Id>>) -> Option<Id> {
+    match refused {
+        Some(refused) => refused.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long a client waits to hear what it will be told.
+const BEGUN_WITHIN: Duration = Duration::from_secs(3);
+const HEARD_MAX: usize = 64;
+const DECLINED_MAX: usize = 8;
+const PAUSE_MIN: Duration = Duration::from_millis(500);
+const PAUSE_MAX: Duration = Duration::from_secs(30);
