@@ -220,7 +220,7 @@ const COMPLETED: &str = "completed";
 const ENDINGS: [&str; 4] = [COMPLETED, "failed", "forbidden", "refused"];
 
 /// Every method a caller's message can have, the commonest first.
-const METHODS: [&str; 17] = [
+const METHODS: [&str; 20] = [
     "tools/call",
     "tools/list",
     "resources/read",
@@ -233,6 +233,9 @@ const METHODS: [&str; 17] = [
     "prompts/list",
     "completion/complete",
     "logging/setLevel",
+    "subscriptions/listen",
+    "resources/subscribe",
+    "resources/unsubscribe",
     "notifications/initialized",
     "notifications/cancelled",
     "notifications/roots/list_changed",

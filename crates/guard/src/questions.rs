@@ -34,11 +34,14 @@ fn of_form(schemas: &Schemas, at: &str, params: &Json) -> Vec<Finding> {
     }
     let mut free = false;
     let mut found = Vec::new();
+    if let Some(keyword) = NESTING.iter().find(|keyword| schema.get(keyword).is_some_and(|value| !is_flag(&value))) {
+        found.push(Finding::new(Rule::Form, &at_schema, &format!("a form has plain fields and no `{keyword}`")));
+    }
     for (name, field) in schema.get("properties").iter().flat_map(Json::members) {
         if !is_flat(&field) {
             found.push(Finding::new(Rule::Form, &at_schema, &format!("the field `{name}` is not a plain one")));
         }
-        let texts = ["title", "description"].map(|key| field.get(key));
+        let texts = ["title", "description", "format"].map(|key| field.get(key));
         let texts = texts.iter().flatten().filter_map(Json::string);
         let secret = texts.map(|text| text.into_owned()).chain([name.into_owned()]).find(|text| names_a_secret(text));
         if let Some(text) = secret.filter(|_| is_written_freely(&field)) {
@@ -46,10 +49,10 @@ fn of_form(schemas: &Schemas, at: &str, params: &Json) -> Vec<Finding> {
         }
         free |= is_written_freely(&field);
     }
-    let message = params.get("message");
-    let message = message.as_ref().and_then(Json::string).unwrap_or_default();
-    if free && names_a_secret(&message) {
-        let words = format!("the form asks for a secret: {message}");
+    let around = [params.get("message"), schema.get("title"), schema.get("description")];
+    let mut around = around.iter().flatten().filter_map(Json::string);
+    if let Some(text) = around.find(|text| free && names_a_secret(text)) {
+        let words = format!("the form asks for a secret: {text}");
         found.push(Finding::new(Rule::AsksForSecret, &format!("{at}/message"), &words));
     }
     found.truncate(FINDINGS_MAX);
@@ -58,20 +61,35 @@ fn of_form(schemas: &Schemas, at: &str, params: &Json) -> Vec<Finding> {
 
 /// Text, a number, a choice or several: nothing that holds fields of its own (MCP, Elicitation, "Requested Schema").
 fn is_flat(field: &Json) -> bool {
-    let nests = ["properties", "patternProperties", "additionalProperties", "$ref", "prefixItems"];
     let kind = field.get("type");
     let kind = kind.as_ref().and_then(Json::string);
-    field.is_object()
+    let choices = || ["oneOf", "anyOf"].iter().filter_map(|key| field.get(key));
+    let is_choice = |choice: Json| is_plain(&choice) && CHOOSING.iter().all(|key| choice.get(key).is_none());
+    is_plain(field)
         && kind.as_deref() != Some("object")
-        && nests.iter().all(|key| field.get(key).is_none())
+        && choices().all(|list| list.elements().all(is_choice))
         && field.get("items").is_none_or(|items| is_flat(&items) && items.get("items").is_none())
+}
+
+/// Whether nothing in it applies another schema, choices and elements aside.
+fn is_plain(schema: &Json) -> bool {
+    schema.is_object()
+        && schema.get("properties").is_none()
+        && NESTING.iter().filter(|key| !CHOOSING.contains(key)).all(|key| schema.get(key).is_none())
+}
+
+/// `additionalProperties: false` says that there are no others.
+fn is_flag(value: &Json) -> bool {
+    value.boolean().is_some()
 }
 
 /// Whether the user may write what they like there: a choice or a number of given ones hands over no secret.
 fn is_written_freely(field: &Json) -> bool {
     let kind = field.get("type");
     let kind = kind.as_ref().and_then(Json::string);
-    let chosen = ["enum", "const", "oneOf", "anyOf"].iter().any(|key| field.get(key).is_some());
+    let fixed = |of: &Json| of.get("enum").is_some() || of.get("const").is_some();
+    let all_fixed = |list: Json| list.elements().all(|choice| fixed(&choice));
+    let chosen = fixed(field) || ["oneOf", "anyOf"].iter().any(|key| field.get(key).is_some_and(all_fixed));
     match kind.as_deref() {
         Some("boolean") => false,
         Some("array") => field.get("items").is_none_or(|items| is_written_freely(&items)),
@@ -153,6 +171,11 @@ fn of_elicited(schemas: &Schemas, at: &str, asked: &Asked, answer: &Json) -> Vec
         (Some("decline" | "cancel"), _, Some(_)) => wrong("`content` is there though nothing was accepted"),
         (Some("accept"), Some(form), Some(content)) => {
             let at = format!("{at}/content");
+            let fields = form.schema().get("properties");
+            let asked = |name: &str| fields.as_ref().is_some_and(|fields| fields.get(name).is_some());
+            if let Some((name, _)) = content.members().find(|(name, _)| !asked(name)) {
+                return vec![Finding::new(Rule::Answer, &at, &format!("the form has no field `{name}`"))];
+            }
             match (value::tree(&content), &*schemas.compiled(Role::Form, form)) {
                 (Ok(tree), Ok(schema)) => schema.check(Rule::Answer, &at, &tree),
                 (Err(unfaithful), _) => vec![Finding::new(Rule::Answer, &at, &unfaithful.to_string())],
@@ -191,6 +214,32 @@ fn is_folder(uri: &str) -> bool {
     !path.is_empty() && decoded.split(['/', '\\']).all(|segment| segment != "..")
 }
 
+/// Keywords by which a schema applies another one, or leads to one: what they hold could not be shown as a field, and would be looked
+/// at by nobody.
+const NESTING: [&str; 20] = [
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "items",
+    "prefixItems",
+    "contains",
+    "additionalItems",
+    "patternProperties",
+    "additionalProperties",
+    "unevaluatedProperties",
+    "propertyNames",
+    "dependentSchemas",
+    "dependencies",
+    "$ref",
+    "$dynamicRef",
+    "$recursiveRef",
+];
+/// Those of them that a field may have: a choice of given values, and the elements of several.
+const CHOOSING: [&str; 3] = ["anyOf", "oneOf", "items"];
 /// Found anywhere in the letters of a text.
 const SECRETS: [&str; 34] = [
     "password",
@@ -250,8 +299,15 @@ mod tests {
     }
 
     fn asked(message: &str, properties: &serde_json::Value) -> Vec<Rule> {
-        let schema = json!({"type": "object", "properties": properties});
-        let params = wire(&json!({"message": message, "requestedSchema": schema}));
+        of_params(&json!({"message": message, "requestedSchema": {"type": "object", "properties": properties}}))
+    }
+
+    fn of_schema(schema: serde_json::Value) -> Vec<Rule> {
+        of_params(&json!({"message": "m", "requestedSchema": schema}))
+    }
+
+    fn of_params(params: &serde_json::Value) -> Vec<Rule> {
+        let params = wire(params);
         let request = input::request("elicitation/create", Some(params)).unwrap();
         of_question(&schemas(), "", &request).iter().map(|found| found.rule).collect()
     }
@@ -285,6 +341,12 @@ mod tests {
         let described = json!({"value": {"type": "string", "description": "the token of your account"}});
         assert!(asked("Please fill in.", &described).contains(&Rule::AsksForSecret));
         assert!(asked("Type your password", &json!({ "value": text })).contains(&Rule::AsksForSecret));
+        let optional = json!({"password": {"anyOf": [{"type": "string"}, {"type": "null"}]}});
+        assert!(asked("Please fill in.", &optional).contains(&Rule::AsksForSecret), "no choice of given values");
+        let formatted = json!({"value": {"type": "string", "format": "password"}});
+        assert!(asked("Please fill in.", &formatted).contains(&Rule::AsksForSecret));
+        let schema = json!({"type": "object", "title": "Your password", "properties": {"value": text}});
+        assert!(of_schema(schema).contains(&Rule::AsksForSecret));
         let number = json!({"code": {"type": "integer", "title": "PIN"}});
         assert!(asked("Please fill in.", &number).contains(&Rule::AsksForSecret));
     }
@@ -310,14 +372,23 @@ mod tests {
             json!({"type": "array", "items": {"type": "object"}}),
             json!({"type": "array", "items": {"type": "array", "items": {"type": "string"}}}),
             json!({"$ref": "#/$defs/a"}),
+            json!({"type": "string", "allOf": [{"type": "string"}]}),
+            json!({"oneOf": [{"type": "array", "items": {}}]}),
+            json!({"anyOf": [{"properties": {}}]}),
         ] {
             assert_eq!(asked("m", &json!({ "a": field })), [Rule::Form], "{field}");
         }
-        let params = |schema| wire(&json!({"message": "m", "requestedSchema": schema}));
-        for schema in [json!({}), json!({"type": "object", "$schema": "https://x/y"}), json!({"type": "string"})] {
-            let request = input::request("elicitation/create", Some(params(schema))).unwrap();
-            assert_eq!(of_question(&schemas(), "", &request)[0].rule, Rule::Form);
+        for schema in [
+            json!({}),
+            json!({"type": "object", "$schema": "https://x/y"}),
+            json!({"type": "string"}),
+            json!({"type": "object", "allOf": [{"properties": {"password": {"type": "string"}}}]}),
+            json!({"type": "object", "additionalProperties": {"type": "string"}}),
+            json!({"type": "object", "patternProperties": {"a": {"type": "string"}}}),
+        ] {
+            assert_eq!(of_schema(schema.clone()), [Rule::Form], "{schema}");
         }
+        assert!(of_schema(json!({"type": "object", "additionalProperties": false})).is_empty());
     }
 
     #[test]
@@ -377,6 +448,7 @@ mod tests {
             (&form, json!({"action": "accept", "content": {"n": "1"}})),
             (&form, json!({"action": "accept", "content": {}})),
             (&form, json!({"action": "accept"})),
+            (&form, json!({"action": "accept", "content": {"n": 1, "more": 2}})),
             (&form, json!({"action": "maybe", "content": {"n": 1}})),
             (&form, json!({"content": {"n": 1}})),
             (&form, json!({"action": "decline", "content": {"n": 1}})),

@@ -342,8 +342,13 @@ fn shown<'a>(facts: &'a Facts, server: &ServerId) -> Option<&'a Listed> {
 /// Whether the server cannot have heard of it.
 fn is_before_sending(error: &SendError) -> bool {
     match error {
-        SendError::Unreachable(_) | SendError::WrongEra(_) | SendError::Busy(_) => true,
-        SendError::TimedOut(_) | SendError::Garbled(_) | SendError::Ended(_) | SendError::Denied(_) => false,
+        SendError::WrongEra(_) | SendError::Busy(_) => true,
+        // A server that answers 500 counts as one that cannot be reached, and may have acted.
+        SendError::Unreachable(_)
+        | SendError::TimedOut(_)
+        | SendError::Garbled(_)
+        | SendError::Ended(_)
+        | SendError::Denied(_) => false,
     }
 }
 
