@@ -110,6 +110,14 @@ impl Questions {
 }
 
 impl Asking {
+    /// Whether it waits for its answer.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let open = self.of.table();
+        let question = open.get(&self.session).and_then(|own| own.get(&self.number));
+        question.is_some_and(|question| !question.answered.load(Ordering::Relaxed))
+    }
+
     /// The id under which the client is asked.
     #[must_use]
     pub fn id(&self) -> Id {

@@ -204,7 +204,7 @@ impl Talk {
         let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
         // Open as long as the exchange is: a reply that comes later finds nothing.
-        let mut questions = Vec::new();
+        let mut questions: Vec<Asking> = Vec::new();
         while let Some(message) = conversation.next().await {
             let message = message?;
             let question = if let FromServer::Ask(asked) = &message { Some(asked.id.clone()) } else { None };
@@ -230,6 +230,11 @@ impl Talk {
                 continue;
             }
             if let Some(question) = &question {
+                // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
+                questions.retain(Asking::is_open);
+                if questions.len() >= QUESTIONS_MAX {
+                    questions.remove(0);
+                }
                 match self.open(&way, &released) {
                     Ok(opened) => questions.push(opened),
                     Err(refusal) => {
@@ -330,6 +335,9 @@ impl Talk {
     /// Opens a server's question, so that the client's reply finds it.
     fn open(&self, way: &Way, released: &Released) -> Result<Asking, Refusal> {
         let none = || Refusal::new(Code::NotOffered, "there is no session to ask");
+        if self.mouth.is_unheard() {
+            return Err(Refusal::new(Code::NotOffered, "the client has left, so nobody can be asked"));
+        }
         let (Some(session), Some(server), FromServer::Ask(asked)) =
             (self.session, &way.facts.server, released.get().of().message())
         else {
@@ -380,6 +388,8 @@ fn is_about_asking(code: Code) -> bool {
     matches!(code, Code::NotOffered | Code::AskForbidden | Code::QuestionUnfit)
 }
 
+/// LIMIT: questions of one exchange that wait for an answer.
+const QUESTIONS_MAX: usize = 16;
 /// Under which id a session's own stream can be cancelled.
 const STREAM: &str = "the session's own stream";
 /// How often it is looked whether what is listened to has to be decided anew.
