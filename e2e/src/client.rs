@@ -33,6 +33,7 @@ impl Era {
 #[derive(Debug)]
 pub struct Client {
     era: Era,
+    version: &'static str,
     address: SocketAddr,
     authority: String,
     path: String,
@@ -59,9 +60,30 @@ impl Client {
     pub fn connect_able(url: &str, token: Option<&str>, era: Era, capabilities: Value) -> anyhow::Result<Self> {
         let mut client = Self::new(url, token, era)?;
         client.capabilities = capabilities;
-        client.opening = match era {
+        client.opened()
+    }
+
+    /// The same, speaking an older revision of the legacy era.
+    ///
+    /// # Errors
+    /// As [`Self::connect`].
+    pub fn connect_old(
+        url: &str,
+        token: Option<&str>,
+        version: &'static str,
+        capabilities: Value,
+    ) -> anyhow::Result<Self> {
+        let mut client = Self::new(url, token, Era::Legacy)?;
+        client.version = version;
+        client.capabilities = capabilities;
+        client.opened()
+    }
+
+    fn opened(mut self) -> anyhow::Result<Self> {
+        let client = &mut self;
+        client.opening = match client.era {
             Era::Legacy => {
-                let hello = json!({"protocolVersion": era.version(), "capabilities": client.capabilities,
+                let hello = json!({"protocolVersion": client.version, "capabilities": client.capabilities,
                     "clientInfo": {"name": "sekisho-e2e", "version": "1"}});
                 let (result, response) = client.request_seen("initialize", hello)?;
                 client.session = response.header("mcp-session-id").map(ToOwned::to_owned);
@@ -76,7 +98,7 @@ impl Client {
             }
             Era::Modern => client.request("server/discover", json!({}))?,
         };
-        Ok(client)
+        Ok(self)
     }
 
     /// A client that has not said anything yet.
@@ -88,6 +110,7 @@ impl Client {
         let (authority, path) = rest.split_once('/').with_context(|| format!("{url} has no path"))?;
         Ok(Self {
             era,
+            version: era.version(),
             address: authority.parse().with_context(|| format!("{authority} is no address and port"))?,
             authority: authority.to_owned(),
             path: format!("/{path}"),
@@ -188,6 +211,15 @@ impl Client {
     /// When there is no response.
     pub fn listen(&self) -> anyhow::Result<Stream> {
         Stream::open(self.address, self.head("GET", "").as_bytes(), LIMIT)
+    }
+
+    /// Takes up a stream behind an event (legacy).
+    ///
+    /// # Errors
+    /// When there is no response.
+    pub fn take_up(&self, after: &str) -> anyhow::Result<Stream> {
+        let head = self.head("GET", &format!("Last-Event-ID: {after}\r\n"));
+        Stream::open(self.address, head.as_bytes(), LIMIT)
     }
 
     /// Answers a question of the server (legacy).
@@ -291,7 +323,7 @@ impl Client {
         }
         let first = self.era == Era::Legacy && self.session.is_none();
         if !first {
-            let _ = write!(head, "MCP-Protocol-Version: {}\r\n", self.era.version());
+            let _ = write!(head, "MCP-Protocol-Version: {}\r\n", self.version);
         }
         head + more + "\r\n"
     }

@@ -70,6 +70,8 @@ pub struct Stream {
     status: u16,
     headers: Vec<(String, String)>,
     unread: String,
+    last_event: Option<String>,
+    retry: Option<String>,
 }
 
 impl Stream {
@@ -83,7 +85,7 @@ impl Stream {
         stream.write_all(request)?;
         let mut from = BufReader::new(stream);
         let (status, headers) = read_head(&mut from)?;
-        Ok(Self { from, status, headers, unread: String::new() })
+        Ok(Self { from, status, headers, unread: String::new(), last_event: None, retry: None })
     }
 
     /// The status code.
@@ -96,6 +98,18 @@ impl Stream {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The id of the last event that was read, if it had one.
+    #[must_use]
+    pub fn last_event(&self) -> Option<&str> {
+        self.last_event.as_deref()
+    }
+
+    /// When the server wants its client to come back, in milliseconds, if it said so.
+    #[must_use]
+    pub fn retry(&self) -> Option<&str> {
+        self.retry.as_deref()
     }
 
     /// The next JSON-RPC message: an event's, or the one of a plain answer. None at the end.
@@ -111,8 +125,12 @@ impl Stream {
         }
         loop {
             while let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let data = event.lines().find_map(|line| line.strip_prefix("data:")).map(|data| data.trim().to_owned());
+                let field =
+                    |name| event.lines().find_map(|line| line.strip_prefix(name)).map(|it: &str| it.trim().to_owned());
+                let (data, id, retry) = (field("data:"), field("id:"), field("retry:"));
                 self.unread = rest.to_owned();
+                self.last_event = id.or(self.last_event.take());
+                self.retry = retry.or(self.retry.take());
                 if let Some(data) = data.filter(|data| !data.is_empty()) {
                     return parse(&data).map(Some);
                 }

@@ -20,6 +20,7 @@ mod render;
 mod serve;
 mod snapshot;
 mod strangers;
+mod streams;
 mod tls;
 
 pub use config::{Config, ConfigError, TlsConfig};

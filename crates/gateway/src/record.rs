@@ -301,6 +301,13 @@ pub(crate) fn session_ends(seen: &Seen) -> Event<'_> {
     event
 }
 
+/// A stream that its client takes up again.
+pub(crate) fn taken_up(seen: &Seen, after: u64) -> Event<'_> {
+    let mut event = seen.event(EventKind::Lifecycle, Outcome::Noted);
+    event.reason = Some(format!("the client takes up a stream behind event {after}").into());
+    event
+}
+
 /// The part of a session's hash that may be written down.
 fn tag(session: SessionKey) -> SessionTag {
     SessionTag::of(&Digest::from(*session.as_bytes()))

@@ -68,6 +68,7 @@ pub enum Code {
     NeedsOneServer,
     NothingAsked,
     BadState,
+    StreamGone,
     RateLimited,
     TooManyAtOnce,
     Forbidden,
@@ -98,7 +99,7 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 54] = [
+    pub const ALL: [Code; 55] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
@@ -130,6 +131,7 @@ impl Code {
         Code::NeedsOneServer,
         Code::NothingAsked,
         Code::BadState,
+        Code::StreamGone,
         Code::RateLimited,
         Code::TooManyAtOnce,
         Code::Forbidden,
@@ -190,6 +192,7 @@ impl Code {
             Code::NeedsOneServer => ("SK1505", 200, 404, -32601, "the method is offered at the endpoint of one server only"),
             Code::NothingAsked => ("SK1506", 400, 400, -32600, "no server asked that, or it was answered already"),
             Code::BadState => ("SK1507", 200, 400, -32602, "the request state is not valid for this call, has expired, or was used before; send the call again without it"),
+            Code::StreamGone => ("SK1508", 400, 400, -32600, "the stream cannot be taken up again: its time is over, or it is not this session's; if it was a call's, the call may have been done, do not just repeat it"),
             Code::RateLimited => ("SK1601", 429, 429, -31008, "too many requests"),
             Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
             Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),

@@ -107,6 +107,7 @@ impl Gateway {
             rooms: ArcSwap::new(rooms),
             tls: ArcSwap::from_pointee(tls),
             inflight: Arc::new(InFlight::default()),
+            streams: Arc::default(),
             instruments,
             reading: Semaphore::new(READING_KIB_MAX),
             strangers: Strangers::default(),

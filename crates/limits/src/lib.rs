@@ -12,6 +12,7 @@ mod principals;
 use std::sync::Arc;
 
 use sekisho_catalog::Addressed;
+use sekisho_identity::PrincipalKey;
 use sekisho_wire::{Call, Inbound};
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -105,6 +106,14 @@ impl Limits {
             }
         };
         Ok(Admitted { message: m, _place: place })
+    }
+
+    /// Counts what is no message, such as taking up a stream again.
+    ///
+    /// # Errors
+    /// [`OverLimit::Rate`].
+    pub fn count(&self, who: PrincipalKey) -> Result<(), OverLimit> {
+        self.principals.count(who)
     }
 
     /// The bounds of the listener.

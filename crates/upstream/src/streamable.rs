@@ -117,8 +117,22 @@ impl HttpTalk {
     /// # Errors
     /// [`Fault::WrongEra`] where the server has no such stream; else see [`Fault`].
     pub(crate) async fn listen(self: &Arc<Self>, deadline: Instant) -> Result<HttpFlight, Fault> {
+        let reading = self.get(None, deadline).await?;
+        Ok(HttpFlight::standing(self, reading, deadline))
+    }
+
+    /// Asks for the rest of a stream that broke off behind this event (legacy, HT-13).
+    ///
+    /// # Errors
+    /// As [`HttpTalk::listen`].
+    pub(crate) async fn take_up(&self, after: HeaderValue, deadline: Instant) -> Result<Reading, Fault> {
+        self.get(Some(after), deadline).await
+    }
+
+    async fn get(&self, after: Option<HeaderValue>, deadline: Instant) -> Result<Reading, Fault> {
         let mut extra = vec![version_header(self.version), (ACCEPT, HeaderValue::from_static(EVENTS))];
         extra.extend(self.session_header());
+        extra.extend(after.map(|after| (HeaderName::from_static(headers::LAST_EVENT_ID), after)));
         let request = self.site.request(Method::GET, extra);
         let sent = self.site.client.send(&self.site.to, request, deadline.into_std()).await.map_err(send_fault)?;
         let status = sent.status();
@@ -130,7 +144,7 @@ impl HttpTalk {
             return Err(Fault::SessionLost);
         }
         match (content(sent.headers()), status.is_success()) {
-            (Content::Events, true) => Ok(HttpFlight::standing(self, self.stream(sent), deadline)),
+            (Content::Events, true) => Ok(self.stream(sent)),
             (Content::Json | Content::Other, true) => {
                 Err(Fault::WrongEra("its stream of its own is no event stream".into()))
             }

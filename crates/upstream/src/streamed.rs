@@ -1,7 +1,9 @@
 //! An answer over HTTP as it comes in: one JSON message, or an event stream up to the answer.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -10,7 +12,7 @@ use sekisho_wire::back::Message;
 use sekisho_wire::server::{ServerNotice, ServerNoticeKind};
 use sekisho_wire::sse::{Event, Events};
 use sekisho_wire::{Answer, Era, Id, outgoing};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::allowance::Allowance;
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
@@ -25,7 +27,18 @@ pub(crate) struct HttpFlight {
     asked: Asked,
     session: Option<HeaderValue>,
     reading: Reading,
+    again: Again,
     deadline: Instant,
+}
+
+/// How a stream that breaks off is taken up again (HT-09, HT-13).
+struct Again {
+    /// The id of the last event that was heard, if events have ids.
+    after: Option<HeaderValue>,
+    /// How long the server wants to be left alone before.
+    pause: Duration,
+    /// How often it was tried since something was heard.
+    tries: u32,
 }
 
 /// What is known of the request that an answer belongs to.
@@ -43,9 +56,13 @@ pub(crate) enum Reading {
     Whole(Option<Answer>),
     /// As events, the answer last.
     Stream { body: Box<Body>, events: Events, queue: VecDeque<Event> },
+    /// As events, of which the rest is asked for.
+    Reopening(Reopening),
     /// It has come.
     Done,
 }
+
+type Reopening = Pin<Box<dyn Future<Output = Result<Reading, Fault>> + Send>>;
 
 impl HttpFlight {
     pub(crate) fn new(
@@ -60,14 +77,14 @@ impl HttpFlight {
         }
         let allowance = if ask.listens() { Allowance::standing() } else { Allowance::default() };
         let asked = Asked { token: ask.token.clone(), logs: ask.logs, allowance, standing: false };
-        HttpFlight { parting, asked, session, reading, deadline }
+        HttpFlight { parting, asked, session, reading, again: Again::default(), deadline }
     }
 
     /// The stream of a legacy session (GET). No request is under way on it, so that nothing is cancelled with it.
     pub(crate) fn standing(talk: &Arc<HttpTalk>, reading: Reading, deadline: Instant) -> HttpFlight {
         let asked = Asked { token: None, logs: Logs::Wanted, allowance: Allowance::standing(), standing: true };
         let parting = Parting { talk: talk.clone(), id: 0, cancels: false };
-        HttpFlight { parting, asked, session: None, reading, deadline }
+        HttpFlight { parting, asked, session: None, reading, again: Again::default(), deadline }
     }
 
     /// The session id that came with the answer.
@@ -84,6 +101,16 @@ impl HttpFlight {
             let (body, events, queue) = match &mut self.reading {
                 Reading::Whole(answer) => return answer.take().map(Heard::Answer).ok_or_else(ended),
                 Reading::Done => return Err(ended()),
+                Reading::Reopening(reopening) => {
+                    let reading = timeout_at(self.deadline, reopening).await.map_err(|_| late())?;
+                    match reading {
+                        Ok(reading) => self.reading = reading,
+                        // Whatever it is, the request itself was sent: nobody may take it for not done.
+                        Err(Fault::Unreachable(_) | Fault::Ended(_)) => self.reopen(not_taken_up())?,
+                        Err(_) => return Err(not_taken_up()),
+                    }
+                    continue;
+                }
                 Reading::Stream { body, events, queue } => (body, events, queue),
             };
             if let Some(event) = queue.pop_front() {
@@ -93,13 +120,21 @@ impl HttpFlight {
                 continue;
             }
             // Looked at here, too: a stream that always has something to say never lets a timer have its turn.
-            let late = || Fault::TimedOut("no answer came".into());
             if Instant::now() >= self.deadline {
                 return Err(late());
             }
             let chunk = timeout_at(self.deadline, body.chunk()).await;
-            let chunk = chunk.map_err(|_| late())?.ok_or_else(ended)?;
-            let chunk = chunk.map_err(|error| body_fault(&error))?;
+            let chunk = match chunk.map_err(|_| late())? {
+                Some(Ok(chunk)) => chunk,
+                Some(Err(error)) => {
+                    self.reopen(body_fault(&error))?;
+                    continue;
+                }
+                None => {
+                    self.reopen(ended())?;
+                    continue;
+                }
+            };
             let mut completed = Vec::new();
             let fed = events.feed(&chunk, &mut completed);
             queue.extend(completed);
@@ -107,8 +142,31 @@ impl HttpFlight {
         }
     }
 
+    /// Asks for the rest of a stream that broke off, if its server lets it be taken up again.
+    ///
+    /// # Errors
+    /// The fault that it broke off with.
+    fn reopen(&mut self, fault: Fault) -> Result<(), Fault> {
+        let talk = &self.parting.talk;
+        let broke_off = matches!(fault, Fault::Ended(_));
+        let (true, Era::Legacy, Some(after)) = (broke_off, talk.era(), self.again.after.clone()) else {
+            return Err(fault);
+        };
+        if self.again.tries >= TRIES_MAX {
+            return Err(fault);
+        }
+        self.again.tries += 1;
+        let (talk, pause, deadline) = (Arc::clone(talk), self.again.pause, self.deadline);
+        self.reading = Reading::Reopening(Box::pin(async move {
+            sleep(pause).await;
+            talk.take_up(after, deadline).await
+        }));
+        Ok(())
+    }
+
     /// What an event says, if it matters here.
     fn hear(&mut self, event: Event) -> Result<Option<Heard>, Fault> {
+        self.again.heard(&event);
         let named = event.name.as_deref().is_some_and(|name| name != "message");
         if named || event.data.is_empty() {
             return Ok(None);
@@ -187,6 +245,27 @@ impl HttpFlight {
     }
 }
 
+impl Default for Again {
+    fn default() -> Again {
+        Again { after: None, pause: PAUSE, tries: 0 }
+    }
+}
+
+impl Again {
+    fn heard(&mut self, event: &Event) {
+        if let Some(id) = event.id.as_deref() {
+            let bounded = Some(id).filter(|id| (1..=EVENT_ID_BYTES_MAX).contains(&id.len()));
+            self.after = bounded.and_then(|id| HeaderValue::try_from(id).ok());
+        }
+        if let Some(pause_ms) = event.retry_ms {
+            self.pause = Duration::from_millis(pause_ms).clamp(PAUSE_MIN, PAUSE_MAX);
+        }
+        if !event.data.is_empty() {
+            self.tries = 0;
+        }
+    }
+}
+
 /// What is said when a request is dropped.
 pub(crate) struct Parting {
     talk: Arc<HttpTalk>,
@@ -230,3 +309,20 @@ impl Drop for Parting {
 fn ended() -> Fault {
     Fault::Ended("the stream ended before the answer".into())
 }
+
+fn not_taken_up() -> Fault {
+    Fault::Ended("the stream ended before the answer, and its rest was not given".into())
+}
+
+fn late() -> Fault {
+    Fault::TimedOut("no answer came".into())
+}
+
+/// LIMIT: tries to take a stream up again, one after another without anything heard.
+const TRIES_MAX: u32 = 20;
+/// LIMIT: an event id that is handed back.
+const EVENT_ID_BYTES_MAX: usize = 1024;
+/// How long a server is left alone that says nothing of it.
+const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_MIN: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(30);

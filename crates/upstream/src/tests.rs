@@ -3,6 +3,7 @@
 mod corridor;
 mod http;
 mod peers;
+mod resumption;
 mod rooms;
 mod site;
 mod stdio;

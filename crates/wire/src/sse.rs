@@ -197,6 +197,12 @@ pub fn event(data: &[u8], id: Option<&EventId>) -> Bytes {
     out.freeze()
 }
 
+/// An event that says nothing but under which id, and when, its reader may come back (2025-11-25, Sending Messages to the Server).
+#[must_use]
+pub fn prime(id: &EventId, retry_ms: u32) -> Bytes {
+    format!("id: {}\nretry: {retry_ms}\ndata: \n\n", id.as_str()).into()
+}
+
 /// A comment that keeps a connection alive (HT-34).
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
@@ -278,6 +284,8 @@ mod tests {
         assert_eq!(written, "id: a-1\ndata: {\"a\":\ndata: 1,\ndata: \"b\":2}\n\n");
         assert_eq!(read(&[&written, KEEP_ALIVE])[0].data, "{\"a\":\n1,\n\"b\":2}");
         assert_eq!(event(b"", Some(&id)), "id: a-1\ndata: \n\n");
+        let primed = Event { id: Some("a-1".into()), name: None, data: Bytes::new(), retry_ms: Some(1000) };
+        assert_eq!(read(&[&prime(&id, 1000)]), [primed]);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use sekisho_e2e::client::{Client, Era};
 use sekisho_e2e::fixture::everything_command;
 use sekisho_e2e::gateway::stdio_server;
 use serde_json::{Value, json};
-use std::fs;
 
 use super::*;
 
@@ -58,12 +57,6 @@ fn answer(question: &Value) -> Value {
     }
 }
 
-fn log(gateway: &Gateway) -> String {
-    let folder = gateway.folder().join("data/audit");
-    let files = fs::read_dir(folder).expect("a log");
-    files.map(|file| fs::read_to_string(file.expect("a file").path()).unwrap_or_default()).collect()
-}
-
 #[test]
 fn a_servers_question_reaches_the_legacy_client_under_our_id_and_its_answer_the_server() {
     let gateway = everything(ANYTHING);
@@ -81,7 +74,7 @@ fn a_servers_question_reaches_the_legacy_client_under_our_id_and_its_answer_the_
         assert!(result["result"]["content"][0]["text"].as_str().expect("text").contains(says), "{result}");
         assert!(stream.message().expect("an end").is_none());
     }
-    let log = log(&gateway);
+    let log = audit_log(&gateway);
     for part in ["elicitation/create (form)", "sampling/createMessage (1 messages, 0 tools)", "\"answers\"", "\"asks\""]
     {
         assert!(log.contains(part), "{part}: {log}");
@@ -212,7 +205,7 @@ fn a_modern_call_waits_for_input_and_its_state_is_good_for_it_alone_and_once() {
     let done = alice.request("tools/call", reordered).expect("a result");
     assert_eq!(done["content"][0]["text"], "state-ok", "{done}");
     assert_eq!(refused(alice.send("tools/call", again(tool, &state, &responses)).expect("an answer")), bad, "replayed");
-    let log = log(&gateway);
+    let log = audit_log(&gateway);
     assert!(log.contains("the request state was used before") && log.contains("none of this call's"), "{log}");
 }
 

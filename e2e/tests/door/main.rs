@@ -14,15 +14,24 @@ mod conversations;
 mod examples;
 mod listening;
 mod policy;
+mod resumption;
 mod tls;
 mod tokens;
 mod transport;
 
+use std::fs;
 use std::time::Duration;
 
 use sekisho_e2e::gateway::{Gateway, Setup, http_server};
 use sekisho_e2e::raw::{self, Response};
 use sekisho_e2e::recorder::Recorder;
+
+/// What stands in the audit log.
+fn audit_log(gateway: &Gateway) -> String {
+    let folder = gateway.folder().join("data/audit");
+    let files = fs::read_dir(folder).expect("a log");
+    files.map(|file| fs::read_to_string(file.expect("a file").path()).unwrap_or_default()).collect()
+}
 
 const LIMIT: Duration = Duration::from_secs(10);
 

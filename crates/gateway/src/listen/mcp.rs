@@ -3,23 +3,25 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts as Head;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use sekisho_identity::{SessionToken, Verified};
-use sekisho_wire::{Endpoint, Era, Inbound, front, sse};
-use tokio::sync::mpsc;
+use sekisho_identity::{Authenticated, SessionToken, Verified};
+use sekisho_wire::headers::LAST_EVENT_ID;
+use sekisho_wire::{Endpoint, Era, Inbound, front};
+use tokio::sync::oneshot;
 
 use super::body::{self, Body};
 use super::converse::{Heard, Said, converse};
+use super::events::{self, Teller};
 use super::{Door, respond};
 use crate::instruments::Room;
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::render;
 use crate::snapshot::Rooms;
+use crate::streams::{Again, Kind, Place};
 use respond::Failed;
 
 /// A verified caller at an endpoint, with a body that nobody has looked at.
@@ -59,8 +61,9 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
         (Some(_), Some(_), _) | (Some(_), None, Era::Modern) => Early::Permitted,
         (Some(_), None, Era::Legacy) | (None, _, _) => Early::Refused,
     };
+    let teller = teller(door, rooms, &message, Kind::Call);
     let said = converse(door, rooms, bounds.request_timeout, seen.clone(), message);
-    first(said, early, |refusal| failed(refusal, seen)).await
+    first(said, early, &teller, |refusal| failed(refusal, seen)).await
 }
 
 /// Opens the stream on which a legacy session hears what belongs to no call (HT-12). The modern era has none (HT-19).
@@ -83,8 +86,47 @@ pub(super) async fn listen(
     let bound = rooms.identity.authenticate(caller, Inbound::listening(spoken), session, SystemTime::now());
     let message = bound.map(Box::new).map_err(|error| seen.clone().fails(error.into()))?;
     let seen = door.instruments.follow(seen.of(&message), headers, &message);
+    if let Some(id) = headers.get(LAST_EVENT_ID) {
+        let taken = take_up(door, rooms, id, &message, &seen).await;
+        if let Some(response) = taken.map_err(|refusal| seen.clone().fails(refusal))? {
+            return Ok(response);
+        }
+    }
+    let teller = teller(door, rooms, &message, Kind::Session);
     let said = converse(door, rooms, rooms.limits.bounds().request_timeout, seen.clone(), message);
-    first(said, Early::Refused, |refusal| *seen.fails(refusal)).await
+    first(said, Early::Refused, &teller, |refusal| *seen.fails(refusal)).await
+}
+
+/// Takes up a stream of this session behind the last event that its client has (HT-13): it hears the rest of that stream and of no
+/// other. None where it was the session's own and is gone: what is new may be heard on another.
+async fn take_up(
+    door: &Door,
+    rooms: &Arc<Rooms>,
+    id: &HeaderValue,
+    message: &Authenticated<Inbound>,
+    seen: &Seen,
+) -> Result<Option<Response<Body>>, Refusal> {
+    let gone = |why: &str| Refusal::new(Code::StreamGone, why);
+    let who = message.principal().key();
+    rooms.limits.count(who)?;
+    let place = id.to_str().ok().and_then(Place::parse).ok_or_else(|| gone("Last-Event-ID is no id of ours"))?;
+    let session = message.session().ok_or_else(|| gone("there is no session"))?;
+    let stream = door.streams.find(who, session.key(), place);
+    let Some(stream) = stream else {
+        return match place.kind {
+            Kind::Session => Ok(None),
+            Kind::Call => Err(gone("the session has no such stream, or its time is over")),
+        };
+    };
+    rooms.audit.note(record::taken_up(seen, place.event)).await?;
+    let ((to, receive), (taken, was_taken)) = (events::channel(), oneshot::channel());
+    let again = Again { after: place.event, rooms: Arc::clone(rooms), to, taken };
+    let _sent = stream.send(again).await;
+    match (was_taken.await, place.kind) {
+        (Ok(()), _) => Ok(Some(events::response(receive))),
+        (Err(_), Kind::Session) => Ok(None),
+        (Err(_), Kind::Call) => Err(gone("the stream never said that event, or what may be heard was decided anew")),
+    }
 }
 
 /// Ends a legacy session (HT-18).
@@ -124,6 +166,7 @@ enum Early {
 async fn first(
     mut said: Heard,
     early: Early,
+    teller: &Teller,
     failed: impl FnOnce(Refusal) -> Failed,
 ) -> Result<Response<Body>, Box<Failed>> {
     let mut session = None;
@@ -131,7 +174,7 @@ async fn first(
         let next = match early {
             Early::Permitted => match tokio::time::timeout(KEEP_ALIVE, said.next()).await {
                 Ok(next) => next,
-                Err(_) => return Ok(events(None, said)),
+                Err(_) => return Ok(teller.tell(None, said)),
             },
             Early::Refused => said.next().await,
         };
@@ -141,11 +184,11 @@ async fn first(
                 continue;
             }
             Some(Said::Absorbed) => Ok(respond::empty(StatusCode::ACCEPTED)),
-            Some(Said::Listening) => Ok(events(None, said)),
+            Some(Said::Listening) => Ok(teller.tell(None, said)),
             Some(Said::Message(message)) if message.last => {
                 Ok(with_session(respond::json(message.status, message.bytes), session))
             }
-            Some(Said::Message(message)) => Ok(with_session(events(Some(message.bytes), said), session)),
+            Some(Said::Message(message)) => Ok(with_session(teller.tell(Some(message.bytes), said), session)),
             // Recorded where it happened.
             Some(Said::Refused { refusal, .. }) => Ok(respond::render(failed(*refusal))),
             None => Err(Box::new(failed(Refusal::new(Code::ShuttingDown, "the conversation was dropped")))),
@@ -153,41 +196,17 @@ async fn first(
     }
 }
 
+fn teller(door: &Door, rooms: &Arc<Rooms>, message: &Authenticated<Inbound>, kind: Kind) -> Teller {
+    let session = message.session().map(|session| (message.principal().key(), Arc::clone(session)));
+    // Those of a modern client are no sessions (HT-19).
+    let session = session.filter(|_| message.message().spoken().era() == Era::Legacy);
+    Teller { streams: Arc::clone(&door.streams), rooms: Arc::clone(rooms), session, kind }
+}
+
 fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> Response<Body> {
     if let Some(id) = session.and_then(|token| HeaderValue::try_from(token.expose()).ok()) {
         response.headers_mut().insert(SESSION, id);
     }
-    response
-}
-
-/// An event stream (HT-08, HT-34).
-fn events(first: Option<Bytes>, mut said: Heard) -> Response<Body> {
-    let (send, receive) = mpsc::channel(EVENTS_AHEAD);
-    tokio::spawn(async move {
-        let opening = first.map_or(Bytes::from_static(sse::KEEP_ALIVE), |first| sse::event(&first, None));
-        if send.send(opening).await.is_err() {
-            return;
-        }
-        loop {
-            let event = tokio::select! {
-                next = said.next() => match next {
-                    Some(Said::Message(message)) => sse::event(&message.bytes, None),
-                    Some(Said::Session(_) | Said::Absorbed | Said::Listening) => continue,
-                    Some(Said::Refused { message: Some(message), .. }) => sse::event(&message, None),
-                    Some(Said::Refused { message: None, .. }) | None => return,
-                },
-                () = tokio::time::sleep(KEEP_ALIVE) => Bytes::from_static(sse::KEEP_ALIVE),
-                () = send.closed() => return,
-            };
-            if send.send(event).await.is_err() {
-                return;
-            }
-        }
-    });
-    let mut response = respond::with(StatusCode::OK, Body::events(receive));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
 }
 
@@ -236,5 +255,5 @@ fn session_id(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-const EVENTS_AHEAD: usize = 16;
+/// After which a call that has said nothing yet becomes an event stream.
 const KEEP_ALIVE: std::time::Duration = std::time::Duration::from_secs(15);

@@ -2,6 +2,7 @@
 
 mod body;
 mod converse;
+mod events;
 mod http;
 mod mcp;
 mod preface;
@@ -28,6 +29,7 @@ use crate::inflight::InFlight;
 use crate::instruments::Instruments;
 use crate::snapshot::Rooms;
 use crate::strangers::Strangers;
+use crate::streams::Streams;
 use preface::{Protocol, preface};
 use pulse::{Pulse, Watched};
 
@@ -36,6 +38,7 @@ pub(crate) struct Door {
     pub(crate) rooms: ArcSwap<Rooms>,
     pub(crate) tls: ArcSwap<Option<Arc<ServerConfig>>>,
     pub(crate) inflight: Arc<InFlight>,
+    pub(crate) streams: Arc<Streams>,
     pub(crate) instruments: Arc<Instruments>,
     /// How many bodies may be read at once, in KiB.
     pub(crate) reading: Semaphore,

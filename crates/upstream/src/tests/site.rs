@@ -102,6 +102,11 @@ impl Reply {
         Reply { parts, ..Reply::status(200).with("content-type", "text/event-stream; charset=utf-8") }
     }
 
+    /// An event stream as it is written.
+    pub(crate) fn stream(text: &str) -> Reply {
+        Reply { parts: vec![text.to_owned()], ..Reply::status(200).with("content-type", "text/event-stream") }
+    }
+
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Reply {
         self.headers.push((name, value.to_owned()));
         self
