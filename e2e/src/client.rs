@@ -303,7 +303,11 @@ impl Client {
         let text = |pointer: &str| message.pointer(pointer).and_then(Value::as_str);
         if let Some(method) = text("/method") {
             let _ = write!(into, "Mcp-Method: {method}\r\n");
-            let name = if method == "resources/read" { text("/params/uri") } else { text("/params/name") };
+            let name = match method {
+                "resources/read" => text("/params/uri"),
+                method if method.starts_with("tasks/") => text("/params/taskId"),
+                _ => text("/params/name"),
+            };
             if let Some(name) = name {
                 let _ = write!(into, "Mcp-Name: {name}\r\n");
             }

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use sekisho_wire::json::{Json, Kind, Limits};
 use sekisho_wire::message::Spoken;
 use sekisho_wire::server::Answer;
+use sekisho_wire::task::About;
 use sekisho_wire::{
     Era, Inbound, ListKind, ServerId, Sheets, Version, back, front, headers, lines, outgoing, sse, text,
 };
@@ -141,7 +142,9 @@ pub fn back(data: &[u8]) {
             continue;
         };
         assert_eq!(outgoing::response(&id, &again), written);
-        let _ = back::conclude(era, answer);
+        for about in [About::Nothing, About::Beginning, About::State] {
+            let _ = back::conclude(era, about, answer.clone());
+        }
     }
 }
 

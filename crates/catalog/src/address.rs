@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
-use sekisho_wire::{Answer, Call, Endpoint, Era, Filter, Inbound, Json, ListKind, Reference, Reply, Resumed, ServerId};
+use sekisho_wire::{
+    Answer, Askable, Call, Endpoint, Era, Filter, Inbound, Json, ListKind, Reference, Reply, Request, Resumed,
+    RpcError, Sanitized, ServerId, TaskVerb,
+};
 
 use crate::change::noun;
 use crate::definition::Pinned;
@@ -13,6 +16,8 @@ use crate::names;
 use crate::offers::Known;
 use crate::parked::{self, Answered, Parking};
 use crate::questions::Question;
+use crate::tasks::Kept;
+use crate::unknown::Unknown;
 use crate::{Catalog, Server, cursor};
 
 /// A message and the proof of what it addresses. Made by [`Catalog::address`] and [`Catalog::address_at`] alone:
@@ -73,7 +78,9 @@ pub struct Route {
     server: Arc<Server>,
     call: Call,
     addressee: Addressee,
-    input: Option<Answered>,
+    // Both are rare.
+    input: Option<Box<Answered>>,
+    task: Option<Box<Json>>,
 }
 
 /// The thing on the server that a call is about.
@@ -92,52 +99,6 @@ pub enum Addressee {
     },
     /// The server as a whole (logging level).
     Server,
-}
-
-/// Why a message addresses nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unknown {
-    /// The endpoint names a server that is not configured.
-    #[error("no server is called `{0}`")]
-    Server(ServerId),
-    /// The name was never seen on this server in this era, or stood more than once on the page that was seen last, which may
-    /// have been another caller's: listing may help once (see [`Catalog::learn`]).
-    #[error("no {} of that name was seen on `{server}`", noun(*kind))]
-    NotSeen {
-        /// Who might offer it.
-        server: ServerId,
-        /// What it would be.
-        kind: ListKind,
-        /// Its name: the server's own at the door of one server, the exposed one at the door of all.
-        name: Box<str>,
-    },
-    /// The name has not the form of an exposed name, or what it names is withheld.
-    #[error("no {0} of that name is offered")]
-    Name(&'static str),
-    /// The URI has not the form of an exposed URI.
-    #[error("no server offers that URI")]
-    Uri,
-    /// The cursor was not given to this principal for this list, or a server of it is gone.
-    #[error("the cursor is none of this list's")]
-    Cursor,
-    /// A method that needs one server, at the endpoint of all.
-    #[error("the method is offered at `/s/<server>/mcp` only")]
-    NeedsOneServer,
-    /// A reply to a question that nobody asked, that was asked in another session, or that is answered.
-    #[error("no server asked that")]
-    NothingAsked,
-    /// A request state that was not given to this principal for this very call, or was changed (MR-04).
-    #[error("the request state is none of this call's")]
-    State,
-    /// A request state that is older than it may be.
-    #[error("the request state has expired")]
-    StateExpired,
-    /// A request state that was used before, or is being used now.
-    #[error("the request state was used before")]
-    StateUsed,
-    /// Too many request states were used lately for this one to be told from them.
-    #[error("too many request states were used lately")]
-    StatesBusy,
 }
 
 impl Addressed {
@@ -179,10 +140,16 @@ impl Route {
         &self.addressee
     }
 
+    /// That the client wants the call to become a task (legacy).
+    #[must_use]
+    pub fn task(&self) -> Option<&Json> {
+        self.task.as_deref()
+    }
+
     /// What the client brings that the server asked for before.
     #[must_use]
     pub fn input(&self) -> Option<&Answered> {
-        self.input.as_ref()
+        self.input.as_deref()
     }
 }
 
@@ -282,11 +249,16 @@ impl Catalog {
                 | Call::SetLogLevel { .. }
                 | Call::Listen { .. }
                 | Call::Subscribe { .. }
-                | Call::Unsubscribe { .. } => Err(Unknown::Name(LIST)),
+                | Call::Unsubscribe { .. }
+                | Call::Task { .. } => Err(Unknown::Name(LIST)),
             },
             Inbound::Notice(_) | Inbound::Reply(_) => Err(Unknown::Name(LIST)),
         }
     }
+}
+
+fn declares_tasks(request: &Request) -> bool {
+    request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks)
 }
 
 /// What [`Catalog::address_at`] takes alone, as a refusal calls it.
@@ -309,7 +281,16 @@ impl Door<'_> {
         }
         match message {
             Inbound::Request(request) => {
-                let target = self.target_of(request.call())?;
+                let undeclared = || request.spoken().era() == Era::Modern && !declares_tasks(request);
+                if matches!(request.call(), Call::Task { .. }) && undeclared() {
+                    return Err(Unknown::TasksUndeclared);
+                }
+                let target = match (self.target_of(request.call())?, request.task()) {
+                    (Target::One(route), Some(task)) => {
+                        Target::One(Route { task: Some(Box::new(task.clone())), ..route })
+                    }
+                    (target, _) => target,
+                };
                 match (target, request.resumed()) {
                     (Target::One(route), Some(resumed)) => self.resume(route, request.call(), resumed),
                     (target, _) => Ok(target),
@@ -320,18 +301,30 @@ impl Door<'_> {
         }
     }
 
-    /// A call that comes again, with what its server asked for.
+    /// A call that comes again, with what its server asked for, or what a task requires.
     fn resume(&self, route: Route, call: &Call, resumed: &Resumed) -> Result<Target, Unknown> {
+        if let Call::Task { id, .. } = call {
+            let input = self.kept(id)?.answered(&resumed.responses);
+            return Ok(Target::One(Route { input: Some(Box::new(input)), ..route }));
+        }
         let of = Parking { endpoint: self.endpoint, who: self.who, call };
         let input = parked::open(&self.catalog.seals, of, route.server.id(), resumed, self.now)?;
-        Ok(Target::One(Route { input: Some(input), ..route }))
+        Ok(Target::One(Route { input: Some(Box::new(input)), ..route }))
     }
 
     fn reply(&self, reply: &Reply) -> Result<Target, Unknown> {
         let found = self.session.and_then(|session| self.catalog.questions.find(session, reply.id()));
         let question = found.ok_or(Unknown::NothingAsked)?;
         let server = Arc::clone(self.server(question.server())?);
-        Ok(Target::Reply(Replied { server, question, answer: reply.answer().clone() }))
+        let answer = match reply.answer() {
+            Answer::Result(result) => Answer::Result(result.clone()),
+            // That there is none is all that an error has to say: nobody examines what else it carries.
+            Answer::Error(error) => {
+                let message = Sanitized::new(&error.message).as_str().into();
+                Answer::Error(RpcError { code: error.code, message, data: None })
+            }
+        };
+        Ok(Target::Reply(Replied { server, question, answer }))
     }
 
     fn target_of(&self, call: &Call) -> Result<Target, Unknown> {
@@ -344,17 +337,17 @@ impl Door<'_> {
             Call::ReadResource { uri } => {
                 let (server, uri) = self.resource(uri)?;
                 let addressee = self.about(&server, &uri, &[ListKind::Resources]);
-                Route { server, call: Call::ReadResource { uri }, addressee, input: None }
+                Route { server, call: Call::ReadResource { uri }, addressee, input: None, task: None }
             }
             Call::GetPrompt { name, arguments } => {
                 let (server, pinned) = self.named(ListKind::Prompts, name)?;
                 let call = Call::GetPrompt { name: pinned.name().into(), arguments: arguments.clone() };
-                Route { server, call, addressee: Addressee::Prompt(pinned), input: None }
+                Route { server, call, addressee: Addressee::Prompt(pinned), input: None, task: None }
             }
             Call::Complete { reference, argument, context } => {
                 let (server, reference, addressee) = self.reference(reference)?;
                 let call = Call::Complete { reference, argument: argument.clone(), context: context.clone() };
-                Route { server, call, addressee, input: None }
+                Route { server, call, addressee, input: None, task: None }
             }
             Call::Listen { filter } => return self.listen(filter),
             Call::Subscribe { uri } | Call::Unsubscribe { uri } => {
@@ -362,13 +355,14 @@ impl Door<'_> {
                 let (server, uri) = self.resource(uri)?;
                 let addressee = self.about(&server, &uri, &[ListKind::Resources]);
                 let call = if begins { Call::Subscribe { uri } } else { Call::Unsubscribe { uri } };
-                Route { server, call, addressee, input: None }
+                Route { server, call, addressee, input: None, task: None }
             }
+            Call::Task { verb, id } => self.task(*verb, id)?,
             Call::SetLogLevel { .. } => match self.endpoint {
                 Endpoint::All => return Err(Unknown::NeedsOneServer),
                 Endpoint::One(server) => {
                     let server = Arc::clone(self.server(server)?);
-                    Route { server, call: call.clone(), addressee: Addressee::Server, input: None }
+                    Route { server, call: call.clone(), addressee: Addressee::Server, input: None, task: None }
                 }
             },
         };
@@ -396,7 +390,30 @@ impl Door<'_> {
     fn tool(&self, name: &str, arguments: Json) -> Result<Route, Unknown> {
         let (server, pinned) = self.named(ListKind::Tools, name)?;
         let call = Call::CallTool { name: pinned.name().into(), arguments };
-        Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None })
+        Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None, task: None })
+    }
+
+    /// A task is about the tool that was called.
+    fn task(&self, verb: TaskVerb, name: &str) -> Result<Route, Unknown> {
+        let kept = self.kept(name)?;
+        let server = Arc::clone(self.server(&kept.home.server)?);
+        let (kind, tool) = (ListKind::Tools, &kept.home.tool);
+        let pinned = match server.offers().named(self.era, kind, tool) {
+            Known::Offered(pinned) => pinned,
+            Known::Withheld => return Err(Unknown::Name(noun(kind))),
+            Known::Unseen | Known::Ambiguous => {
+                return Err(Unknown::NotSeen { server: server.id().clone(), kind, name: tool.clone() });
+            }
+        };
+        let call = Call::Task { verb, id: kept.id.clone() };
+        Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None, task: None })
+    }
+
+    /// A task of this principal, at the door and in the era that it began.
+    fn kept(&self, name: &str) -> Result<Arc<Kept>, Unknown> {
+        let kept = self.catalog.tasks.find(self.who, name, self.now);
+        let kept = kept.filter(|kept| kept.home.endpoint == *self.endpoint && kept.home.era == self.era);
+        kept.ok_or(Unknown::Task)
     }
 
     /// The servers of a list. At the door of one server the cursor is that server's, untouched.

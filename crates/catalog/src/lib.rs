@@ -23,6 +23,8 @@ mod parked;
 mod questions;
 mod results;
 mod server;
+mod tasks;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,9 +33,9 @@ use std::time::SystemTime;
 use sekisho_identity::{PrincipalKey, Seals, SessionKey};
 use sekisho_wire::json::Array;
 use sekisho_wire::server::ServerRequest;
-use sekisho_wire::{Endpoint, Era, InputRequired, Items, Json, ListKind, ServerId};
+use sekisho_wire::{Endpoint, Era, InputRequest, InputRequired, Items, Json, ListKind, ServerId, Task};
 
-pub use address::{Addressed, Addressee, Ear, Replied, Route, Target, Unknown};
+pub use address::{Addressed, Addressee, Ear, Replied, Route, Target};
 pub use change::{Change, Flaw, What};
 pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
@@ -41,8 +43,11 @@ pub use names::exposed_uri;
 pub use parked::{Answered, Asked, Parking};
 pub use questions::{Asking, Question, TooManyQuestions};
 pub use server::Server;
+pub use tasks::Home;
+pub use unknown::Unknown;
 
 use questions::Questions;
+use tasks::Tasks;
 
 /// The room: which servers there are and what they were seen to offer.
 #[derive(Debug)]
@@ -50,10 +55,11 @@ pub struct Catalog {
     servers: BTreeMap<ServerId, Arc<Server>>,
     seals: Arc<Seals>,
     questions: Arc<Questions>,
+    tasks: Arc<Tasks>,
 }
 
 impl Catalog {
-    /// Builds it. `old`: the one that is replaced; cursors, states and open questions stay valid, and what a server was seen to offer is kept if it is still
+    /// Builds it. `old`: the one that is replaced; cursors, states, tasks and open questions stay valid, and what a server was seen to offer is kept if it is still
     /// reached at the same place.
     ///
     /// # Errors
@@ -72,7 +78,8 @@ impl Catalog {
             None => Arc::new(Seals::new().map_err(|_| ConfigError::NoRandomness)?),
         };
         let questions = old.map(|old| Arc::clone(&old.questions)).unwrap_or_default();
-        Ok(Catalog { servers, seals, questions })
+        let tasks = old.map(|old| Arc::clone(&old.tasks)).unwrap_or_default();
+        Ok(Catalog { servers, seals, questions, tasks })
     }
 
     /// Every server, in the order of names.
@@ -176,6 +183,18 @@ impl Catalog {
         now: SystemTime,
     ) -> Option<String> {
         parked::seal(&self.seals, of, server, required, now)
+    }
+
+    /// Keeps a task that has begun and gives it the name that its principal's clients have for it. None without randomness, or where all
+    /// together have too many.
+    #[must_use]
+    pub fn begin_task(&self, who: PrincipalKey, home: Home, task: &Task, now: SystemTime) -> Option<Box<str>> {
+        self.tasks.begin(who, home, task, now)
+    }
+
+    /// Remembers what the server of a task asks for now.
+    pub fn task_requires(&self, who: PrincipalKey, name: &str, requests: &[(Box<str>, InputRequest)], now: SystemTime) {
+        self.tasks.requires(who, name, requests, now);
     }
 
     /// Opens a question of a server to a session: a reply is addressed by the id that it has now, until what comes back is dropped.

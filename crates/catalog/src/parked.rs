@@ -34,6 +34,12 @@ impl Asked {
         Asked { kind: request.kind.clone(), form }
     }
 
+    /// What it takes to remember it, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let kind = if let InputKind::Url { url } = &self.kind { url.len() } else { 0 };
+        kind + self.form.as_ref().map_or(0, |form| form.schema().bytes().len()) + size_of::<Asked>()
+    }
+
     fn written(request: &InputRequest) -> Json {
         let object = Object::new();
         match &request.kind {
@@ -60,16 +66,22 @@ impl Asked {
     }
 }
 
-/// What a client brings back for a call that waits.
+/// What a client brings back for a call that waits, or for a task.
 #[derive(Debug)]
 pub struct Answered {
     state: Option<Box<str>>,
     asks: bool,
     answers: Vec<(Box<str>, Asked, Json)>,
-    ticket: Ticket,
+    /// None for what a task requires: its server alone knows what is answered already.
+    ticket: Option<Ticket>,
 }
 
 impl Answered {
+    /// What a client brings for a task.
+    pub(crate) fn of_task(answers: Vec<(Box<str>, Asked, Json)>) -> Answered {
+        Answered { state: None, asks: true, answers, ticket: None }
+    }
+
     /// The server's own state, as it gave it.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
@@ -91,13 +103,13 @@ impl Answered {
 
     /// The state is used up: the call goes on.
     pub fn spend(&self) {
-        self.ticket.spend();
+        self.ticket.iter().for_each(Ticket::spend);
     }
 
     /// The call did not go on, for certain: the state may be brought once more.
     pub fn unspend_after(&self, certain: bool) {
         if certain {
-            self.ticket.unspend();
+            self.ticket.iter().for_each(Ticket::unspend);
         }
     }
 }
@@ -153,7 +165,7 @@ pub(crate) fn open(
         let answer = resumed.responses.get(&key)?;
         Some((key, asked, answer))
     };
-    Ok(Answered { state, asks, answers: asked.into_iter().filter_map(answer).collect(), ticket })
+    Ok(Answered { state, asks, answers: asked.into_iter().filter_map(answer).collect(), ticket: Some(ticket) })
 }
 
 type Sealed = (SystemTime, Option<Box<str>>, Vec<(Box<str>, Asked)>);
@@ -182,7 +194,8 @@ fn bound<T>(of: Parking<'_>, with: impl FnOnce(Bond<'_>) -> Option<T>) -> Option
         | Call::SetLogLevel { .. }
         | Call::Listen { .. }
         | Call::Subscribe { .. }
-        | Call::Unsubscribe { .. } => return None,
+        | Call::Unsubscribe { .. }
+        | Call::Task { .. } => return None,
     };
     let path = of.endpoint.path();
     let parts: [&[u8]; 4] =

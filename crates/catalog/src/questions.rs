@@ -28,6 +28,7 @@ type Open = HashMap<SessionKey, HashMap<i64, Arc<Question>>>;
 pub struct Question {
     server: ServerId,
     id: Id,
+    connection: u64,
     asked: Asked,
     answered: AtomicBool,
 }
@@ -58,6 +59,12 @@ impl Question {
         &self.id
     }
 
+    /// The connection that it was asked on.
+    #[must_use]
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
     /// What was asked.
     #[must_use]
     pub fn asked(&self) -> &Asked {
@@ -81,6 +88,7 @@ impl Questions {
         let question = Question {
             server: server.clone(),
             id: request.id.clone(),
+            connection: request.connection,
             asked: Asked::of(&request.request),
             answered: AtomicBool::new(false),
         };

@@ -220,7 +220,7 @@ const COMPLETED: &str = "completed";
 const ENDINGS: [&str; 4] = [COMPLETED, "failed", "forbidden", "refused"];
 
 /// Every method a caller's message can have, the commonest first.
-const METHODS: [&str; 20] = [
+const METHODS: [&str; 24] = [
     "tools/call",
     "tools/list",
     "resources/read",
@@ -236,6 +236,10 @@ const METHODS: [&str; 20] = [
     "subscriptions/listen",
     "resources/subscribe",
     "resources/unsubscribe",
+    "tasks/get",
+    "tasks/result",
+    "tasks/update",
+    "tasks/cancel",
     "notifications/initialized",
     "notifications/cancelled",
     "notifications/roots/list_changed",

@@ -11,6 +11,7 @@ use sekisho_policy::Authorized;
 use sekisho_upstream::{Offer, Spoken};
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::message::{Handshake, NoticeKind};
+use sekisho_wire::task::EXTENSION;
 use sekisho_wire::{Answer, Askable, Call, Endpoint, Era, FromServer, Inbound, Json, ServerId, Version};
 
 use crate::VERSION;
@@ -29,7 +30,7 @@ pub(crate) fn answer(
     let message = permitted.get().of().addressed().message();
     let (result, session) = match message.message() {
         Inbound::Notice(notice) => {
-            cancel(inflight, message, notice.kind());
+            take_in(rooms, inflight, message, notice.kind());
             return Ok(Conversation::Absorbed);
         }
         Inbound::Reply(_) => return Err(Refusal::new(Code::NothingAsked, "a reply reached the gateway itself")),
@@ -48,7 +49,8 @@ pub(crate) fn answer(
             | Call::SetLogLevel { .. }
             | Call::Listen { .. }
             | Call::Subscribe { .. }
-            | Call::Unsubscribe { .. } => {
+            | Call::Unsubscribe { .. }
+            | Call::Task { .. } => {
                 return Err(Refusal::new(Code::UnknownMethod, "the method is not the gateway's own"));
             }
         },
@@ -57,11 +59,12 @@ pub(crate) fn answer(
     Ok(Conversation::Own(Box::new(Own { answer, session, _held: permitted })))
 }
 
-fn cancel(inflight: &InFlight, message: &Authenticated<Inbound>, kind: &NoticeKind) {
-    match (kind, message.session()) {
-        (NoticeKind::Cancelled { request }, Some(session)) => inflight.cancel(session.key(), request),
-        (NoticeKind::Cancelled { .. }, None)
-        | (NoticeKind::Initialized | NoticeKind::RootsChanged | NoticeKind::Progress, _) => {}
+fn take_in(rooms: &Rooms, inflight: &InFlight, message: &Authenticated<Inbound>, kind: &NoticeKind) {
+    let Some(session) = message.session() else { return };
+    match kind {
+        NoticeKind::Cancelled { request } => inflight.cancel(session.key(), request),
+        NoticeKind::RootsChanged => rooms.upstream.roots_changed(session.key()),
+        NoticeKind::Initialized | NoticeKind::Progress => {}
     }
 }
 
@@ -218,7 +221,27 @@ fn capabilities<'a>(of: impl IntoIterator<Item = &'a Spoken>, logging: WithLoggi
         let flags = flags.iter().filter(|flag| all || told(name, flag));
         offered = offered.json(name, &flags.fold(Object::new(), |object, flag| object.bool(flag, true)).finish());
     }
-    offered.finish()
+    with_tasks(offered, &spoken).finish()
+}
+
+/// Calls may become tasks where those of a server may.
+fn with_tasks(offered: Object, of: &[&Spoken]) -> Object {
+    let nothing = Json::empty_object();
+    let legacy = |spoken: &&Spoken| {
+        let tasks = spoken.capabilities.get("tasks")?;
+        let calls = tasks.get("requests")?.get("tools")?.get("call")?.is_object();
+        (spoken.version.era() == Era::Legacy && calls).then(|| tasks.get("cancel").is_some())
+    };
+    if let Some(cancels) = of.iter().filter_map(legacy).reduce(|one, other| one || other) {
+        let calls = Object::new().object("tools", |tools| tools.json("call", &nothing));
+        let tasks = if cancels { Object::new().json("cancel", &nothing) } else { Object::new() };
+        return offered.json("tasks", &tasks.json("requests", &calls.finish()).finish());
+    }
+    let modern = |spoken: &&Spoken| {
+        let extensions = spoken.capabilities.get("extensions");
+        spoken.version.era() == Era::Modern && extensions.is_some_and(|all| all.get(EXTENSION).is_some())
+    };
+    if of.iter().any(modern) { offered.object("extensions", |all| all.json(EXTENSION, &nothing)) } else { offered }
 }
 
 /// What is offered of servers, and of what changes they may tell.

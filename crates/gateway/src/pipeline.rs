@@ -11,7 +11,7 @@ use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
 use sekisho_upstream::{Exchange, Replying, SendError};
-use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items, TaskVerb};
 use tokio::time::Instant;
 
 use crate::inflight::InFlight;
@@ -79,7 +79,8 @@ async fn permit(rooms: &Rooms, seen: &Seen, addressed: Addressed, now: SystemTim
         Decision::Challenge(challenge) => return Err(challenge.into()),
         Decision::Forbid(forbidden) => return Err((*forbidden).into()),
     };
-    let way = Way { facts: authorized.facts(), call: may_wait(authorized.addressed().message().message()) };
+    let message = authorized.addressed().message().message();
+    let way = Way { facts: authorized.facts(), call: may_wait(message), task: asked_task(message) };
     let decision = record::permitted(seen, &authorized);
     seen.clock.lap(Room::AUDIT);
     let cleared = rooms.guard.clear(authorized)?;
@@ -147,6 +148,11 @@ fn may_wait(message: &Inbound) -> Option<Call> {
     (waits && request.spoken().era() == Era::Modern).then(|| request.call().clone())
 }
 
+fn asked_task(message: &Inbound) -> Option<(TaskVerb, Box<str>)> {
+    let Inbound::Request(request) = message else { return None };
+    if let Call::Task { verb, id } = request.call() { Some((*verb, id.clone())) } else { None }
+}
+
 type Permitted = (Way, Recorded<Cleared<Authorized>>);
 
 /// A list that policy forbids is no error of the caller's.
@@ -175,6 +181,8 @@ pub(crate) struct Way {
     pub(crate) facts: Facts,
     /// The call, if it may have to come again with what its server asks for (modern).
     pub(crate) call: Option<Call>,
+    /// The task that it is about, as the client names it.
+    pub(crate) task: Option<(TaskVerb, Box<str>)>,
 }
 
 /// What follows a permitted, recorded request.

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
-use sekisho_catalog::{Answered, Asked, Change, Target};
+use sekisho_catalog::{Addressee, Answered, Asked, Change, Target};
 use sekisho_guard::host_of;
 use sekisho_identity::{Authenticated, Principal, SessionKey};
 use sekisho_policy::{Authorized, Releasable};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{
-    Answer, Call, Endpoint, Era, Filter, FromServer, Inbound, InputKind, InputRequest, Reference, ServerId, Told,
+    Answer, Call, Endpoint, Era, Filter, FromServer, Inbound, InputKind, InputRequest, Reference, ServerId, Told, input,
 };
 
 use crate::instruments::Clock;
@@ -137,6 +137,7 @@ fn named(call: &Call, by: Algorithm) -> (Option<Arc<str>>, Option<PayloadDigest>
         Call::Subscribe { uri } | Call::Unsubscribe { uri } => (Some((&**uri).into()), None),
         Call::Listen { filter } => (None, Some(PayloadDigest::of(by, filter.written().bytes()))),
         Call::SetLogLevel { level } => (Some((&**level).into()), None),
+        Call::Task { id, .. } => (Some((&**id).into()), None),
         Call::Initialize(_) | Call::Discover | Call::Ping | Call::List { .. } => (None, None),
     }
 }
@@ -154,7 +155,18 @@ pub(crate) fn permitted(seen: &Seen, authorized: &Authorized) -> Draft {
     let findings = authorized.message().message().findings();
     event.detail.extend(findings.iter().map(|f| (f.rule.as_str().into(), (&*f.at).into())));
     event.detail.extend(answers(authorized));
+    event.detail.extend(about_task(authorized));
     event.into()
+}
+
+/// The tool that a task is about; or that a call is to become a task.
+fn about_task(authorized: &Authorized) -> Option<Detail> {
+    let Target::One(route) = authorized.addressed().target() else { return None };
+    match (route.call(), route.addressee()) {
+        (Call::Task { .. }, Addressee::Tool(tool)) => Some(("tool".into(), tool.name().to_owned().into())),
+        _ if route.task().is_some() => Some(("task".into(), "wanted".into())),
+        _ => None,
+    }
 }
 
 /// What a client answers that a server asked: by digest, as arguments are.
@@ -170,7 +182,7 @@ fn answers(authorized: &Authorized) -> Vec<Detail> {
         Target::Reply(reply) => {
             let answer = match reply.answer() {
                 Answer::Result(result) => result.bytes().clone(),
-                Answer::Error(error) => error.code.to_string().into(),
+                Answer::Error(error) => error.written().bytes().clone(),
             };
             vec![detail(reply.question().asked(), &answer)]
         }
@@ -206,7 +218,7 @@ pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
 pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
-        FromServer::End(Answer::Result(_)) | FromServer::Page(_) => Outcome::Completed,
+        FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Task(_) => Outcome::Completed,
         FromServer::Notice(_)
         | FromServer::Ask(_)
         | FromServer::Park(_)
@@ -216,11 +228,20 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
     match releasable.message() {
+        FromServer::Task(task) => {
+            event.detail.push(("task".into(), task.status().into_string().into()));
+            task.requests.iter().for_each(|(_, request)| event.detail.push(asked_detail(request)));
+            if let Some(Answer::Result(result)) = &task.outcome {
+                event.result = Some(PayloadDigest::of(seen.payload_digest, result.bytes()));
+            }
+        }
         FromServer::End(Answer::Result(result)) => {
             event.result = Some(PayloadDigest::of(seen.payload_digest, result.bytes()));
         }
         FromServer::End(Answer::Error(error)) => {
             event.detail.push(("upstream error".into(), error.code.to_string().into()));
+            let pages = input::asked_by(error).and_then(Result::ok).unwrap_or_default();
+            pages.iter().for_each(|page| event.detail.push(asked_detail(page)));
         }
         FromServer::Page(items) => {
             event.detail.push(("items".into(), items.entries.len().to_string().into()));

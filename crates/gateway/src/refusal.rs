@@ -1,18 +1,14 @@
 //! The one map from inner errors to what a client sees: a stable code, an HTTP status of its era, a JSON-RPC code, and words
 //! that are ours. No inner text crosses it; the operator's side of a refusal goes into the record (`sekisho why`).
 
+mod causes;
+
 use std::sync::Arc;
 
 use http::StatusCode;
-use sekisho_audit::LogDown;
-use sekisho_catalog::Unknown;
-use sekisho_guard::{Finding, Unmet};
-use sekisho_identity::{SessionError, TokenError};
-use sekisho_limits::OverLimit;
-use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden, NotAsked};
-use sekisho_upstream::SendError;
 use sekisho_wire::json::{Array, Object};
-use sekisho_wire::{Era, Json, ListKind, Version, front};
+use sekisho_wire::task::EXTENSION;
+use sekisho_wire::{Era, Json, Version};
 
 /// What a client sees instead of a result, and what the operator can read about it.
 #[derive(Debug)]
@@ -69,6 +65,8 @@ pub enum Code {
     NothingAsked,
     BadState,
     StreamGone,
+    UnknownTask,
+    TasksUndeclared,
     RateLimited,
     TooManyAtOnce,
     Forbidden,
@@ -99,7 +97,7 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 55] = [
+    pub const ALL: [Code; 57] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
@@ -132,6 +130,8 @@ impl Code {
         Code::NothingAsked,
         Code::BadState,
         Code::StreamGone,
+        Code::UnknownTask,
+        Code::TasksUndeclared,
         Code::RateLimited,
         Code::TooManyAtOnce,
         Code::Forbidden,
@@ -193,6 +193,8 @@ impl Code {
             Code::NothingAsked => ("SK1506", 400, 400, -32600, "no server asked that, or it was answered already"),
             Code::BadState => ("SK1507", 200, 400, -32602, "the request state is not valid for this call, has expired, or was used before; send the call again without it"),
             Code::StreamGone => ("SK1508", 400, 400, -32600, "the stream cannot be taken up again: its time is over, or it is not this session's; if it was a call's, the call may have been done, do not just repeat it"),
+            Code::UnknownTask => ("SK1509", 200, 200, -32602, "no task of this name was begun here, or it is too long ago"),
+            Code::TasksUndeclared => ("SK1510", 400, 400, -32021, "the request does not declare the extension io.modelcontextprotocol/tasks"),
             Code::RateLimited => ("SK1601", 429, 429, -31008, "too many requests"),
             Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
             Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),
@@ -291,6 +293,14 @@ impl Code {
 }
 
 impl Refusal {
+    /// The same, naming the capability that is required (BP-15).
+    fn requiring_tasks(mut self) -> Refusal {
+        let extensions = Object::new().json(EXTENSION, &Json::empty_object()).finish();
+        let required = Object::new().json("extensions", &extensions).finish();
+        self.data.push(("requiredCapabilities", required));
+        self
+    }
+
     /// A refusal with the operator's words.
     #[must_use]
     pub fn new(code: Code, reason: impl Into<Box<str>>) -> Refusal {
@@ -348,220 +358,12 @@ impl Refusal {
     }
 }
 
-/// A cause with its sources, for the record.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut next = error.source();
-    while let Some(source) = next {
-        words.push_str(": ");
-        words.push_str(&source.to_string());
-        next = source.source();
-    }
-    words
-}
-
-impl From<TokenError> for Refusal {
-    fn from(error: TokenError) -> Refusal {
-        let code = match &error {
-            TokenError::Malformed => Code::TokenMalformed,
-            TokenError::KeysUnavailable => Code::KeysUnavailable,
-            // Whatever else is wrong with a token, the client hears one thing (RFC 6750 section 3.1).
-            TokenError::Missing
-            | TokenError::Garbled
-            | TokenError::AlgorithmRefused
-            | TokenError::WrongType
-            | TokenError::KeyInHeader
-            | TokenError::CriticalHeader
-            | TokenError::UnknownIssuer
-            | TokenError::UnknownKey
-            | TokenError::BadSignature
-            | TokenError::WrongAudience
-            | TokenError::Expired
-            | TokenError::NotYet
-            | TokenError::TooLongLived
-            | TokenError::MissingClaim(_) => Code::Unauthenticated,
-        };
-        Refusal::new(code, chain(&error))
-    }
-}
-
-impl From<SessionError> for Refusal {
-    fn from(error: SessionError) -> Refusal {
-        let code = match error {
-            SessionError::Missing => Code::SessionMissing,
-            SessionError::Unknown => Code::SessionUnknown,
-            SessionError::VersionMismatch => Code::SessionVersion,
-            SessionError::TooMany => Code::SessionsExhausted,
-        };
-        Refusal::new(code, chain(&error))
-    }
-}
-
-impl From<front::Why> for Refusal {
-    fn from(why: front::Why) -> Refusal {
-        use front::Why;
-        let reason = chain(&why);
-        match why {
-            Why::Json(error) => Refusal::new(Code::NotJson, reason).with_detail(error.to_string()),
-            Why::Batch
-            | Why::NotAnObject
-            | Why::EnvelopeCase { .. }
-            | Why::UnknownMember
-            | Why::Version
-            | Why::BadId
-            | Why::NoMethod
-            | Why::ResultAndError
-            | Why::BadReply
-            | Why::ReplyInModern => Refusal::new(Code::NotRequest, reason.clone()).with_detail(reason),
-            Why::MissingMeta { .. } | Why::BadMeta { .. } => {
-                Refusal::new(Code::MissingMeta, reason.clone()).with_detail(reason)
-            }
-            Why::HeaderMissing { .. }
-            | Why::HeaderRepeated { .. }
-            | Why::HeaderMismatch { .. }
-            | Why::HeaderMalformed { .. } => Refusal::new(Code::HeaderMismatch, reason.clone()).with_detail(reason),
-            Why::UnsupportedVersion { requested } => {
-                // The same as `server/discover` says: what can be asked for in this form.
-                Refusal::new(Code::UnsupportedVersion, reason).naming_versions(&[Version::LATEST_MODERN], &requested)
-            }
-            Why::BadVersionHeader => Refusal::new(Code::VersionHeader, reason),
-            Why::UnknownMethod | Why::UnknownNotice => Refusal::new(Code::UnknownMethod, reason),
-            Why::BadParams { what } => Refusal::new(Code::BadParams, reason).with_detail(what),
-        }
-    }
-}
-
-impl From<&Unknown> for Refusal {
-    fn from(unknown: &Unknown) -> Refusal {
-        let code = match unknown {
-            Unknown::Server(_) => Code::UnknownServer,
-            Unknown::NotSeen { kind, .. } => unknown_of(*kind),
-            Unknown::Name(_) => Code::UnknownName,
-            Unknown::Uri => Code::UnknownResource,
-            Unknown::Cursor => Code::BadCursor,
-            Unknown::NeedsOneServer => Code::NeedsOneServer,
-            Unknown::NothingAsked => Code::NothingAsked,
-            Unknown::State | Unknown::StateExpired | Unknown::StateUsed => Code::BadState,
-            Unknown::StatesBusy => Code::TooManyAtOnce,
-        };
-        Refusal::new(code, chain(unknown))
-    }
-}
-
-fn unknown_of(kind: ListKind) -> Code {
-    match kind {
-        ListKind::Tools | ListKind::Prompts => Code::UnknownName,
-        ListKind::Resources | ListKind::Templates => Code::UnknownResource,
-    }
-}
-
-impl From<OverLimit> for Refusal {
-    fn from(over: OverLimit) -> Refusal {
-        let reason = chain(&over);
-        match over {
-            OverLimit::Rate { retry_after_s } => {
-                let mut refusal = Refusal::new(Code::RateLimited, reason);
-                refusal.retry_after_s = Some(retry_after_s);
-                refusal.with_detail(format!("try again in {retry_after_s} s"))
-            }
-            OverLimit::Concurrency { .. } | OverLimit::Streams { .. } => {
-                let mut refusal = Refusal::new(Code::TooManyAtOnce, reason);
-                refusal.retry_after_s = Some(1);
-                refusal
-            }
-        }
-    }
-}
-
-impl From<Forbidden> for Refusal {
-    fn from(forbidden: Forbidden) -> Refusal {
-        let mut refusal = Refusal::from(forbidden.reason);
-        let Basis { policies, .. } = forbidden.basis;
-        refusal.policies = policies;
-        refusal.needed = Some(forbidden.needed);
-        refusal
-    }
-}
-
-impl From<Challenge> for Refusal {
-    fn from(challenge: Challenge) -> Refusal {
-        match challenge {}
-    }
-}
-
-impl From<ForbidReason> for Refusal {
-    fn from(reason: ForbidReason) -> Refusal {
-        let words = format!("{reason}");
-        match reason {
-            ForbidReason::NoPermit | ForbidReason::Forbidden => Refusal::new(Code::Forbidden, words),
-            ForbidReason::EvaluationFailed => Refusal::new(Code::EvaluationFailed, words),
-            ForbidReason::Undecidable(argument) => {
-                Refusal::new(Code::Undecidable, words).with_detail(format!("`{argument}`"))
-            }
-            // What is wrong quotes the server: for the operator alone.
-            ForbidReason::ToolUnusable(_) => Refusal::new(Code::ToolUnusable, words),
-            ForbidReason::Arguments(findings) => Refusal::new(Code::Arguments, words).with_detail(listed(&findings)),
-            ForbidReason::HeaderMismatch(finding) => {
-                Refusal::new(Code::HeaderMismatch, words).with_detail(finding.words)
-            }
-            ForbidReason::Answer(findings) => Refusal::new(Code::AnswerInvalid, listed(&findings)),
-            ForbidReason::NotOffered => Refusal::new(Code::NotOffered, words),
-            ForbidReason::NotTold => Refusal::new(Code::NotTold, words),
-            ForbidReason::Ask(not_asked) => {
-                let NotAsked { method, reason, basis, needed } = *not_asked;
-                let mut refusal = Refusal::new(Code::AskForbidden, format!("{method}: {reason}"));
-                refusal.policies = basis.policies;
-                refusal.needed = Some(needed);
-                refusal.with_detail(method)
-            }
-            // What is wrong quotes the server.
-            ForbidReason::Question(findings) => Refusal::new(Code::QuestionUnfit, listed(&findings)),
-        }
-    }
-}
-
-/// Findings in words that a model can repair its arguments from (TL-08).
-fn listed(findings: &[Finding]) -> String {
-    let lines: Vec<String> = findings.iter().map(|found| format!("{}: {}", found.at, found.words)).collect();
-    lines.join("; ")
-}
-
-impl From<LogDown> for Refusal {
-    fn from(down: LogDown) -> Refusal {
-        let mut refusal = Refusal::new(Code::LogDown, chain(&down));
-        refusal.retry_after_s = Some(LOG_RETRY_S);
-        refusal
-    }
-}
-
-impl From<Unmet> for Refusal {
-    fn from(unmet: Unmet) -> Refusal {
-        Refusal::new(Code::EvaluationFailed, chain(&unmet))
-    }
-}
-
-impl From<SendError> for Refusal {
-    fn from(error: SendError) -> Refusal {
-        let code = match &error {
-            SendError::Unreachable(_) | SendError::Ended(_) => Code::UpstreamUnreachable,
-            SendError::TimedOut(_) => Code::UpstreamTimeout,
-            SendError::Garbled(_) => Code::UpstreamGarbled,
-            SendError::WrongEra(_) => Code::WrongEra,
-            SendError::Busy(_) => Code::UpstreamBusy,
-            SendError::Denied(_) => Code::UpstreamDenied,
-        };
-        Refusal::new(code, chain(&error))
-    }
-}
-
-const LOG_RETRY_S: u32 = 2;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What the protocol defines, and may therefore be said by us too (JSON-RPC 2.0 section 5.1; BP-07; RE-02).
-    const DEFINED: [i64; 7] = [-32700, -32600, -32601, -32602, -32020, -32022, -32002];
+    const DEFINED: [i64; 8] = [-32700, -32600, -32601, -32602, -32020, -32021, -32022, -32002];
 
     #[test]
     fn own_codes_lie_outside_the_reserved_range() {

@@ -5,14 +5,14 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
-use sekisho_catalog::{Asking, Catalog, Parking, exposed_uri};
+use sekisho_catalog::{Asking, Catalog, Home, Parking, exposed_uri};
 use sekisho_guard::host_of;
 use sekisho_policy::Facts;
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::server::ServerRequest;
 use sekisho_wire::{
     Answer, Call, Endpoint, Era, Filter, FromServer, Id, InputKind, InputRequest, InputRequired, Items, Json, RpcError,
-    ServerId, Told, outgoing,
+    ServerId, Task, TaskVerb, Told, input, outgoing, task,
 };
 
 use crate::pipeline::{Released, Way};
@@ -37,7 +37,7 @@ pub(crate) fn released(
 ) -> Rendered {
     let facts = &way.facts;
     let message = released.get().of().message();
-    if let Some(bytes) = interim(facts, id, message, asking) {
+    if let Some(bytes) = interim(way, id, message, asking) {
         return Rendered { bytes, last: false, status: StatusCode::OK };
     }
     // Nothing else is said to whoever listens without a request (legacy).
@@ -48,11 +48,15 @@ pub(crate) fn released(
             return Rendered { bytes, last: true, status: StatusCode::OK };
         }
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
-        FromServer::End(Answer::Error(error)) => Answer::Error(error.clone()),
+        FromServer::End(Answer::Error(error)) => Answer::Error(asking_for_pages(facts, error)),
         // Said on the way, above.
         FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_) => {
             return unasked(facts.era, id, "a question that is not open");
         }
+        FromServer::Task(task) => match self::task(catalog, way, task) {
+            Some(state) => Answer::Result(state),
+            None => return refused(&Refusal::new(Code::TooManyAtOnce, "too many tasks"), facts.era, id, false, ""),
+        },
         FromServer::Park(required) => {
             let Some(bytes) = parked(catalog, way, id, required) else {
                 return unasked(facts.era, id, "the state of the call cannot be sealed");
@@ -73,13 +77,15 @@ fn status(answer: &Answer, era: Era) -> StatusCode {
 }
 
 /// What is said before the end, if it is that.
-fn interim(facts: &Facts, id: Option<&Id>, message: &FromServer, asking: Option<&Asking>) -> Option<Bytes> {
+fn interim(way: &Way, id: Option<&Id>, message: &FromServer, asking: Option<&Asking>) -> Option<Bytes> {
+    let facts = &way.facts;
     let subscription = id.filter(|_| facts.era == Era::Modern);
     match message {
-        FromServer::Notice(notice) => Some(outgoing::notice(notice.kind, &notice.params)),
+        FromServer::Notice(notice) => Some(outgoing::notice(notice.kind, &related(way, &notice.params))),
         FromServer::Ask(asked) => {
             let request = marked(facts, &asked.request);
-            Some(outgoing::question(&ServerRequest { id: asking?.id(), request }))
+            let request = InputRequest { params: related(way, &request.params), ..request };
+            Some(outgoing::question(&ServerRequest { id: asking?.id(), request, connection: asked.connection }))
         }
         FromServer::Told { server, told } => {
             let told = match told {
@@ -91,7 +97,7 @@ fn interim(facts: &Facts, id: Option<&Id>, message: &FromServer, asking: Option<
         FromServer::Listening(filters) => {
             Some(outgoing::told(&Told::Acknowledged(acknowledged(facts, filters)), subscription))
         }
-        FromServer::Page(_) | FromServer::Park(_) | FromServer::End(_) => None,
+        FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_) => None,
     }
 }
 
@@ -117,6 +123,54 @@ fn parked(catalog: &Catalog, way: &Way, id: &Id, required: &InputRequired) -> Op
     let requests = required.requests.iter().map(|(key, request)| (key.clone(), marked(facts, request)));
     let shown = InputRequired { requests: requests.collect(), state: None, meta: required.meta.clone() };
     Some(outgoing::input_required(id, &shown, &state))
+}
+
+/// An error that asks the client to open pages, each marked like any other (EL-10); every other error as it is.
+fn asking_for_pages(facts: &Facts, error: &RpcError) -> RpcError {
+    let (Some(Ok(pages)), Some(data)) = (input::asked_by(error), &error.data) else { return error.clone() };
+    let mut marks = Array::new();
+    pages.iter().for_each(|page| marks.push(&marked(facts, page).params));
+    RpcError { data: Some(data.with("elicitations", &marks.finish())), ..error.clone() }
+}
+
+/// A task under the name that its client has for it, and what its server asks for remembered (T5-02, T6-03).
+fn task(catalog: &Catalog, way: &Way, task: &Task) -> Option<Json> {
+    let (facts, now) = (&way.facts, SystemTime::now());
+    let server = &facts.server.as_ref()?.id;
+    let name = match &way.task {
+        Some((_, name)) => name.clone(),
+        None => {
+            let (tool, endpoint) = (facts.subject.pinned.as_ref()?.name().into(), facts.endpoint.clone());
+            let home = Home { endpoint, era: facts.era, server: server.clone(), tool };
+            catalog.begin_task(facts.who.key(), home, task, now)?
+        }
+    };
+    if !task.begins {
+        catalog.task_requires(facts.who.key(), &name, &task.requests, now);
+    }
+    let exposed = |answer: &Answer| match answer {
+        Answer::Result(result) => Answer::Result(catalog.expose_result(&facts.endpoint, server, CALL, result)),
+        Answer::Error(error) => Answer::Error(asking_for_pages(facts, error)),
+    };
+    let shown = Task {
+        requests: task.requests.iter().map(|(key, request)| (key.clone(), marked(facts, request))).collect(),
+        outcome: task.outcome.as_ref().map(exposed),
+        ..task.clone()
+    };
+    Some(task::written(&shown, &name, facts.era))
+}
+
+/// The same, with the task that it belongs to under the client's name for it, or without one (T5-03).
+fn related(way: &Way, of: &Json) -> Json {
+    let Some(meta) = of.get(META).filter(|meta| meta.get(task::RELATED).is_some()) else { return of.clone() };
+    let meta = match &way.task {
+        Some((_, name)) => meta.with(task::RELATED, &Object::new().text("taskId", name).finish()),
+        None => {
+            let others = meta.members().filter(|(key, _)| key != task::RELATED);
+            others.fold(Object::new(), |object, (key, value)| object.json(&key, &value)).finish()
+        }
+    };
+    of.with(META, &meta)
 }
 
 /// A question to the user says who asks, where that is not plain from the door, and where a page is (EL-02, EL-06).
@@ -197,11 +251,14 @@ fn cursor(catalog: &Catalog, facts: &Facts, items: &Items) -> Option<String> {
 /// A whole result with the URIs of this door and the era's own members.
 fn whole(catalog: &Catalog, way: &Way, result: &Json) -> Json {
     let facts = &way.facts;
+    // What came of a task is what a call would have come to.
+    let method = if matches!(&way.task, Some((TaskVerb::Result, _))) { CALL } else { facts.method };
     let exposed = match &facts.server {
-        Some(server) => catalog.expose_result(&facts.endpoint, &server.id, facts.method, result),
+        Some(server) => catalog.expose_result(&facts.endpoint, &server.id, method, result),
         None => result.clone(),
     };
     match facts.era {
+        Era::Legacy if way.task.is_some() => related(way, &exposed),
         Era::Legacy => exposed,
         Era::Modern => modern(&exposed, facts.method),
     }
@@ -224,6 +281,9 @@ fn modern(result: &Json, method: &str) -> Json {
     timed.with("cacheScope", &Json::text("private"))
 }
 
+const META: &str = "_meta";
+/// The method whose calls become tasks.
+const CALL: &str = "tools/call";
 /// What a page has beside its items, about.
 const PAGE_BYTES: usize = 512;
 

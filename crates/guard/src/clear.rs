@@ -3,7 +3,7 @@
 use sekisho_wire::server::ServerNotice;
 use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::text::{is_plainly_visible, visible};
-use sekisho_wire::{Answer, FromServer, InputRequest, InputRequired, Items, Json, RpcError, Sheet};
+use sekisho_wire::{Answer, FromServer, InputRequest, InputRequired, Items, Json, RpcError, Sheet, Task};
 
 /// What policy obliges the gateway to do with a message before it goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +92,9 @@ fn is_plain(message: &FromServer) -> bool {
                 && items.meta.as_ref().is_none_or(is_plainly_visible)
         }
         FromServer::Listening(_) | FromServer::Told { .. } => true,
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) | FromServer::End(_) => false,
+        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_) => {
+            false
+        }
     }
 }
 
@@ -106,25 +108,44 @@ fn made_visible(message: &FromServer) -> FromServer {
         FromServer::Listening(filters) => FromServer::Listening(filters.clone()),
         FromServer::Told { server, told } => FromServer::Told { server: server.clone(), told: told.clone() },
         FromServer::Ask(asked) => {
-            FromServer::Ask(ServerRequest { id: asked.id.clone(), request: question(&asked.request) })
+            let (id, request) = (asked.id.clone(), question(&asked.request));
+            FromServer::Ask(ServerRequest { id, request, connection: asked.connection })
         }
         FromServer::Page(items) => FromServer::Page(page(items)),
         FromServer::Park(required) => {
-            let requests = required.requests.iter().map(|(key, request)| (key.clone(), question(request)));
             FromServer::Park(InputRequired {
-                requests: requests.collect(),
+                requests: questions(&required.requests),
                 // Opaque: it goes back to the server that wrote it, and nobody reads it.
                 state: required.state.clone(),
                 meta: required.meta.as_ref().map(shown),
             })
         }
-        FromServer::End(Answer::Result(result)) => FromServer::End(Answer::Result(shown(result))),
-        FromServer::End(Answer::Error(error)) => FromServer::End(Answer::Error(RpcError {
+        FromServer::End(end) => FromServer::End(ended(end)),
+        FromServer::Task(task) => FromServer::Task(Box::new(Task {
+            // The client has another name for it.
+            id: task.id.clone(),
+            begins: task.begins,
+            said: shown(&task.said),
+            requests: questions(&task.requests),
+            outcome: task.outcome.as_ref().map(ended),
+            meta: task.meta.as_ref().map(shown),
+        })),
+    }
+}
+
+fn ended(end: &Answer) -> Answer {
+    match end {
+        Answer::Result(result) => Answer::Result(shown(result)),
+        Answer::Error(error) => Answer::Error(RpcError {
             code: error.code,
             message: visible(&error.message).into(),
             data: error.data.as_ref().map(shown),
-        })),
+        }),
     }
+}
+
+fn questions(requests: &[(Box<str>, InputRequest)]) -> Vec<(Box<str>, InputRequest)> {
+    requests.iter().map(|(key, request)| (key.clone(), question(request))).collect()
 }
 
 fn question(request: &InputRequest) -> InputRequest {

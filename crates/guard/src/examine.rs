@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use sekisho_catalog::Declared;
-use sekisho_wire::{Answer, FromServer, Items, Json, ListKind, Remembered, Told, input};
+use sekisho_wire::{Answer, FromServer, InputRequest, Items, Json, ListKind, Remembered, Told, input};
 
 use crate::inspect::hidden;
 use crate::questions::of_question;
@@ -15,31 +15,48 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
     match message {
         FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
         FromServer::Page(items) => pages.findings(schemas, items),
-        FromServer::End(Answer::Result(result)) => {
-            let schema = of.pinned.as_ref().and_then(|pinned| Role::Output.pinned_by(pinned));
-            let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, schema, result));
-            found.extend(hidden("", result));
+        FromServer::End(answer) => of_end(schemas, of, answer),
+        FromServer::Task(task) => {
+            let mut found = task.outcome.as_ref().map_or_else(Vec::new, |answer| of_end(schemas, of, answer));
+            found.extend(of_questions(schemas, &task.requests));
+            found.extend(hidden("", &task.said));
+            found.extend(task.meta.as_ref().and_then(|meta| hidden("/_meta", meta)));
             found
-        }
-        FromServer::End(Answer::Error(error)) => {
-            let data = error.data.as_ref().and_then(|data| hidden("/data", data));
-            let pages = input::asked_by(error).and_then(Result::ok).unwrap_or_default();
-            let asked = pages.iter().flat_map(|page| of_question(schemas, "/data/elicitations", page));
-            hidden("/message", &Json::text(&error.message)).into_iter().chain(data).chain(asked).collect()
         }
         FromServer::Told { told: Told::Updated { uri }, .. } => Vec::from_iter(hidden("/uri", &Json::text(uri))),
         FromServer::Listening(_) | FromServer::Told { .. } => Vec::new(),
         FromServer::Ask(asked) => of_question(schemas, "", &asked.request),
         FromServer::Park(required) => {
-            let of_one = |(key, request): &(Box<str>, _)| {
-                let mut at = String::from("/inputRequests");
-                value::push(&mut at, key);
-                of_question(schemas, &at, request)
-            };
             let meta = required.meta.as_ref().and_then(|meta| hidden("/_meta", meta));
-            required.requests.iter().flat_map(of_one).chain(meta).collect()
+            of_questions(schemas, &required.requests).into_iter().chain(meta).collect()
         }
     }
+}
+
+fn of_end(schemas: &Schemas, of: &Subject, answer: &Answer) -> Vec<Finding> {
+    match answer {
+        Answer::Result(result) => {
+            let schema = of.pinned.as_ref().and_then(|pinned| Role::Output.pinned_by(pinned));
+            let mut found = schema.map_or_else(Vec::new, |schema| of_result(schemas, schema, result));
+            found.extend(hidden("", result));
+            found
+        }
+        Answer::Error(error) => {
+            let data = error.data.as_ref().and_then(|data| hidden("/data", data));
+            let pages = input::asked_by(error).and_then(Result::ok).unwrap_or_default();
+            let asked = pages.iter().flat_map(|page| of_question(schemas, "/data/elicitations", page));
+            hidden("/message", &Json::text(&error.message)).into_iter().chain(data).chain(asked).collect()
+        }
+    }
+}
+
+fn of_questions(schemas: &Schemas, requests: &[(Box<str>, InputRequest)]) -> Vec<Finding> {
+    let of_one = |(key, request): &(Box<str>, _)| {
+        let mut at = String::from("/inputRequests");
+        value::push(&mut at, key);
+        of_question(schemas, &at, request)
+    };
+    requests.iter().flat_map(of_one).collect()
 }
 
 /// JS-06: a tool that declares an output schema answers with `structuredContent` that fits it, or with an error.

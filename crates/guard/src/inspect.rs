@@ -75,6 +75,7 @@ fn of_call(schemas: &Schemas, call: &Call, addressee: &Addressee, mirrored: Opti
             | Call::Listen { .. }
             | Call::Subscribe { .. }
             | Call::Unsubscribe { .. }
+            | Call::Task { .. }
             | Call::Initialize(_)
             | Call::Discover
             | Call::Ping

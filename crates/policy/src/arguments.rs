@@ -76,6 +76,7 @@ pub(crate) fn named(call: &Call, slice: &Slice) -> Result<Vec<(String, Json)>, B
         | Call::Listen { .. }
         | Call::Subscribe { .. }
         | Call::Unsubscribe { .. }
+        | Call::Task { .. }
         | Call::List { .. } => Ok(Vec::new()),
     }
 }

@@ -3,12 +3,12 @@
 
 use std::time::SystemTime;
 
-use sekisho_catalog::{Addressed, Target};
+use sekisho_catalog::{Addressed, Addressee, Target};
 use sekisho_flow::Labels;
 use sekisho_guard::{Finding, Rule, host_of};
-use sekisho_wire::{Askable, Inbound, InputKind, InputRequest};
+use sekisho_wire::{Askable, Era, Inbound, InputKind, InputRequest};
 
-use crate::decide::{Refused, circumstances};
+use crate::decide::{Asked, Refused, circumstances};
 use crate::entities::{Asking, Circumstances, Object, Origin};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
 use crate::{Basis, Facts, ForbidReason, Listed, NotAsked, Policy, Shown, release};
@@ -52,7 +52,16 @@ impl Policy {
         match (addressed.target(), &*listed) {
             (Target::One(route), _) => {
                 let server = Origin::of(route.server());
-                self.askable(asker, &server, declared, under(server.labels()))
+                let under = under(server.labels());
+                let asked = match route.addressee() {
+                    Addressee::Tool(pinned) => {
+                        Some(("tasks/get", Object::Tool { server: &server, name: pinned.name() }, under))
+                    }
+                    Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
+                };
+                let declares = declared.tasks && under.era == Era::Modern;
+                let tasks = declares && asked.is_some_and(|asked| self.may_permit(asker, asked));
+                Askable { tasks, ..self.askable(asker, &server, declared, under) }
             }
             (Target::Many { .. } | Target::Listen(_), [alone]) => alone.askable,
             (Target::Many { .. } | Target::Listen(_) | Target::Gateway | Target::Reply(_), _) => Askable::default(),
@@ -60,16 +69,8 @@ impl Policy {
     }
 
     fn askable(&self, asker: &Asker<'_>, server: &Origin, declared: Askable, under: Circumstances<'_>) -> Askable {
-        let permits = |method: &'static str, asking: Asking<'_>| {
-            let circumstances = Circumstances { asking, ..under };
-            let object = Object::Server(server);
-            // Whichever host it will be.
-            let question = Question { asker, action: method, object, circumstances, arguments: Arguments::Unknown };
-            match self.evaluate(&question) {
-                Verdict::Permit(_) | Verdict::Depends(_) => true,
-                Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => false,
-            }
-        };
+        let object = Object::Server(server);
+        let permits = |method, asking| self.may_permit(asker, (method, object, Circumstances { asking, ..under }));
         let elicits = |asking| permits(InputKind::Form.method(), asking);
         let samples = |tools, context| {
             permits(InputKind::Sampling { tools, context }.method(), Asking::Sampling { tools, context })
@@ -81,8 +82,18 @@ impl Policy {
             sampling_tools: declared.sampling_tools && samples(true, false),
             sampling_context: declared.sampling_context && samples(false, true),
             roots: declared.roots && permits(InputKind::Roots.method(), Asking::Nothing),
+            // Only the call of a tool may become one.
+            tasks: false,
         }
         .whole()
+    }
+
+    /// Whether it would be permitted, of whichever host and arguments it will be.
+    fn may_permit(&self, asker: &Asker<'_>, (action, object, circumstances): Asked<'_>) -> bool {
+        match self.evaluate(&Question { asker, action, object, circumstances, arguments: Arguments::Unknown }) {
+            Verdict::Permit(_) | Verdict::Depends(_) => true,
+            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => false,
+        }
     }
 
     /// Decides about the questions of one message: all of them, or none.

@@ -56,6 +56,11 @@ impl Policy {
                 let stands_against = |reason| (reason, basis.clone(), explain::content());
                 found(m.message().findings()).map_err(stands_against)?;
                 self.undecidable(&slice, asker, asked, &named).map_err(stands_against)?;
+                // Whoever may not ask for the result later, may not begin what can be asked for only later.
+                let basis = match route.task() {
+                    Some(_) => basis.and(&self.judge_one(asker, ("tasks/result", object, under(m.labels())), &[])?),
+                    None => basis,
+                };
                 // What the server asked for before goes to it if it may ask for it still.
                 let answered = route.input().map_or(&[][..], Answered::answers).iter();
                 let asked =

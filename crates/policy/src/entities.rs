@@ -365,13 +365,7 @@ pub(crate) enum Uses {
 impl Uses {
     /// As the schema has it: the members of the group `use`.
     pub(crate) fn of(method: &str) -> Uses {
-        if ["tools/call", "prompts/get", "resources/read", "completion/complete", SUBSCRIBE, UNSUBSCRIBE]
-            .contains(&method)
-        {
-            Uses::Arguments
-        } else {
-            Uses::Nothing
-        }
+        if USES.contains(&method) { Uses::Arguments } else { Uses::Nothing }
     }
 }
 
@@ -404,8 +398,18 @@ pub(crate) fn name_of(kind: ListKind, definition: &Json) -> String {
     name.as_ref().and_then(Json::string).unwrap_or_default().into_owned()
 }
 
-const SUBSCRIBE: &str = "resources/subscribe";
-const UNSUBSCRIBE: &str = "resources/unsubscribe";
+const USES: [&str; 10] = [
+    "tools/call",
+    "prompts/get",
+    "resources/read",
+    "completion/complete",
+    "resources/subscribe",
+    "resources/unsubscribe",
+    "tasks/get",
+    "tasks/result",
+    "tasks/update",
+    "tasks/cancel",
+];
 /// The id of the argument entities: they last as long as one call.
 const CALL: &str = "call";
 const TYPES: [&str; 10] = [

@@ -56,7 +56,8 @@ impl Policy {
         let asker = Asker::of(&of.who);
         match told {
             Told::Changed(list) if wanted.wants(*list) => self.may_list(&asker, origin, *list, under),
-            Told::Updated { uri } if wanted.session || wanted.uris.contains(uri) => {
+            // A part of what is subscribed to may have changed (MCP, Resources, "Subscriptions").
+            Told::Updated { uri } if wanted.session || wanted.uris.iter().any(|whole| uri.starts_with(&**whole)) => {
                 self.may_read(&asker, origin, uri, under)
             }
             // An acknowledgement comes first and once, and is told as what it acknowledges.

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use sekisho_catalog::{Addressee, Target};
 use sekisho_flow::Carried;
 use sekisho_guard::{Finding, Obligation, Rule, Subject};
-use sekisho_wire::server::Item;
-use sekisho_wire::{Answer, Filter, FromServer, Items, ListKind, Sanitized, ServerId, input};
+use sekisho_wire::server::{Item, ServerNoticeKind};
+use sekisho_wire::{Answer, Call, Filter, FromServer, Items, ListKind, RpcError, Sanitized, ServerId, TaskVerb, input};
 
 use crate::entities::{Asking, Circumstances, Object, Origin, name_of};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
@@ -23,6 +23,12 @@ pub(crate) fn facts(of: &Authorized) -> Facts {
     let era = message.message().spoken().era();
     let pinned = match addressed.target() {
         Target::One(route) => match route.addressee() {
+            // These are answered by no result of the tool.
+            Addressee::Tool(_)
+                if matches!(route.call(), Call::Task { verb: TaskVerb::Update | TaskVerb::Cancel, .. }) =>
+            {
+                None
+            }
             Addressee::Tool(pinned) | Addressee::Prompt(pinned) => Some(pinned.clone()),
             Addressee::Resource { definition, .. } => definition.clone(),
             Addressee::Server => None,
@@ -63,16 +69,27 @@ impl Policy {
                 (FromServer::Page(items), withheld)
             }
             FromServer::End(Answer::Result(result)) => {
-                fits(findings)?;
+                fits(&findings)?;
                 (FromServer::End(Answer::Result(result)), Vec::new())
             }
-            // EL-10: a client opens the URLs in it, so it is a question in the clothes of an error.
             FromServer::End(Answer::Error(error)) => {
-                if let Some(pages) = input::asked_by(&error) {
-                    let pages = pages.map_err(|_| ForbidReason::NotOffered)?;
-                    basis = self.may_ask(of, &pages, findings, now)?;
-                }
+                basis = self.may_send(of, &error, findings, now)?;
                 (FromServer::End(Answer::Error(error)), Vec::new())
+            }
+            FromServer::Task(task) => {
+                fits(&findings)?;
+                match &task.outcome {
+                    Some(Answer::Error(error)) => basis = self.may_send(of, error, findings, now)?,
+                    Some(Answer::Result(_)) | None => {
+                        let requests = task.requests.iter().map(|(_, request)| request);
+                        basis = self.may_ask(of, requests, findings, now)?;
+                    }
+                }
+                (FromServer::Task(task), Vec::new())
+            }
+            // EL-10: it is about a page that this client was sent to.
+            FromServer::Notice(notice) if notice.kind == ServerNoticeKind::Elicited && !of.askable.url => {
+                return Err(ForbidReason::NotTold);
             }
             // Permitted with the exchange that it belongs to.
             FromServer::Notice(notice) => (FromServer::Notice(notice), Vec::new()),
@@ -100,6 +117,20 @@ impl Policy {
             }
         };
         Ok(Releasable { message, withheld, obligations: vec![Obligation::MakeVisible], basis })
+    }
+
+    /// EL-10: a client opens the URLs in an error, so it is a question in the clothes of an error.
+    fn may_send(
+        &self,
+        of: &Facts,
+        error: &RpcError,
+        findings: Vec<Finding>,
+        now: SystemTime,
+    ) -> Result<Basis, ForbidReason> {
+        match input::asked_by(error) {
+            Some(pages) => self.may_ask(of, &pages.map_err(|_| ForbidReason::NotOffered)?, findings, now),
+            None => Ok(Basis::default()),
+        }
     }
 
     fn page(&self, of: &Facts, items: Items, findings: &[Finding], now: SystemTime) -> (Items, Vec<Withheld>) {
@@ -231,8 +262,9 @@ fn used_by(kind: ListKind) -> &'static str {
 }
 
 /// JS-06: a client is promised an answer of that shape, so another one does not reach it.
-fn fits(findings: Vec<Finding>) -> Result<(), ForbidReason> {
-    let wrong: Vec<Finding> = findings.into_iter().filter(|finding| finding.rule == Rule::OutputSchema).collect();
+fn fits(findings: &[Finding]) -> Result<(), ForbidReason> {
+    let of = |finding: &&Finding| finding.rule == Rule::OutputSchema;
+    let wrong: Vec<Finding> = findings.iter().filter(of).cloned().collect();
     if wrong.is_empty() { Ok(()) } else { Err(ForbidReason::Answer(wrong)) }
 }
 

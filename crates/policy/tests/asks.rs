@@ -13,8 +13,9 @@ use std::time::SystemTime;
 
 use sekisho_catalog::{Parking, Target};
 use sekisho_policy::{Authorized, ForbidReason, Policy};
-use sekisho_wire::server::ServerRequest;
-use sekisho_wire::{Answer, Askable, Endpoint, FromServer, Id, Inbound, InputRequired, RpcError, ServerId, input};
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::task::{self, About};
+use sekisho_wire::{Answer, Askable, Endpoint, Era, FromServer, Id, Inbound, InputRequired, RpcError, ServerId, input};
 use serde_json::{Value, json};
 use support::{Who, World, policy, who, wire};
 
@@ -63,7 +64,7 @@ fn roots() -> Value {
 fn asked(question: &Value) -> FromServer {
     let params = question.get("params").map(wire);
     let request = input::request(question["method"].as_str().unwrap(), params).unwrap();
-    FromServer::Ask(ServerRequest { id: Id::Integer(1), request })
+    FromServer::Ask(ServerRequest { id: Id::Integer(1), request, connection: 0 })
 }
 
 fn parked(questions: &Value) -> InputRequired {
@@ -154,6 +155,45 @@ fn a_secret_by_form_and_a_page_that_is_not_safe_are_not_asked_though_policies_pe
     };
     assert_eq!(opens("https://a.example/"), Ok(()));
     assert!(matches!(opens("http://a.example/"), Err(ForbidReason::Question(_))));
+}
+
+#[test]
+fn that_a_page_was_done_with_is_told_to_who_can_be_sent_to_one() {
+    let world = World::new();
+    let policy = with(ALL);
+    for (declared, good) in [(json!({"elicitation": {"url": {}}}), true), (json!({"elicitation": {}}), false)] {
+        let of = call(&world, &policy, declared);
+        let notice = ServerNotice { kind: ServerNoticeKind::Elicited, params: wire(&json!({"elicitationId": "1"})) };
+        let expected = if good { Ok(()) } else { Err(ForbidReason::NotTold) };
+        assert_eq!(world.release(&policy, &of, FromServer::Notice(notice)).map(|_| ()), expected);
+    }
+}
+
+#[test]
+fn what_a_task_requires_is_released_like_any_question_and_its_result_if_it_fits() {
+    let world = World::new();
+    let declared = json!({"elicitation": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}});
+    let of = call(&world, &with(ALL), declared.clone());
+    assert!(of.askable().tasks);
+    let may_not = format!("{ALL}\nforbid(principal, action == Sekisho::Action::\"tasks/get\", resource);");
+    assert!(!call(&world, &with(&may_not), declared).askable().tasks, "who may not ask for the result gets no task");
+    assert!(!call(&world, &with(ALL), everything()).askable().tasks, "nor does who did not declare it");
+    let released = |members: Value| {
+        let mut said = json!({"taskId": "1"});
+        members.as_object().unwrap().iter().for_each(|(key, value)| said[key] = value.clone());
+        let task = task::read(Era::Modern, About::State, &wire(&said)).unwrap().unwrap();
+        world.release(&with(ALL), &of, FromServer::Task(Box::new(task))).map(|_| ())
+    };
+    let asks = |question: Value| json!({"status": "input_required", "inputRequests": {"k": question}});
+    assert_eq!(released(asks(form("name"))), Ok(()));
+    assert!(matches!(released(asks(form("password"))), Err(ForbidReason::Question(_))));
+    assert_eq!(released(asks(roots())), Err(ForbidReason::NotOffered));
+    assert_eq!(released(json!({"status": "completed", "result": {"content": []}})), Ok(()));
+    let opens = |url: &str| {
+        let data = json!({"elicitations": [page(url)["params"]]});
+        released(json!({"status": "failed", "error": {"code": -32042, "message": "open this", "data": data}}))
+    };
+    assert_eq!(opens("https://a.example/"), Err(ForbidReason::NotOffered), "an error that asks is a question");
 }
 
 #[test]

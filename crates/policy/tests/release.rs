@@ -123,7 +123,7 @@ fn a_client_that_declares_nothing_is_asked_nothing_and_notices_pass() {
     let all = policy("permit(principal, action, resource);");
     let call = world.call(&all, &alice(), "notes__add_note", json!({})).unwrap_or_else(|no| panic!("{no:?}"));
     let request = input::request("roots/list", None).unwrap();
-    let ask = FromServer::Ask(ServerRequest { id: Id::Integer(1), request: request.clone() });
+    let ask = FromServer::Ask(ServerRequest { id: Id::Integer(1), request: request.clone(), connection: 0 });
     let park = FromServer::Park(InputRequired { requests: vec![("r".into(), request)], state: None, meta: None });
     assert_eq!(world.release(&all, &call, ask).err(), Some(ForbidReason::NotOffered));
     assert_eq!(world.release(&all, &call, park).err(), Some(ForbidReason::NotOffered));

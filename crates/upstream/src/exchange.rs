@@ -7,6 +7,8 @@ use std::sync::Arc;
 use sekisho_audit::Recorded;
 use sekisho_guard::Cleared;
 use sekisho_policy::Authorized;
+use sekisho_wire::server::ServerRequest;
+use sekisho_wire::task::About;
 use sekisho_wire::{Answer, Askable, Era, FromServer, Id, Items, ListKind, RpcError, ServerId, Sheets, back};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -41,10 +43,17 @@ pub(crate) struct Running {
     server: ServerId,
     era: Era,
     page: Option<Page>,
+    about: About,
     // Before `hold`: the connection is let go after the flight has said its last word.
     flight: Flight,
     hold: Hold,
     leg: Leg,
+}
+
+/// What an answer is read as, beside the end of its exchange.
+pub(crate) struct Reads {
+    pub(crate) page: Option<Page>,
+    pub(crate) about: About,
 }
 
 /// The list that an answer is read as.
@@ -102,7 +111,9 @@ impl Course {
         };
         match &said {
             Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
-            Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::End(_)) | Err(_) => *self = Course::Over,
+            Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_)) | Err(_) => {
+                *self = Course::Over;
+            }
         }
         Some(said)
     }
@@ -129,7 +140,7 @@ impl Course {
                     let said = words(&error.message);
                     return Err(garbled(format!("it refused the list with error {}: {said}", error.code)));
                 }
-                FromServer::End(Answer::Result(_)) | FromServer::Park(_) => {
+                FromServer::End(Answer::Result(_)) | FromServer::Park(_) | FromServer::Task(_) => {
                     return Err(garbled("it answered a list with something else".into()));
                 }
                 FromServer::Ask(asked) => self.decline(&asked.id),
@@ -147,9 +158,9 @@ impl From<Running> for Course {
 }
 
 impl Running {
-    pub(crate) fn new(server: ServerId, era: Era, page: Option<Page>, sent: (Flight, Hold), leg: Leg) -> Running {
-        let (flight, hold) = sent;
-        Running { server, era, page, flight, hold, leg }
+    pub(crate) fn new(server: ServerId, era: Era, reads: Reads, sent: (Flight, Hold), leg: Leg) -> Running {
+        let ((flight, hold), Reads { page, about }) = (sent, reads);
+        Running { server, era, page, about, flight, hold, leg }
     }
 
     /// Leaves more time.
@@ -172,13 +183,15 @@ impl Running {
         let heard = self.flight.next().await.map_err(|fault| fault.of(&self.server))?;
         let answer = match heard {
             Heard::Notice(notice) => return Ok(FromServer::Notice(notice)),
-            Heard::Ask(request) => return Ok(FromServer::Ask(request)),
+            Heard::Ask(request) => {
+                return Ok(FromServer::Ask(ServerRequest { connection: self.hold.connection(), ..request }));
+            }
             Heard::Told(told) => return Ok(FromServer::Told { server: self.server.clone(), told }),
             Heard::Answer(answer) => answer,
         };
         self.hold.succeeded();
         let garbled = |error: back::BadMessage| Fault::Garbled(chain(&error).into()).of(&self.server);
-        match (back::conclude(self.era, answer).map_err(garbled)?, &self.page) {
+        match (back::conclude(self.era, self.about, answer).map_err(garbled)?, &self.page) {
             (FromServer::End(Answer::Result(result)), Some(page)) => {
                 back::items(&page.sheets, page.kind, &page.server, &result).map(FromServer::Page).map_err(garbled)
             }

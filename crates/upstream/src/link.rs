@@ -1,6 +1,7 @@
 //! A connection to a server, over whichever transport, and how it is opened.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use http::HeaderValue;
 use sekisho_wire::back::{self, Initialized};
@@ -52,6 +53,10 @@ pub(crate) struct Asked {
 /// An open connection.
 pub(crate) struct Link {
     version: Version,
+    /// Whether the server was told that it may ask for folders (legacy).
+    roots: bool,
+    /// No two connections have the same one.
+    number: u64,
     talk: Talk,
 }
 
@@ -72,7 +77,7 @@ impl Link {
     /// # Errors
     /// A process cannot be started.
     pub(crate) fn modern(way: &Way, version: Version, slot: Option<Arc<Slot>>) -> Result<Link, Fault> {
-        Ok(Link { version, talk: Talk::start(way, version, slot)? })
+        Ok(Link { version, roots: false, number: next_number(), talk: Talk::start(way, version, slot)? })
     }
 
     /// A connection for one legacy session: `initialize` with the version that is asked for, then `notifications/initialized` (BP-25).
@@ -100,9 +105,20 @@ impl Link {
         let version = version.ok_or_else(|| {
             Fault::WrongEra(format!("it answered initialize with version {}", words(&said.version)).into())
         })?;
-        let link = Link { version, talk: talk.opened(version, session) };
+        let (roots, number) = (asked.askable.roots, next_number());
+        let link = Link { version, roots, number, talk: talk.opened(version, session) };
         link.tell(outgoing::initialized(), deadline).await?;
         Ok((link, said))
+    }
+
+    /// Which connection it is, of all that there ever were.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether the server may ask for the client's folders.
+    pub(crate) fn asks_for_roots(&self) -> bool {
+        self.roots
     }
 
     /// The version that is spoken on it.
@@ -236,6 +252,11 @@ impl Flight {
             Flight::Stdio(_) => None,
         }
     }
+}
+
+fn next_number() -> u64 {
+    static NUMBERS: AtomicU64 = AtomicU64::new(1);
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
 }
 
 /// What a client answers that rejects a question (MCP, Sampling, "Error Handling").

@@ -80,7 +80,12 @@ impl Listening {
         let mut begun: Vec<(ServerId, Filter)> = Vec::new();
         while begun.len() < awaited {
             match timeout_at(until, self.heard.recv()).await {
-                Ok(Some((server, Heard::Begun(filter)))) => begun.push((server, filter)),
+                // The first word of each counts: what is said again is said of another try.
+                Ok(Some((server, Heard::Begun(filter)))) => {
+                    if begun.iter().all(|(known, _)| *known != server) {
+                        begun.push((server, filter));
+                    }
+                }
                 Ok(Some((_, Heard::Said(said)))) if self.early.len() < HEARD_MAX => self.early.push_back(said),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
@@ -105,8 +110,14 @@ impl Ear {
         loop {
             let again = match self.peer.listen(&self.caller, &self.filter).await {
                 Ok(running) => {
-                    backoff.reset();
-                    self.hear(running, &send, alone.then_some(&mut refused)).await
+                    let began = Instant::now();
+                    let again = self.hear(running, &send, alone.then_some(&mut refused)).await;
+                    // Who ends it at once will do so again.
+                    if began.elapsed() >= PAUSE_MAX {
+                        backoff.reset();
+                    }
+                    self.begun(&send, Filter::default()).await;
+                    again
                 }
                 Err(error) => {
                     let again = !matches!(error, SendError::WrongEra(_));
@@ -148,7 +159,13 @@ impl Ear {
                     self.begun(send, Filter::default()).await;
                     return false;
                 }
-                Ok(FromServer::End(_) | FromServer::Park(_) | FromServer::Page(_) | FromServer::Listening(_)) => {
+                Ok(
+                    FromServer::End(_)
+                    | FromServer::Park(_)
+                    | FromServer::Task(_)
+                    | FromServer::Page(_)
+                    | FromServer::Listening(_),
+                ) => {
                     return true;
                 }
                 // Of several servers nobody could tell which one asks.

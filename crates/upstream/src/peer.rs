@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sekisho_audit::Outcome;
 use sekisho_catalog::Server;
-use sekisho_wire::{Call, Era, Filter, Items, ListKind, ServerId, Version};
-use tokio::sync::{Notify, watch};
+use sekisho_wire::task::About;
+use sekisho_wire::{Call, Era, Filter, Items, ListKind, ServerId, TaskVerb, Version, outgoing};
+use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval, timeout_at};
 
 use crate::ask::{Ask, Question};
@@ -16,7 +17,7 @@ use crate::backoff::chance;
 use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
-use crate::exchange::{Course, Page, Running};
+use crate::exchange::{Course, Page, Reads, Running};
 use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
 use crate::link::{Asked, Link, Way};
 use crate::notes::Notes;
@@ -51,10 +52,18 @@ enum Seen {
     Down(Box<str>),
 }
 
+/// What a connection is wanted for.
+#[derive(Clone, Copy)]
+enum Kind {
+    Call,
+    Listening,
+}
+
 /// What is held while a request is under way: the use of a connection.
 pub(crate) enum Hold {
-    Place(Visit),
+    Place { visit: Visit, connection: u64 },
     Slot { _counted: Slot },
+    Stream { _counted: OwnedSemaphorePermit },
 }
 
 impl Peer {
@@ -156,38 +165,43 @@ impl Peer {
         let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), call);
         let sent = self.send(caller, (question, leg.context()), deadline).await;
         let sent = sent.map_err(|fault| leg.failed(self.failed(fault)))?;
-        let page = match call {
-            Call::List { kind, .. } => {
-                let (server, sheets) = (self.id().clone(), Arc::clone(&self.setup.sheets));
-                Some(Page { kind: *kind, server, sheets })
+        let (era, server) = (caller.era(), self.id().clone());
+        let (page, about) = match (call, era) {
+            (Call::List { kind, .. }, _) => {
+                let sheets = Arc::clone(&self.setup.sheets);
+                (Some(Page { kind: *kind, server: server.clone(), sheets }), About::Nothing)
             }
-            Call::Initialize(_)
-            | Call::Discover
-            | Call::Ping
-            | Call::CallTool { .. }
-            | Call::ReadResource { .. }
-            | Call::GetPrompt { .. }
-            | Call::Complete { .. }
-            | Call::SetLogLevel { .. }
-            | Call::Listen { .. }
-            | Call::Subscribe { .. }
-            | Call::Unsubscribe { .. } => None,
+            (Call::Task { verb: TaskVerb::Get, .. }, _) | (Call::Task { verb: TaskVerb::Cancel, .. }, Era::Legacy) => {
+                (None, About::State)
+            }
+            // Who did not ask for it cannot get a task (T5-01, T6-01).
+            (Call::CallTool { .. }, Era::Legacy) if question.input.is_some_and(|input| input.task.is_some()) => {
+                (None, About::Beginning)
+            }
+            (Call::CallTool { .. }, Era::Modern) if caller.askable.tasks => (None, About::Beginning),
+            _ => (None, About::Nothing),
         };
-        Ok(Running::new(self.id().clone(), caller.era(), page, sent, leg))
+        Ok(Running::new(server, era, Reads { page, about }, sent, leg))
     }
 
-    /// Tells the server what it asked, on the connection that belongs to the owner.
+    /// Tells the server what it asked, on the owner's connection that it asked on: another one knows nothing of it, or means another
+    /// question by its id. False where that is gone.
     ///
     /// # Errors
-    /// The connection is gone, or takes nothing.
-    pub(crate) async fn tell(&self, owner: Owner, message: Bytes) -> Result<(), SendError> {
-        let gone = || Fault::Ended("the connection that it asked on is gone".into());
+    /// The connection takes nothing.
+    pub(crate) async fn tell(&self, owner: Owner, connection: u64, message: Bytes) -> Result<bool, SendError> {
         let deadline = Instant::now() + self.setup.bounds.timeout;
-        let told = match self.pool.link(owner) {
-            Some(link) => link.tell(message, deadline).await,
-            None => Err(gone()),
-        };
-        told.map_err(|fault| self.failed(fault))
+        let Some(link) = self.pool.link(owner).filter(|link| link.number() == connection) else { return Ok(false) };
+        link.tell(message, deadline).await.map(|()| true).map_err(|fault| self.failed(fault))
+    }
+
+    /// Tells the server that the client's folders are others now, if it may ask for them.
+    pub(crate) async fn tell_roots_changed(&self, owner: Owner) {
+        let Some(link) = self.pool.link(owner).filter(|link| link.asks_for_roots()) else { return };
+        let told = link.tell(outgoing::roots_changed(), Instant::now() + self.setup.bounds.timeout).await;
+        if let Err(fault) = told {
+            tracing::debug!(target: "upstream", server = %self.id(), %fault, "a message was not delivered");
+        }
     }
 
     /// Begins to listen: by a request (modern), or to what the server tells the session (legacy).
@@ -202,7 +216,7 @@ impl Peer {
             Era::Legacy => {
                 let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), &call);
                 let sent = self.hear(caller, deadline).await.map_err(|fault| leg.failed(self.failed(fault)))?;
-                Running::new(self.id().clone(), Era::Legacy, None, sent, leg)
+                Running::new(self.id().clone(), Era::Legacy, Reads { page: None, about: About::Nothing }, sent, leg)
             }
         };
         // However long it takes: whoever listens ends it.
@@ -212,7 +226,7 @@ impl Peer {
 
     async fn hear(&self, caller: &Caller, deadline: Instant) -> Result<(crate::link::Flight, Hold), Fault> {
         let version = self.spoken(Era::Legacy, deadline).await?;
-        let (link, hold) = self.link(caller, version, deadline).await?;
+        let (link, hold) = self.link(caller, (version, Kind::Listening), deadline).await?;
         Ok((link.listen(deadline).await?, hold))
     }
 
@@ -271,9 +285,10 @@ impl Peer {
         deadline: Instant,
     ) -> Result<(crate::link::Flight, Hold), Fault> {
         let version = self.spoken(caller.era(), deadline).await?;
+        let kind = if matches!(question.call, Call::Listen { .. }) { Kind::Listening } else { Kind::Call };
         let mut tries = 0_u32;
         loop {
-            let (link, hold) = self.link(caller, version, deadline).await?;
+            let (link, hold) = self.link(caller, (version, kind), deadline).await?;
             let ask = Ask::call(question, &caller.meta, caller.askable, link.version()).within(context);
             match link.ask(&ask, deadline).await {
                 // The server has forgotten the session, so it did nothing: once more in a new one (HT-17).
@@ -303,11 +318,19 @@ impl Peer {
     }
 
     /// The caller's own connection: opened at first use, opened anew where it has ended.
-    async fn link(&self, caller: &Caller, version: Version, deadline: Instant) -> Result<(Arc<Link>, Hold), Fault> {
+    async fn link(
+        &self,
+        caller: &Caller,
+        (version, kind): (Version, Kind),
+        deadline: Instant,
+    ) -> Result<(Arc<Link>, Hold), Fault> {
         if let (Era::Modern, Way::Http(_)) = (caller.era(), &self.setup.way) {
             // Stateless: the request is the connection (2026-07-28), so only how many there are is bounded.
-            let slot = self.pool.slot(caller.principal, Use::Request)?;
-            return Ok((Arc::new(Link::modern(&self.setup.way, version, None)?), Hold::Slot { _counted: slot }));
+            let hold = match kind {
+                Kind::Call => Hold::Slot { _counted: self.pool.slot(caller.principal, Use::Request)? },
+                Kind::Listening => Hold::Stream { _counted: self.pool.stream()? },
+            };
+            return Ok((Arc::new(Link::modern(&self.setup.way, version, None)?), hold));
         }
         let visit = self.pool.visit(caller.owner, caller.principal)?;
         let berth = visit.berth(self.config.backoff_max(), chance());
@@ -327,7 +350,8 @@ impl Peer {
             link.close();
             return Err(Fault::Unreachable("it is being closed".into()));
         }
-        Ok((link, Hold::Place(visit)))
+        let connection = link.number();
+        Ok((link, Hold::Place { visit, connection }))
     }
 
     /// Opens a connection. Many may wait for it in a row: after a failure the next one does not try again before its time.
@@ -373,8 +397,16 @@ impl Hold {
     /// Notes that the connection works.
     pub(crate) fn succeeded(&self) {
         match self {
-            Hold::Place(visit) => visit.succeeded(),
-            Hold::Slot { .. } => {}
+            Hold::Place { visit, .. } => visit.succeeded(),
+            Hold::Slot { .. } | Hold::Stream { .. } => {}
+        }
+    }
+
+    /// Which connection it is; 0 for a request that is its own, on which nothing is asked.
+    pub(crate) fn connection(&self) -> u64 {
+        match self {
+            Hold::Place { connection, .. } => *connection,
+            Hold::Slot { .. } | Hold::Stream { .. } => 0,
         }
     }
 }

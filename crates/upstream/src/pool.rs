@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sekisho_identity::PrincipalKey;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
@@ -18,6 +18,8 @@ use crate::link::Link;
 pub(crate) struct Pool {
     counts: Arc<Mutex<Counts>>,
     places: Mutex<HashMap<Owner, Arc<Place>>>,
+    /// Streams of requests that are their own connections. Apart: whoever listens takes no call's place.
+    streams: Arc<Semaphore>,
 }
 
 /// Where an owner's connection is, or will be. It outlives a connection that broke, so that its pauses do, too.
@@ -72,7 +74,8 @@ pub(crate) struct Visit(Arc<Place>);
 impl Pool {
     pub(crate) fn new(connections_max: usize, per_principal_max: usize) -> Pool {
         let counts = Counts { total_max: connections_max, principal_max: per_principal_max, ..Counts::default() };
-        Pool { counts: Arc::new(Mutex::new(counts)), places: Mutex::new(HashMap::new()) }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        Pool { counts: Arc::new(Mutex::new(counts)), places: Mutex::new(HashMap::new()), streams }
     }
 
     /// Takes one of the connections that are permitted.
@@ -81,6 +84,15 @@ impl Pool {
     /// [`Fault::Busy`] where there is none left, for all or for this principal.
     pub(crate) fn slot(&self, principal: PrincipalKey, of: Use) -> Result<Slot, Fault> {
         Slot::take(&self.counts, principal, of)
+    }
+
+    /// Takes one of the streams that are permitted.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] where there is none left.
+    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        let full = |_| Fault::Busy(format!("all {STREAMS_MAX} streams are in use").into());
+        Arc::clone(&self.streams).try_acquire_owned().map_err(full)
     }
 
     /// Enters the owner's place, which is made where there is none.
@@ -279,5 +291,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// LIMIT: streams of one server on which requests listen (modern). How many one principal has is bounded where it asks for them.
+const STREAMS_MAX: usize = 1024;
 /// How long a place without a living connection is remembered: longer than the longest pause between tries should be.
 const BROKEN_KEPT: Duration = Duration::from_secs(60);

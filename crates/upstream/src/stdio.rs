@@ -247,6 +247,12 @@ impl Talk {
                 let notice = ServerNotice { params: detached(&notice.params), ..notice };
                 party.offer(Heard::Notice(notice), bytes, &self.notes);
             }
+            // Of the legacy era alone, whose process serves one session.
+            ServerNoticeKind::Elicited => {
+                if let Some((_, party)) = waiting.open.iter_mut().next_back() {
+                    party.offer(Heard::Notice(notice), bytes, &self.notes);
+                }
+            }
         }
     }
 

@@ -136,15 +136,12 @@ impl HttpTalk {
         let request = self.site.request(Method::GET, extra);
         let sent = self.site.client.send(&self.site.to, request, deadline.into_std()).await.map_err(send_fault)?;
         let status = sent.status();
-        if status == StatusCode::METHOD_NOT_ALLOWED {
+        // 404 should mean that the session is gone; but many servers know no GET at all. A POST will tell.
+        if matches!(status, StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_FOUND) {
             return Err(Fault::WrongEra("it has no stream of its own".into()));
         }
-        if status == StatusCode::NOT_FOUND && self.session.is_some() {
-            self.over.store(true, Ordering::Relaxed);
-            return Err(Fault::SessionLost);
-        }
         match (content(sent.headers()), status.is_success()) {
-            (Content::Events, true) => Ok(self.stream(sent)),
+            (Content::Events, true) => Ok(self.standing_stream(sent)),
             (Content::Json | Content::Other, true) => {
                 Err(Fault::WrongEra("its stream of its own is no event stream".into()))
             }
@@ -258,6 +255,12 @@ impl HttpTalk {
         }
     }
 
+    /// Each event is bounded; how many there are, and how long nothing is said, is for whoever listens.
+    fn standing_stream(&self, answer: Response<Body>) -> Reading {
+        let body = Box::new(answer.into_body().bounded(u64::MAX, STANDING_SILENCE_MAX));
+        Reading::Stream { body, events: Events::new(self.site.config.answer_bytes_max), queue: VecDeque::new() }
+    }
+
     fn stream(&self, answer: Response<Body>) -> Reading {
         let event_bytes_max = self.site.config.answer_bytes_max;
         let bytes_max = u64::try_from(event_bytes_max).unwrap_or(u64::MAX).saturating_mul(STREAM_EVENTS);
@@ -362,5 +365,7 @@ const HEADERS_MORE: usize = 4;
 const SESSION_BYTES_MAX: usize = 1024;
 /// A stream may be this many times as long as its longest message.
 const STREAM_EVENTS: u64 = 4;
+/// Longer than any token lives.
+const STANDING_SILENCE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longer than any deadline can be (`timeout_seconds` is 3,600 at most).
 const SILENCE_MAX: Duration = Duration::from_secs(3600);

@@ -212,6 +212,7 @@ impl HttpFlight {
             ServerNoticeKind::Progress => own_progress(notice, self.parting.id, self.asked.token.as_ref())?,
             ServerNoticeKind::Message if self.asked.logs == Logs::Wanted => notice,
             ServerNoticeKind::Message => return None,
+            ServerNoticeKind::Elicited => notice,
         };
         self.asked.allowance.pass(Heard::Notice(notice), bytes, self.parting.talk.notes())
     }

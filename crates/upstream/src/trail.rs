@@ -127,7 +127,9 @@ impl Leg {
     pub(crate) fn heard(&mut self, said: &Result<FromServer, SendError>) {
         match said {
             Ok(FromServer::End(Answer::Error(error))) => self.ends(Ended::Error(error.code)),
-            Ok(FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park(_)) => {
+            Ok(
+                FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_),
+            ) => {
                 self.ends(Ended::Answered);
             }
             Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
@@ -200,6 +202,7 @@ fn item(call: &Call) -> Option<&str> {
         | Call::List { .. }
         | Call::Complete { .. }
         | Call::Listen { .. }
+        | Call::Task { .. }
         | Call::SetLogLevel { .. } => None,
     }
 }

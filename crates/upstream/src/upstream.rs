@@ -184,8 +184,17 @@ impl Upstream {
             return Ok(Replying::NothingAsked);
         }
         let told = outgoing::response(reply.question().id(), reply.answer());
-        self.peer_of(reply.server())?.tell(caller.owner, told).await?;
-        Ok(Replying::Told)
+        let (peer, asked_on) = (self.peer_of(reply.server())?, reply.question().connection());
+        let heard = peer.tell(caller.owner, asked_on, told).await?;
+        Ok(if heard { Replying::Told } else { Replying::NothingAsked })
+    }
+
+    /// Tells the servers of a session that its client's folders are others now (legacy), in the background: those that may ask for them.
+    pub fn roots_changed(&self, session: SessionKey) {
+        for peer in self.peers.load().values() {
+            let peer = Arc::clone(peer);
+            self.tasks.spawn(async move { peer.tell_roots_changed(Owner::Session(session)).await });
+        }
     }
 
     /// What the last probe found; none while the server is down.
@@ -251,10 +260,12 @@ impl Upstream {
         };
         let peer = self.peer_of(route.server())?;
         let Some(answered) = route.input() else {
-            let question = Question { call: route.call(), schema, input: None };
+            let wanted = route.task().map(|task| Input { task: Some(task.clone()), ..Input::default() });
+            let question = Question { call: route.call(), schema, input: wanted.as_ref() };
             return Ok(peer.ask(&caller, question).await?.into());
         };
-        let input = Input { state: answered.state().map(Box::from), responses: answered.responses() };
+        let (state, responses) = (answered.state().map(Box::from), answered.responses());
+        let input = Input { state, responses, task: None };
         // Before anything is sent: a caller who goes away meanwhile must not come twice.
         answered.spend();
         let asked = peer.ask(&caller, Question { call: route.call(), schema, input: Some(&input) }).await;

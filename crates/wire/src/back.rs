@@ -7,11 +7,12 @@ use crate::endpoint::ServerId;
 use crate::envelope::{Envelope, WrittenId};
 use crate::id::Id;
 use crate::input::{self, BadInput};
-use crate::json::{Json, Limits};
+use crate::json::{Json, Limits, Object};
 use crate::listen::{self, Told};
 use crate::message::ListKind;
 use crate::server::{Answer, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
 use crate::sheet::Sheets;
+use crate::task::{self, About, BadTask};
 use crate::version::Era;
 
 pub use crate::envelope::BadEnvelope;
@@ -85,6 +86,9 @@ pub enum BadMessage {
     /// It asks for input in a way that servers may not (MR-02).
     #[error("the server's question is refused")]
     Input(#[source] BadInput),
+    /// It says something of a task that is wrong.
+    #[error("what the server says of a task is refused")]
+    Task(#[source] BadTask),
     /// `resultType` is none that was agreed on (BP-05).
     #[error("the server's result is of an unknown type")]
     ResultType,
@@ -131,7 +135,7 @@ fn message(envelope: Result<Envelope, (Option<Id>, BadEnvelope)>, era: Era) -> R
     let Envelope { id, method, params, result, error } = envelope;
     match (method, result, error) {
         (Some(method), None, None) => match id {
-            WrittenId::Absent => notice(method, params),
+            WrittenId::Absent => notice(method, params, era),
             WrittenId::Read(id) => match era {
                 Era::Legacy => Ok(ask(id, &method, params)),
                 Era::Modern => Err(BadMessage::AskInModern),
@@ -158,22 +162,27 @@ fn message(envelope: Result<Envelope, (Option<Id>, BadEnvelope)>, era: Era) -> R
     }
 }
 
-/// How an answer ends its exchange, or parks it.
+/// How an answer ends its exchange, or parks it. `about`: what it may say of tasks.
 ///
 /// # Errors
 /// [`BadMessage::ResultType`] for a result of a type that nobody agreed on (BP-05).
-pub fn conclude(era: Era, answer: Answer) -> Result<FromServer, BadMessage> {
-    let result = match (era, answer) {
-        (Era::Modern, Answer::Result(result)) => result,
-        (Era::Legacy, answer @ Answer::Result(_)) => return Ok(FromServer::End(answer)),
-        (_, answer @ Answer::Error(_)) => return Ok(FromServer::End(answer)),
+pub fn conclude(era: Era, about: About, answer: Answer) -> Result<FromServer, BadMessage> {
+    let result = match answer {
+        Answer::Result(result) => result,
+        answer @ Answer::Error(_) => return Ok(FromServer::End(answer)),
     };
-    // An absent type is an older server's way of saying that the result is complete.
-    let Some(kind) = result.get("resultType") else {
-        return Ok(FromServer::End(Answer::Result(result)));
+    let task = |about| Ok(task::read(era, about, &result).map_err(BadMessage::Task)?.map(Box::new));
+    let ends =
+        |task: Option<Box<_>>| task.map_or_else(|| FromServer::End(Answer::Result(result.clone())), FromServer::Task);
+    let kind = match era {
+        Era::Legacy => return task(about).map(ends),
+        // An absent type is an older server's way of saying that the result is complete.
+        Era::Modern => result.get("resultType").unwrap_or_else(|| Json::text("complete")),
     };
     match kind.string().as_deref() {
+        Some("complete") if about == About::State => task(about).map(ends),
         Some("complete") => Ok(FromServer::End(Answer::Result(result))),
+        Some("task") if about == About::Beginning => task(about).map(ends),
         Some("input_required") => Ok(FromServer::Park(input::required(&result).map_err(BadMessage::Input)?)),
         Some(_) | None => Err(BadMessage::ResultType),
     }
@@ -306,15 +315,23 @@ fn ask(id: Id, method: &str, params: Option<Json>) -> Message {
         return Message::Ping { id };
     }
     match input::request(method, params) {
-        Ok(request) => Message::Ask(ServerRequest { id, request }),
+        Ok(request) => Message::Ask(ServerRequest { id, request, connection: 0 }),
         Err(why) => Message::BadAsk { id, why },
     }
 }
 
-fn notice(method: Box<str>, params: Option<Json>) -> Result<Message, BadMessage> {
+/// Nothing of it goes on but which question it is about.
+fn elicited(params: Option<&Json>) -> Result<Message, BadMessage> {
+    let id = params.and_then(|params| params.get("elicitationId")).filter(|id| id.string().is_some());
+    let params = Object::new().json("elicitationId", &id.ok_or(BadMessage::Params)?).finish();
+    Ok(Message::Notice(ServerNotice { kind: ServerNoticeKind::Elicited, params }))
+}
+
+fn notice(method: Box<str>, params: Option<Json>, era: Era) -> Result<Message, BadMessage> {
     let kind = match &*method {
         "notifications/progress" => ServerNoticeKind::Progress,
         "notifications/message" => ServerNoticeKind::Message,
+        "notifications/elicitation/complete" if era == Era::Legacy => return elicited(params.as_ref()),
         _ => {
             let Some(told) = listen::told(&method, params.as_ref()) else { return Ok(Message::OtherNotice { method }) };
             let told = told.map_err(|_| BadMessage::Params)?;
@@ -473,11 +490,16 @@ mod tests {
         assert_eq!(read(Era::Legacy, &updated).err(), Some(BadMessage::Params));
         let other = text("notifications/elicitation/complete", "");
         assert!(matches!(read(Era::Modern, &other), Ok(Message::OtherNotice { .. })));
+        assert_eq!(read(Era::Legacy, &other).err(), Some(BadMessage::Params), "of which question?");
+        let done =
+            r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e","x":1}}"#;
+        let Ok(Message::Notice(notice)) = read(Era::Legacy, done) else { panic!("a notice") };
+        assert_eq!((notice.kind, notice.params.as_str()), (ServerNoticeKind::Elicited, r#"{"elicitationId":"e"}"#));
     }
 
     #[test]
     fn the_result_type_decides_in_the_modern_era() {
-        let end = |era, text| conclude(era, Answer::Result(json(text)));
+        let end = |era, text| conclude(era, About::Nothing, Answer::Result(json(text)));
         for complete in ["{}", r#"{"resultType":"complete"}"#] {
             assert!(matches!(end(Era::Modern, complete), Ok(FromServer::End(_))));
         }
@@ -489,6 +511,17 @@ mod tests {
             assert_eq!(end(Era::Modern, bad).err(), Some(BadMessage::ResultType));
         }
         assert!(matches!(end(Era::Legacy, parked), Ok(FromServer::End(_))));
+        let of_task = |era, about, text| conclude(era, about, Answer::Result(json(text)));
+        let began = r#"{"resultType":"task","taskId":"a","status":"working"}"#;
+        assert!(matches!(of_task(Era::Modern, About::Beginning, began), Ok(FromServer::Task(_))));
+        assert_eq!(end(Era::Modern, began).err(), Some(BadMessage::ResultType), "nobody asked for a task");
+        assert_eq!(of_task(Era::Modern, About::State, began).err(), Some(BadMessage::ResultType));
+        let began = r#"{"task":{"taskId":"a","status":"working"}}"#;
+        assert!(matches!(of_task(Era::Legacy, About::Beginning, began), Ok(FromServer::Task(_))));
+        assert!(matches!(end(Era::Legacy, began), Ok(FromServer::End(_))), "a result like any other");
+        let at_once = of_task(Era::Modern, About::Beginning, r#"{"resultType":"complete","content":[]}"#);
+        assert!(matches!(at_once, Ok(FromServer::End(_))));
+        assert!(matches!(of_task(Era::Modern, About::State, "{}"), Err(BadMessage::Task(_))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::json::{Json, Object};
 use crate::server::RpcError;
+use crate::task;
 
 /// A question of a server to the client, or to whoever sits in front of it.
 #[derive(Debug, Clone)]
@@ -80,6 +81,8 @@ pub struct Askable {
     pub sampling_context: bool,
     /// `roots`
     pub roots: bool,
+    /// The extension for tasks (modern): nothing that is asked, but declared in the same place.
+    pub tasks: bool,
 }
 
 impl Askable {
@@ -98,6 +101,7 @@ impl Askable {
             sampling_tools: has(&sampling, "tools"),
             sampling_context: has(&sampling, "context"),
             roots: object(capabilities, "roots").is_some(),
+            tasks: has(&object(capabilities, "extensions"), task::EXTENSION),
         }
     }
 
@@ -150,6 +154,10 @@ impl Askable {
         }
         if self.roots {
             capabilities = capabilities.json("roots", &Json::empty_object());
+        }
+        if self.tasks {
+            let extensions = Object::new().json(task::EXTENSION, &Json::empty_object());
+            capabilities = capabilities.json("extensions", &extensions.finish());
         }
         capabilities.finish()
     }
@@ -235,6 +243,13 @@ fn sampling(params: &Json) -> Result<InputKind, BadInput> {
     };
     let tools = ["tools", "toolChoice"].iter().any(|key| params.get(key).is_some());
     Ok(InputKind::Sampling { tools, context })
+}
+
+/// Writes questions, each under its key.
+pub(crate) fn written(object: Object, requests: &[(Box<str>, InputRequest)]) -> Object {
+    requests.iter().fold(object, |object, (key, request)| {
+        object.object(key, |one| one.text("method", request.kind.method()).json("params", &request.params))
+    })
 }
 
 /// The pages that an error of the legacy era asks the client to open (EL-10); none for any other error.
@@ -455,7 +470,7 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_alike() {
-        for bits in 0..64_u8 {
+        for bits in 0..128_u8 {
             let bit = |n: u8| bits & (1 << n) != 0;
             let sampling = bit(2);
             let askable = Askable {
@@ -465,6 +480,7 @@ mod tests {
                 sampling_tools: sampling && bit(3),
                 sampling_context: sampling && bit(4),
                 roots: bit(5),
+                tasks: bit(6),
             };
             assert_eq!(Askable::of(&askable.written()), askable);
         }

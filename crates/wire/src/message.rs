@@ -6,6 +6,7 @@ use crate::json::Json;
 use crate::listen::Filter;
 use crate::method::Method;
 use crate::server::Answer;
+use crate::task::TaskVerb;
 use crate::version::{Era, Version};
 
 /// One message from a client. Made by [`crate::front`] alone.
@@ -29,6 +30,7 @@ pub struct Request {
     pub(crate) meta: Meta,
     pub(crate) mirrored: Vec<Mirrored>,
     pub(crate) resumed: Option<Box<Resumed>>,
+    pub(crate) task: Option<Json>,
 }
 
 /// The revision a message claims to speak, and how it says so.
@@ -125,6 +127,13 @@ pub enum Call {
     Unsubscribe {
         /// As the client wrote it.
         uri: Box<str>,
+    },
+    /// `tasks/get`, `tasks/result`, `tasks/update`, `tasks/cancel`
+    Task {
+        /// Which of them.
+        verb: TaskVerb,
+        /// The task, as the client names it.
+        id: Box<str>,
     },
 }
 
@@ -236,7 +245,7 @@ pub enum NoticeKind {
         /// The request that is no longer wanted.
         request: Id,
     },
-    /// `notifications/roots/list_changed` (legacy): accepted, and of no effect: servers are not told that roots change.
+    /// `notifications/roots/list_changed` (legacy)
     RootsChanged,
     /// `notifications/progress` (legacy), about a server's request: accepted, and of no effect.
     Progress,
@@ -306,6 +315,7 @@ impl Inbound {
             meta: Meta::default(),
             mirrored: Vec::new(),
             resumed: None,
+            task: None,
         })
     }
 
@@ -321,6 +331,7 @@ impl Inbound {
             meta: Meta::default(),
             mirrored: Vec::new(),
             resumed: None,
+            task: None,
         })
     }
 }
@@ -356,7 +367,13 @@ impl Request {
         &self.mirrored
     }
 
-    /// What it brings, if it comes again after `input_required` (modern).
+    /// `task` of a `tools/call`, an object: the client wants to ask for the result later (legacy, T5-01).
+    #[must_use]
+    pub fn task(&self) -> Option<&Json> {
+        self.task.as_ref()
+    }
+
+    /// What it brings, if it comes again after `input_required` or answers what a task requires (modern).
     #[must_use]
     pub fn resumed(&self) -> Option<&Resumed> {
         self.resumed.as_deref()
@@ -402,6 +419,7 @@ impl Call {
             Call::Listen { .. } => Method::Listen,
             Call::Subscribe { .. } => Method::Subscribe,
             Call::Unsubscribe { .. } => Method::Unsubscribe,
+            Call::Task { verb, .. } => verb.method(),
         }
     }
 }

@@ -35,11 +35,19 @@ pub enum Method {
     Subscribe,
     /// `resources/unsubscribe` (legacy)
     Unsubscribe,
+    /// `tasks/get`
+    GetTask,
+    /// `tasks/result` (legacy)
+    TaskResult,
+    /// `tasks/update` (modern)
+    UpdateTask,
+    /// `tasks/cancel`
+    CancelTask,
 }
 
 impl Method {
     /// Every method.
-    pub const ALL: [Method; 15] = [
+    pub const ALL: [Method; 19] = [
         Method::Initialize,
         Method::Ping,
         Method::SetLogLevel,
@@ -55,6 +63,10 @@ impl Method {
         Method::Listen,
         Method::Subscribe,
         Method::Unsubscribe,
+        Method::GetTask,
+        Method::TaskResult,
+        Method::UpdateTask,
+        Method::CancelTask,
     ];
 
     /// The method called `name` in `era`, if that era has it.
@@ -82,6 +94,10 @@ impl Method {
             Method::Listen => "subscriptions/listen",
             Method::Subscribe => "resources/subscribe",
             Method::Unsubscribe => "resources/unsubscribe",
+            Method::GetTask => "tasks/get",
+            Method::TaskResult => "tasks/result",
+            Method::UpdateTask => "tasks/update",
+            Method::CancelTask => "tasks/cancel",
         }
     }
 
@@ -89,10 +105,13 @@ impl Method {
     #[must_use]
     pub fn spoken_in(self, era: Era) -> bool {
         match self {
-            Method::Initialize | Method::Ping | Method::SetLogLevel | Method::Subscribe | Method::Unsubscribe => {
-                era == Era::Legacy
-            }
-            Method::Discover | Method::Listen => era == Era::Modern,
+            Method::Initialize
+            | Method::Ping
+            | Method::SetLogLevel
+            | Method::Subscribe
+            | Method::Unsubscribe
+            | Method::TaskResult => era == Era::Legacy,
+            Method::Discover | Method::Listen | Method::UpdateTask => era == Era::Modern,
             Method::ListTools
             | Method::CallTool
             | Method::ListResources
@@ -100,7 +119,9 @@ impl Method {
             | Method::ReadResource
             | Method::ListPrompts
             | Method::GetPrompt
-            | Method::Complete => true,
+            | Method::Complete
+            | Method::GetTask
+            | Method::CancelTask => true,
         }
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::Id;
-use crate::input::InputRequired;
+use crate::input::{self, InputRequired};
 use crate::json::{Json, Object};
 use crate::listen::{self, Told};
 use crate::message::{Call, Handshake, Reference};
@@ -25,13 +25,15 @@ pub struct OutMeta {
     pub carried: Vec<(Box<str>, Json)>,
 }
 
-/// What a server gets that had asked for input (MR-03).
-#[derive(Debug, Clone)]
+/// What a server gets along with a call: what it had asked for before (MR-03), and how the call is wanted.
+#[derive(Debug, Clone, Default)]
 pub struct Input {
     /// The server's state, if it gave one, as it gave it.
     pub state: Option<Box<str>>,
     /// The answers, an object by the server's keys; none where it asked nothing.
     pub responses: Option<Json>,
+    /// That it is to become a task (legacy).
+    pub task: Option<Json>,
 }
 
 /// A request to an upstream server. `input`: what it asked for before.
@@ -40,9 +42,10 @@ pub fn request(id: u64, call: &Call, input: Option<&Input>, meta: &OutMeta, vers
     let write = |object| {
         let written = params(call, object);
         let written = match input {
-            Some(Input { state, responses }) => {
-                written.maybe("inputResponses", responses.as_ref()).maybe_text("requestState", state.as_deref())
-            }
+            Some(Input { state, responses, task }) => written
+                .maybe("inputResponses", responses.as_ref())
+                .maybe_text("requestState", state.as_deref())
+                .maybe("task", task.as_ref()),
             None => written,
         };
         match out_meta(meta, version) {
@@ -65,6 +68,12 @@ pub fn initialize(id: u64, version: Version, capabilities: &Json, client: &Json)
 #[must_use]
 pub fn initialized() -> Bytes {
     envelope().text("method", "notifications/initialized").into_bytes()
+}
+
+/// `notifications/roots/list_changed`, to a server of the legacy era.
+#[must_use]
+pub fn roots_changed() -> Bytes {
+    envelope().text("method", "notifications/roots/list_changed").into_bytes()
 }
 
 /// `notifications/cancelled`, for a request of ours.
@@ -98,11 +107,7 @@ pub fn result(id: &Id, room: usize, write: impl FnOnce(Object) -> Object) -> Byt
 /// Where no id could be read there is none: MCP has no null ids (BP-02, BP-03).
 #[must_use]
 pub fn error(id: Option<&Id>, error: &RpcError) -> Bytes {
-    let fault = Object::new()
-        .integer("code", error.code)
-        .text("message", &error.message)
-        .maybe("data", error.data.as_ref())
-        .finish();
+    let fault = error.written();
     let head = match id {
         Some(id) => identified(envelope(), id),
         None => envelope(),
@@ -122,11 +127,7 @@ pub fn question(asked: &ServerRequest) -> Bytes {
 #[must_use]
 pub fn input_required(id: &Id, asked: &InputRequired, state: &str) -> Bytes {
     let room = asked.requests.iter().map(|(_, request)| request.params.bytes().len()).sum::<usize>() + state.len();
-    let each = |object: Object| {
-        asked.requests.iter().fold(object, |object, (key, request)| {
-            object.object(key, |one| one.text("method", request.kind.method()).json("params", &request.params))
-        })
-    };
+    let each = |object| input::written(object, &asked.requests);
     result(id, room, |result| {
         let result = result.text("resultType", "input_required");
         let result = if asked.requests.is_empty() { result } else { result.object("inputRequests", each) };
@@ -195,7 +196,8 @@ fn content_bytes(call: &Call) -> usize {
         | Call::SetLogLevel { .. }
         | Call::Listen { .. }
         | Call::Subscribe { .. }
-        | Call::Unsubscribe { .. } => 0,
+        | Call::Unsubscribe { .. }
+        | Call::Task { .. } => 0,
     }
 }
 
@@ -217,6 +219,7 @@ fn params(call: &Call, params: Object) -> Object {
         Call::SetLogLevel { level } => params.text("level", level),
         Call::Listen { filter } => params.json("notifications", &filter.written()),
         Call::Subscribe { uri } | Call::Unsubscribe { uri } => params.text("uri", uri),
+        Call::Task { id, .. } => params.text("taskId", id),
     }
 }
 
@@ -307,7 +310,8 @@ mod tests {
     #[test]
     fn what_a_server_asked_for_goes_back_under_its_keys_with_its_own_state() {
         let silent = OutMeta { progress: None, log_level: None, carried: Vec::new(), ..meta() };
-        let input = Input { state: Some("a\"b".into()), responses: Some(json(r#"{"k":{"action":"decline"}}"#)) };
+        let input =
+            Input { state: Some("a\"b".into()), responses: Some(json(r#"{"k":{"action":"decline"}}"#)), task: None };
         let text = request(3, &call(), Some(&input), &silent, Version::V2026_07_28);
         let params = json(std::str::from_utf8(&text).expect("UTF-8")).get("params").expect("params");
         let part = |key: &str| params.get(key).map(|part| part.as_str().to_owned());
@@ -336,7 +340,7 @@ mod tests {
     #[test]
     fn questions_are_written_as_the_schema_says() {
         let roots = crate::input::request("roots/list", None).expect("a question");
-        let asked = ServerRequest { id: Id::Integer(4), request: roots.clone() };
+        let asked = ServerRequest { id: Id::Integer(4), request: roots.clone(), connection: 0 };
         assert_eq!(question(&asked), r#"{"jsonrpc":"2.0","method":"roots/list","id":4,"params":{}}"#);
         let required = |requests| InputRequired { requests, state: None, meta: None };
         assert_eq!(
@@ -370,6 +374,7 @@ mod tests {
     #[test]
     fn the_small_messages_are_as_the_schema_says() {
         assert_eq!(initialized(), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        assert_eq!(roots_changed(), r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#);
         assert_eq!(
             cancelled(9, Some("late")),
             r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9,"reason":"late"}}"#

@@ -3,10 +3,11 @@
 use crate::endpoint::ServerId;
 use crate::id::Id;
 use crate::input::{InputRequest, InputRequired};
-use crate::json::Json;
+use crate::json::{Json, Object};
 use crate::listen::{Filter, Told};
 use crate::message::ListKind;
 use crate::sheet::Sheet;
+use crate::task::Task;
 
 /// One message of an exchange, on its way back to the client.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub enum FromServer {
     Ask(ServerRequest),
     /// A page of a list, item by item, from one server or from many.
     Page(Items),
+    /// A task: the end of this exchange, and how the work goes on.
+    Task(Box<Task>),
     /// `input_required`: the end of this exchange, and not of the call (modern).
     Park(InputRequired),
     /// The end of the exchange.
@@ -35,19 +38,21 @@ pub enum FromServer {
 /// A notification of a server within an exchange.
 #[derive(Debug)]
 pub struct ServerNotice {
-    /// `notifications/progress` or `notifications/message`.
+    /// Which one.
     pub kind: ServerNoticeKind,
     /// Its parameters, an object, as the server wrote them.
     pub params: Json,
 }
 
-/// The notifications of a server that belong to an exchange.
+/// The notifications of a server that belong to an exchange, or to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ServerNoticeKind {
     /// `notifications/progress`
     Progress,
     /// `notifications/message`
     Message,
+    /// `notifications/elicitation/complete` (legacy): whatever the user did on a page is done (EL-10).
+    Elicited,
 }
 
 impl ServerNoticeKind {
@@ -57,6 +62,7 @@ impl ServerNoticeKind {
         match self {
             ServerNoticeKind::Progress => "notifications/progress",
             ServerNoticeKind::Message => "notifications/message",
+            ServerNoticeKind::Elicited => "notifications/elicitation/complete",
         }
     }
 }
@@ -68,6 +74,8 @@ pub struct ServerRequest {
     pub id: Id,
     /// What it asks.
     pub request: InputRequest,
+    /// Ours: the connection that it was asked on. Its answer goes there and nowhere else.
+    pub connection: u64,
 }
 
 /// A page of a list.
@@ -128,6 +136,13 @@ pub struct RpcError {
 }
 
 impl RpcError {
+    /// The `error` member.
+    #[must_use]
+    pub fn written(&self) -> Json {
+        let error = Object::new().integer("code", self.code).text("message", &self.message);
+        error.maybe("data", self.data.as_ref()).finish()
+    }
+
     /// Reads an `error` member.
     pub(crate) fn read(error: &Json) -> Option<RpcError> {
         let code = error.get("code")?.number()?.integer()?;

@@ -257,3 +257,28 @@ fn several_rounds_and_a_prompt_that_asks_come_through_at_the_door_of_all() {
         assert!(rounds > 0 && last["resultType"] == "complete", "{last}");
     }
 }
+
+#[test]
+fn a_server_that_may_ask_for_folders_hears_that_they_changed_and_no_other_does() {
+    let (gateway, recorder) = stand();
+    let endpoint = gateway.endpoint("up");
+    let token = gateway.token("alice", &endpoint).expect("a token");
+    let told = || {
+        let arrived = recorder.arrived();
+        arrived.iter().filter(|one| one.method().as_deref() == Some("notifications/roots/list_changed")).count()
+    };
+    for (declared, expected) in [(json!({}), 0), (json!({"roots": {"listChanged": true}}), 1)] {
+        let mut client = Client::connect_able(&endpoint, Some(&token), Era::Legacy, declared).expect("a client");
+        // Nobody is told before there is something to be told on.
+        client.call("echo", json!({})).expect("a result");
+        let taken = client.notify("notifications/roots/list_changed", json!({})).expect("an answer");
+        assert_eq!(taken.status, 202);
+        // What is said later comes later.
+        let until = std::time::Instant::now() + LIMIT;
+        while told() < expected && std::time::Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        client.call("echo", json!({})).expect("a result");
+        assert_eq!(told(), expected);
+    }
+}

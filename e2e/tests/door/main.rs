@@ -15,6 +15,7 @@ mod examples;
 mod listening;
 mod policy;
 mod resumption;
+mod tasks;
 mod tls;
 mod tokens;
 mod transport;

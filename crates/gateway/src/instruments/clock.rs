@@ -159,6 +159,7 @@ impl Clock {
             FromServer::End(Answer::Result(result)) if self.is_sampled() && is_tool_error(result) => TOOL_ERROR,
             FromServer::End(Answer::Result(_))
             | FromServer::Page(_)
+            | FromServer::Task(_)
             | FromServer::Notice(_)
             | FromServer::Ask(_)
             | FromServer::Told { .. }

@@ -145,6 +145,7 @@ impl Traced {
                 | Call::List { .. }
                 | Call::Complete { .. }
                 | Call::Listen { .. }
+                | Call::Task { .. }
                 | Call::SetLogLevel { .. } => Subject::Other,
             },
         });

@@ -209,6 +209,10 @@ fn subject(method: Method) -> Subject {
         | Method::ListTemplates
         | Method::ListPrompts
         | Method::Listen
+        | Method::GetTask
+        | Method::TaskResult
+        | Method::UpdateTask
+        | Method::CancelTask
         | Method::Complete => Subject::Other,
     }
 }

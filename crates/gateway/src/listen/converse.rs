@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use sekisho_catalog::Asking;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
-use sekisho_wire::{Call, Era, FromServer, Id, Inbound};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound, TaskVerb};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -187,10 +187,14 @@ impl Talk {
         let ended = tokio::select! {
             ended = self.exchange(message) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
-            () = self.out_of_time(lease, limit) => Err(timed_out(lease, limit)),
+            () = self.out_of_time(lease, limit) => Err(timed_out(lease, self.time(limit))),
             refusal = self.decided_anew() => Err(refusal),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
+        if let Some(session) = self.session.filter(|_| self.listens && self.session_is_over()) {
+            // A server may have been listened to anew after the session's connections were closed.
+            self.rooms.upstream.end_session(session).await;
+        }
         match ended {
             Ok(()) => self.door.instruments.ended(&self.seen, None),
             Err(refusal) => self.refuse(refusal).await,
@@ -202,6 +206,10 @@ impl Talk {
         self.seen.clock.skip();
         let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };
         let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
+        // It is answered once the task has ended (T5-03).
+        if matches!(&way.task, Some((TaskVerb::Result, _))) {
+            conversation.wait_until(self.leave(CALL_TIME_MAX));
+        }
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
         // Open as long as the exchange is: a reply that comes later finds nothing.
         let mut questions: Vec<Asking> = Vec::new();
@@ -230,20 +238,12 @@ impl Talk {
                 continue;
             }
             if let Some(question) = &question {
-                // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
-                questions.retain(Asking::is_open);
-                if questions.len() >= QUESTIONS_MAX {
-                    questions.remove(0);
-                }
-                match self.open(&way, &released) {
-                    Ok(opened) => questions.push(opened),
-                    Err(refusal) => {
-                        self.decline(&mut conversation, question, &refusal).await?;
-                        continue;
-                    }
+                if let Err(refusal) = self.open(&mut questions, &way, &released) {
+                    self.decline(&mut conversation, question, &refusal).await?;
+                    continue;
                 }
                 if !self.listens {
-                    conversation.wait_until(self.leave_time());
+                    conversation.wait_until(self.leave(ANSWER_TIME));
                 }
             }
             let asking = questions.last().filter(|_| question.is_some());
@@ -325,26 +325,37 @@ impl Talk {
             if !Arc::ptr_eq(&self.door.rooms.load(), &self.rooms) {
                 return again("the configuration or a policy changed");
             }
-            let sessions = self.rooms.identity.sessions();
-            if self.session.is_some_and(|session| !sessions.touch(session, SystemTime::now())) {
+            if self.session_is_over() {
                 return again("the session has ended");
             }
         }
     }
 
+    /// Whether the session is gone. While somebody listens, it does not idle out.
+    fn session_is_over(&self) -> bool {
+        let sessions = self.rooms.identity.sessions();
+        self.session.is_some_and(|session| !sessions.touch(session, SystemTime::now()))
+    }
+
     /// Opens a server's question, so that the client's reply finds it.
-    fn open(&self, way: &Way, released: &Released) -> Result<Asking, Refusal> {
-        let none = || Refusal::new(Code::NotOffered, "there is no session to ask");
+    fn open(&self, questions: &mut Vec<Asking>, way: &Way, released: &Released) -> Result<(), Refusal> {
+        // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
+        questions.retain(Asking::is_open);
+        if questions.len() >= QUESTIONS_MAX {
+            questions.remove(0);
+        }
+        let nobody = |why: &str| Refusal::new(Code::NotOffered, why);
         if self.mouth.is_unheard() {
-            return Err(Refusal::new(Code::NotOffered, "the client has left, so nobody can be asked"));
+            return Err(nobody("the client has left, so nobody can be asked"));
         }
         let (Some(session), Some(server), FromServer::Ask(asked)) =
             (self.session, &way.facts.server, released.get().of().message())
         else {
-            return Err(none());
+            return Err(nobody("there is no session to ask"));
         };
         let opened = self.rooms.catalog.ask(session, &server.id, asked);
-        opened.map_err(|many| Refusal::new(Code::NotOffered, many.to_string()))
+        questions.push(opened.map_err(|many| nobody(&many.to_string()))?);
+        Ok(())
     }
 
     async fn decline(&self, conversation: &mut Conversation, id: &Id, refusal: &Refusal) -> Result<(), Refusal> {
@@ -353,18 +364,22 @@ impl Talk {
     }
 
     /// Whoever is asked has time to answer, however long the call has taken; but not for ever.
-    fn leave_time(&self) -> Instant {
-        let until = (Instant::now() + ANSWER_TIME).min(self.began + CALL_TIME_MAX);
+    fn leave(&self, time: Duration) -> Instant {
+        let until = (Instant::now() + time).min(self.began + CALL_TIME_MAX);
         let after = u64::try_from((until - self.began).as_millis()).unwrap_or(u64::MAX);
         self.time_ms.fetch_max(after, Ordering::Relaxed);
         until
     }
 
+    /// The request's time.
+    fn time(&self, limit: Duration) -> Duration {
+        limit.max(Duration::from_millis(self.time_ms.load(Ordering::Relaxed)))
+    }
+
     /// Waits until the token has ended, or the request's time, which questions to the client prolong.
     async fn out_of_time(&self, lease: Duration, limit: Duration) {
         loop {
-            let time = limit.max(Duration::from_millis(self.time_ms.load(Ordering::Relaxed)));
-            let until = self.began + lease.min(time);
+            let until = self.began + lease.min(self.time(limit));
             if Instant::now() >= until {
                 return;
             }

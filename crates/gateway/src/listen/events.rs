@@ -116,7 +116,7 @@ impl Telling {
                 return;
             }
             // Only what was handed over is followed by more: a slow reader slows its own conversation down.
-            let hears = if connected { !unsent } else { self.has_room() };
+            let hears = !(connected && unsent);
             tokio::select! {
                 said = hear(&mut self.said), if hears => self.take(said),
                 open = has_place(self.to.as_ref()), if unsent && connected => match open {
@@ -184,7 +184,10 @@ impl Telling {
         let number = self.last + 1;
         let id = self.stay.as_ref().and_then(|stay| stay.id(number));
         let bytes = written(id.as_ref());
-        if self.stay.as_ref().is_some_and(|stay| !stay.hold(bytes.len())) {
+        // A call does not wait for a client that has left (HT-10): past the bounds it goes on unheard.
+        let alone_max =
+            self.to.is_none() && (self.kept.len() >= ALONE_EVENTS_MAX || self.kept_bytes >= ALONE_BYTES_MAX);
+        if self.stay.as_ref().is_some_and(|stay| alone_max || !stay.hold(bytes.len())) {
             self.forget();
         }
         self.last = number;
@@ -194,7 +197,7 @@ impl Telling {
 
     /// Lets go of what was handed over and is past the bounds, the last event aside.
     fn thin_out(&mut self) {
-        let (events_max, bytes_max) = if self.stay.is_some() { (EVENTS_MAX / 2, BYTES_MAX / 2) } else { (0, 0) };
+        let (events_max, bytes_max) = if self.stay.is_some() { (EVENTS_MAX, BYTES_MAX) } else { (0, 0) };
         while let Some(oldest) = self.kept.front() {
             let past = self.kept.len() > events_max || self.kept_bytes > bytes_max;
             let needed = oldest.number >= self.next || (self.stay.is_some() && self.kept.len() == 1);
@@ -210,15 +213,13 @@ impl Telling {
         }
     }
 
-    /// Whether more may be heard while nobody listens.
-    fn has_room(&self) -> bool {
-        self.kept.len() < EVENTS_MAX && self.kept_bytes < BYTES_MAX
-    }
-
     /// A client takes it up: it hears what is behind the last event that it has.
     fn attach(&mut self, again: Again) {
-        // An event that was never said was made up. What may be heard was decided once, and stands as long as that could not differ.
-        let fits = (1..=self.last).contains(&again.after) && Arc::ptr_eq(&again.rooms, &self.rooms);
+        // An event that was never said was made up, and of what is not kept any more, nothing may be missing.
+        let first = self.kept.front().map_or(self.last + 1, |event| event.number);
+        let told = (first.saturating_sub(1).max(1)..=self.last).contains(&again.after);
+        // What may be heard was decided once, and stands as long as that could not differ.
+        let fits = told && Arc::ptr_eq(&again.rooms, &self.rooms);
         if !fits || again.taken.send(()).is_err() {
             return;
         }
@@ -278,10 +279,13 @@ async fn again(stay: &mut Option<Stay>) -> Option<Again> {
 
 /// LIMIT: events that wait in a connection.
 const EVENTS_AHEAD: usize = 16;
-/// LIMIT: events of one stream that are kept; half of them while somebody listens.
-const EVENTS_MAX: usize = 64;
+/// LIMIT: events of one stream that are kept behind what was handed over.
+const EVENTS_MAX: usize = 128;
 /// LIMIT: their bytes, the last one's aside.
 const BYTES_MAX: usize = 256 * 1024;
+/// LIMIT: the same while nobody listens, what was not handed over included.
+const ALONE_EVENTS_MAX: usize = 256;
+const ALONE_BYTES_MAX: usize = 512 * 1024;
 /// How long a client may leave unread what waits in its connection, beyond [`KEEP_ALIVE`].
 const STALLED_MAX: Duration = Duration::from_secs(45);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

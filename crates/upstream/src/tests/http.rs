@@ -112,6 +112,19 @@ async fn notices_on_the_stream_come_before_the_answer_and_only_those_of_this_req
 }
 
 #[tokio::test]
+async fn that_a_page_was_done_with_is_heard_on_the_stream_of_a_call() {
+    let ground = Ground::new();
+    let site = Listening::start(|seen| {
+        let done = r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;
+        seen.handshake("s").unwrap_or_else(|| Reply::events(&[done.to_owned(), seen.text("done")]))
+    })
+    .await;
+    let link = legacy(&site.way(&ground)).await;
+    let expected = [r#"notifications/elicitation/complete {"elicitationId":"e"}"#, "done"];
+    assert_eq!(heard(&mut start(&link, "echo", &Meta::default()).await).await, expected);
+}
+
+#[tokio::test]
 async fn an_answer_with_another_id_or_type_of_id_is_none_and_is_noted() {
     let ground = Ground::new();
     let site = Listening::start(|seen| {

@@ -51,7 +51,8 @@ pub(super) fn mirrored(headers: &HeaderMap, call: &Call) -> Result<Vec<Mirrored>
         | Call::SetLogLevel { .. }
         | Call::Listen { .. }
         | Call::Subscribe { .. }
-        | Call::Unsubscribe { .. } => Ok(Vec::new()),
+        | Call::Unsubscribe { .. }
+        | Call::Task { .. } => Ok(Vec::new()),
     }
 }
 

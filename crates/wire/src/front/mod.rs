@@ -187,6 +187,7 @@ struct Read {
     meta: crate::message::Meta,
     mirrored: Vec<Mirrored>,
     resumed: Option<Box<Resumed>>,
+    task: Option<Json>,
 }
 
 impl Door<'_> {
@@ -206,8 +207,8 @@ impl Door<'_> {
         match shape {
             Shape::Request { id, method } => {
                 let read = self.request(spoken.era(), &method, params, meta).map_err(stop)?;
-                let Read { call, meta, mirrored, resumed } = read;
-                Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored, resumed }))
+                let Read { call, meta, mirrored, resumed, task } = read;
+                Ok(Inbound::Request(Request { id, spoken, call, meta, mirrored, resumed, task }))
             }
             Shape::Notice { method } => {
                 let kind = self.notice(spoken.era(), &method, params).map_err(stop)?;
@@ -248,11 +249,11 @@ impl Door<'_> {
             Some(headers) => head::mirrored(headers, &call)?,
             None => Vec::new(),
         };
-        let resumed = match era {
-            Era::Modern => params::resumed(method, &params)?,
-            Era::Legacy => None,
+        let (resumed, task) = match era {
+            Era::Modern => (params::resumed(method, &params)?, None),
+            Era::Legacy => (None, params::task(method, &params)?),
         };
-        Ok(Read { call, meta, mirrored, resumed })
+        Ok(Read { call, meta, mirrored, resumed, task })
     }
 
     fn notice(&self, era: Era, method: &str, params: Option<Json>) -> Result<NoticeKind, Why> {

@@ -8,6 +8,7 @@ use crate::json::{Json, Object};
 use crate::listen::Filter;
 use crate::message::{Call, Handshake, ListKind, NoticeKind, Reference};
 use crate::method::Method;
+use crate::task::TaskVerb;
 use crate::version::Era;
 
 /// The parameters as an object; `{}` where there are none.
@@ -43,13 +44,38 @@ pub(super) fn call(method: Method, params: &Json) -> Result<Call, Why> {
         Method::Listen => listen(params),
         Method::Subscribe => Ok(Call::Subscribe { uri: string(params, "uri", "`uri` is not a string")? }),
         Method::Unsubscribe => Ok(Call::Unsubscribe { uri: string(params, "uri", "`uri` is not a string")? }),
+        Method::GetTask => about_task(TaskVerb::Get, params),
+        Method::TaskResult => about_task(TaskVerb::Result, params),
+        Method::UpdateTask => about_task(TaskVerb::Update, params),
+        Method::CancelTask => about_task(TaskVerb::Cancel, params),
     }
 }
 
-/// What a request brings after `input_required` (MR-03). Answers without the state that was given with the questions answer nothing
+fn about_task(verb: TaskVerb, params: &Json) -> Result<Call, Why> {
+    Ok(Call::Task { verb, id: string(params, "taskId", "`taskId` is not a string")? })
+}
+
+/// That a call is to become a task (legacy, T5-01).
+pub(super) fn task(method: Method, params: &Json) -> Result<Option<Json>, Why> {
+    let Some(task) = params.get("task").filter(|_| method == Method::CallTool) else { return Ok(None) };
+    if !task.is_object() {
+        return Err(Why::BadParams { what: "`task` is not an object" });
+    }
+    let written = match task.get("ttl") {
+        None => Object::new(),
+        Some(ttl) => {
+            let whole = ttl.number().and_then(|ttl| ttl.whole()).filter(|ttl| *ttl >= 0);
+            whole.ok_or(Why::BadParams { what: "`task.ttl` is no number of milliseconds" })?;
+            Object::new().json("ttl", &ttl)
+        }
+    };
+    Ok(Some(written.finish()))
+}
+
+/// What a request brings after `input_required` (MR-03), or what a task requires. Answers without the state that was given with the questions answer nothing
 /// that was asked, and are dropped like other members without a meaning; their shape is checked all the same.
 pub(super) fn resumed(method: Method, params: &Json) -> Result<Option<Box<Resumed>>, Why> {
-    if !matches!(method, Method::CallTool | Method::GetPrompt | Method::ReadResource) {
+    if !matches!(method, Method::CallTool | Method::GetPrompt | Method::ReadResource | Method::UpdateTask) {
         return Ok(None);
     }
     let responses = match params.get("inputResponses") {
@@ -57,6 +83,9 @@ pub(super) fn resumed(method: Method, params: &Json) -> Result<Option<Box<Resume
         Some(responses) if responses.is_object() && responses.members().all(|(_, one)| one.is_object()) => responses,
         Some(_) => return Err(Why::BadParams { what: "`inputResponses` is not an object of objects" }),
     };
+    if method == Method::UpdateTask {
+        return Ok(Some(Box::new(Resumed { state: Box::default(), responses })));
+    }
     let Some(state) = params.get("requestState") else { return Ok(None) };
     let state = state.string().ok_or(Why::BadParams { what: "`requestState` is not a string" })?;
     Ok(Some(Box::new(Resumed { state: state.into(), responses })))

@@ -153,6 +153,7 @@ pub(crate) fn name(call: &Call) -> Option<&str> {
     match call {
         Call::CallTool { name, .. } | Call::GetPrompt { name, .. } => Some(name),
         Call::ReadResource { uri } => Some(uri),
+        Call::Task { id, .. } => Some(id),
         Call::Initialize(_)
         | Call::Discover
         | Call::Ping

@@ -67,9 +67,21 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
             "annotations": {"readOnlyHint": true},
         }),
     ];
+    tools.extend(TASK_TOOLS.map(|(name, description, fields)| tool(name, description, object(fields(), &[]))));
     tools.extend(ROUND_TOOLS.map(|(name, description)| tool(name, description, nothing())));
     typed(tools)
 });
+
+/// Tools whose calls become tasks, and one whose never do.
+const TASK_TOOLS: [(&str, &str, fn() -> Value); 7] = [
+    ("greet", "Greets at once", || json!({"name": {"type": "string"}})),
+    ("slow_compute", "Takes some seconds", || json!({"seconds": {"type": "number"}, "label": {"type": "string"}})),
+    ("failing_job", "Fails after a while", || json!({})),
+    ("protocol_error_job", "Breaks", || json!({})),
+    ("confirm_delete", "Asks while it works", || json!({"filename": {"type": "string"}})),
+    ("multi_input", "Asks twice while it works", || json!({})),
+    ("test_tool_with_task", "Asks before it works", || json!({})),
+];
 
 /// Every prompt.
 pub(crate) static PROMPTS: LazyLock<Vec<Prompt>> = LazyLock::new(|| {

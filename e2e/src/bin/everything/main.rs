@@ -10,6 +10,7 @@ mod front;
 mod rounds;
 mod server;
 mod state;
+mod tasks;
 mod tools;
 
 use std::borrow::Cow;

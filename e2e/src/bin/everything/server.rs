@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
-    ArgumentInfo, CallToolRequestParams, CallToolResponse, CompleteRequestParams, CompleteResult, CompletionInfo,
-    GetPromptRequestParams, GetPromptResponse, GetPromptResult, Implementation, ListPromptsResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams,
-    ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
-    ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter, Tool,
-    UnsubscribeRequestParams,
+    ArgumentInfo, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
+    CompletionInfo, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult,
+    Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
+    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
+    Reference, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
+    Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -20,6 +20,7 @@ use crate::Era;
 use crate::catalog::{PNG, PROMPTS, RESOURCES, TEMPLATES, TOOLS};
 use crate::changes::{Changes, Watched};
 use crate::rounds::{self, parse};
+use crate::tasks::Jobs;
 use crate::tools;
 
 type Context = RequestContext<RoleServer>;
@@ -32,6 +33,7 @@ pub(crate) struct Everything {
     changes: Changes,
     watched: Watched,
     log_level: Arc<Mutex<LoggingLevel>>,
+    jobs: Jobs,
 }
 
 impl Everything {
@@ -43,6 +45,7 @@ impl Everything {
             "prompts": {"listChanged": true},
             "resources": {"subscribe": true},
             "tools": {"listChanged": true},
+            "extensions": {"io.modelcontextprotocol/tasks": {}},
         }))?;
         Ok(Self {
             era,
@@ -50,12 +53,18 @@ impl Everything {
             changes: Changes::new(),
             watched: Watched::default(),
             log_level: Arc::new(Mutex::new(LoggingLevel::Debug)),
+            jobs: Jobs::default(),
         })
     }
 
     /// The same server for another session: what one session sets does not show in another.
     pub(crate) fn another(&self) -> Self {
         Self { watched: Watched::default(), log_level: Arc::new(Mutex::new(LoggingLevel::Debug)), ..self.clone() }
+    }
+
+    /// The tasks that were begun.
+    pub(crate) fn jobs(&self) -> &Jobs {
+        &self.jobs
     }
 
     /// Where changes are announced.
@@ -99,6 +108,18 @@ impl ServerHandler for Everything {
 
     async fn call_tool(&self, request: CallToolRequestParams, context: Context) -> Result<CallToolResponse, ErrorData> {
         tools::call(self, request, context).await
+    }
+
+    async fn get_task(&self, request: GetTaskParams, _: Context) -> Result<GetTaskResult, ErrorData> {
+        self.jobs.get(&request)
+    }
+
+    async fn update_task(&self, request: UpdateTaskParams, _: Context) -> Result<(), ErrorData> {
+        self.jobs.update(&request)
+    }
+
+    async fn cancel_task(&self, request: CancelTaskParams, _: Context) -> Result<(), ErrorData> {
+        self.jobs.cancel(&request)
     }
 
     async fn list_prompts(

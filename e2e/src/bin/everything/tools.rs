@@ -26,6 +26,9 @@ pub(crate) async fn call(server: &Everything, request: CallToolRequestParams, co
     if let Some(answer) = rounds::call(&request, &capabilities) {
         return answer;
     }
+    if let Some(answer) = server.jobs().call(&request, &capabilities) {
+        return answer;
+    }
     if let Some(content) = fixed_content(&request.name) {
         return result(json!({ "content": content }));
     }
@@ -229,7 +232,8 @@ fn require(has: bool, capability: Value) -> Result<(), ErrorData> {
     Err(ErrorData::missing_required_client_capability(parse(capability)?))
 }
 
-fn text(text: &str) -> Called {
+/// A result that says this.
+pub(crate) fn text(text: &str) -> Called {
     Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
 }
 

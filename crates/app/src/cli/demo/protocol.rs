@@ -114,9 +114,9 @@ impl<O: Offer> Server<O> {
             Call::Complete { reference, argument, .. } => self.complete(reference, argument)?,
             // Nothing is ever logged to the client, so logging is not offered.
             Call::SetLogLevel { .. } => return Err(error(METHOD_NOT_FOUND, "logging is not offered")),
-            // What is offered never changes.
-            Call::Listen { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. } => {
-                return Err(error(METHOD_NOT_FOUND, "nothing changes here, so there is nothing to listen to"));
+            // What is offered never changes, and is done at once.
+            Call::Listen { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. } | Call::Task { .. } => {
+                return Err(error(METHOD_NOT_FOUND, "nothing changes here and everything is done at once"));
             }
         };
         Ok(match era {
