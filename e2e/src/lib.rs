@@ -3,8 +3,7 @@
 //!
 //! Nothing here knows the inside of the gateway: it is started as a process and spoken to over sockets, as anybody would.
 //!
-//! **Depth still missing:** an issuer that is discovered over HTTP (the key set is a file); clients in TypeScript; a clock that
-//! tests can move.
+//! **Depth still missing:** an issuer that is discovered over HTTP (the key set is a file); a clock that tests can move.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -12,10 +11,12 @@ pub mod collector;
 pub mod fixture;
 pub mod gateway;
 pub mod issuer;
+pub mod matrix;
 pub mod peers;
 pub mod place;
 pub mod process;
 pub mod prometheus;
 pub mod raw;
 pub mod recorder;
+pub mod servers;
 pub mod shim;

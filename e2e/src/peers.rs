@@ -42,6 +42,16 @@ pub fn python_script(script: &str) -> anyhow::Result<Command> {
     Ok(command)
 }
 
+/// A JavaScript of this package, told in its first argument where npm put the MCP clients.
+///
+/// # Errors
+/// When the peers are not installed.
+pub fn node_script(script: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(node()?);
+    command.arg(place::source(script)).arg(installed("npm")?);
+    Ok(command)
+}
+
 /// The inspector's command line client.
 ///
 /// # Errors

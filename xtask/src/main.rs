@@ -39,6 +39,15 @@ enum Chore {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    /// Tries every official client with every server through the gateway, verb by verb.
+    Matrix {
+        /// Only clients whose names contain this.
+        #[arg(long, default_value = "")]
+        client: String,
+        /// Only servers whose names contain this.
+        #[arg(long, default_value = "")]
+        server: String,
+    },
     /// Measures the gateway beside nginx: `cargo xtask bench corridor`, `cargo xtask bench --help`.
     #[command(disable_help_flag = true)]
     Bench {
@@ -67,6 +76,7 @@ fn chore(place: &Place, chore: Chore) -> anyhow::Result<()> {
         Chore::Peers => peers::install(place),
         Chore::Tidy => tidy::run(place),
         Chore::Conformance { json } => suite::conformance(place, json.as_deref()),
+        Chore::Matrix { client, server } => suite::matrix(place, &client, &server),
         Chore::Bench { arguments } => bench::bench(place, &arguments),
         Chore::Ci => suite::ci(place),
     }

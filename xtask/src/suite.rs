@@ -52,6 +52,16 @@ pub(crate) fn conformance(place: &Place, json: Option<&Path>) -> anyhow::Result<
     run(&mut command, CONFORMANCE)
 }
 
+/// Tries every client with every server, verb by verb: those whose names contain this.
+///
+/// # Errors
+/// When something does not work that both have.
+pub(crate) fn matrix(place: &Place, client: &str, server: &str) -> anyhow::Result<()> {
+    peers::install(place)?;
+    build(place)?;
+    run(Command::new(place.binary("matrix")).args(["--client", client, "--server", server]), MATRIX)
+}
+
 /// Everything that blocks a merge.
 ///
 /// # Errors
@@ -98,3 +108,6 @@ const TEST: Duration = Duration::from_secs(30 * 60);
 
 /// How long the comparison may take.
 const CONFORMANCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long all pairs together may take.
+const MATRIX: Duration = Duration::from_secs(45 * 60);

@@ -45,7 +45,15 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
         read_only(
             "test_wait",
             "Answers after some milliseconds",
-            object(json!({"milliseconds": {"type": "integer", "minimum": 0, "maximum": 60_000}}), &["milliseconds"]),
+            object(
+                json!({"milliseconds": {"type": "integer", "minimum": 0, "maximum": 60_000}, "name": {"type": "string"}}),
+                &["milliseconds"],
+            ),
+        ),
+        read_only(
+            "test_was_cancelled",
+            "Answers as soon as the wait of this name was cancelled",
+            object(json!({"name": {"type": "string"}}), &["name"]),
         ),
         read_only(
             "test_header_parameter",

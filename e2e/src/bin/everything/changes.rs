@@ -8,7 +8,7 @@ use std::time::Duration;
 use rmcp::model::ResourceUpdatedNotificationParam;
 use rmcp::service::SubscriptionContext;
 use rmcp::{ErrorData, Peer, RoleServer};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// Something that changed.
 #[derive(Debug, Clone)]
@@ -100,6 +100,30 @@ impl Watched {
 
     fn contains(&self, uri: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(uri)
+    }
+}
+
+/// The waits that were cancelled, by name: one for the whole process.
+#[derive(Debug, Clone)]
+pub(crate) struct Cancelled(Arc<watch::Sender<BTreeSet<String>>>);
+
+impl Cancelled {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(BTreeSet::new())))
+    }
+
+    /// Remembers one.
+    pub(crate) fn note(&self, name: &str) {
+        self.0.send_modify(|names| {
+            names.insert(name.to_owned());
+        });
+    }
+
+    /// Returns as soon as this one is known.
+    pub(crate) async fn wait_for(&self, name: &str) {
+        // The sender lives as long as this value.
+        let _ = self.0.subscribe().wait_for(|names| names.contains(name)).await;
     }
 }
 

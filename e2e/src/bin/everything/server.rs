@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::Era;
 use crate::catalog::{PNG, PROMPTS, RESOURCES, TEMPLATES, TOOLS};
-use crate::changes::{Changes, Watched};
+use crate::changes::{Cancelled, Changes, Watched};
 use crate::rounds::{self, parse};
 use crate::tasks::Jobs;
 use crate::tools;
@@ -31,6 +31,7 @@ pub(crate) struct Everything {
     era: Era,
     capabilities: ServerCapabilities,
     changes: Changes,
+    cancelled: Cancelled,
     watched: Watched,
     log_level: Arc<Mutex<LoggingLevel>>,
     jobs: Jobs,
@@ -51,6 +52,7 @@ impl Everything {
             era,
             capabilities,
             changes: Changes::new(),
+            cancelled: Cancelled::new(),
             watched: Watched::default(),
             log_level: Arc::new(Mutex::new(LoggingLevel::Debug)),
             jobs: Jobs::default(),
@@ -70,6 +72,11 @@ impl Everything {
     /// Where changes are announced.
     pub(crate) fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// The waits that were cancelled.
+    pub(crate) fn cancelled(&self) -> &Cancelled {
+        &self.cancelled
     }
 
     /// Whether a message of this level may be sent for this request: in 2026-07-28 only when the

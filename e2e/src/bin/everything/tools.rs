@@ -58,9 +58,8 @@ pub(crate) async fn call(server: &Everything, request: CallToolRequestParams, co
             text("The client can sample.")
         }
         "test_reconnection" => wait(Duration::from_millis(100)).await,
-        "test_wait" => {
-            wait(Duration::from_millis(arguments.get("milliseconds").and_then(Value::as_u64).unwrap_or(0))).await
-        }
+        "test_wait" => wait_unless_cancelled(server, &context, &arguments).await,
+        "test_was_cancelled" => was_cancelled(server, &arguments).await,
         "test_trigger_tool_change" => announce(server, Change::Tools).await,
         "test_trigger_prompt_change" => announce(server, Change::Prompts).await,
         "test_trigger_resource_change" => {
@@ -219,6 +218,30 @@ async fn wait(time: Duration) -> Called {
     text("Thank you for waiting.")
 }
 
+/// Says that it began, to whoever listens, and remembers that it was cancelled.
+async fn wait_unless_cancelled(server: &Everything, context: &Context, arguments: &Value) -> Called {
+    if let Some(token) = context.meta.get_progress_token() {
+        context.peer.notify_progress(ProgressNotificationParam::new(token, 0.0)).await.map_err(internal)?;
+    }
+    let time = Duration::from_millis(arguments.get("milliseconds").and_then(Value::as_u64).unwrap_or(0));
+    tokio::select! {
+        done = wait(time) => done,
+        () = context.ct.cancelled() => {
+            server.cancelled().note(name(arguments));
+            failed("The wait was cancelled.")
+        }
+    }
+}
+
+async fn was_cancelled(server: &Everything, arguments: &Value) -> Called {
+    let known = tokio::time::timeout(CANCELLED, server.cancelled().wait_for(name(arguments))).await;
+    text(if known.is_ok() { "The wait was cancelled." } else { "Nobody cancelled." })
+}
+
+fn name(arguments: &Value) -> &str {
+    arguments.get("name").and_then(Value::as_str).unwrap_or_default()
+}
+
 async fn announce(server: &Everything, change: Change) -> Called {
     server.changes().announce(change).await;
     text("The change was announced.")
@@ -253,3 +276,6 @@ fn internal(error: rmcp::ServiceError) -> ErrorData {
 
 /// The pause between two steps of a tool that reports what it does.
 const STEP: Duration = Duration::from_millis(50);
+
+/// How long a cancellation may be on its way.
+const CANCELLED: Duration = Duration::from_secs(10);
