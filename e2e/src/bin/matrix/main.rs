@@ -21,25 +21,25 @@ fn main() -> anyhow::Result<()> {
     let start = Instant::now();
     let clients: Vec<_> = CLIENTS.iter().filter(|client| client.name.contains(&arguments.client)).collect();
     let servers: Vec<&Server> = SERVERS.iter().filter(|server| server.name.contains(&arguments.server)).collect();
-    let yard = Yard::start(&servers)?;
     let count = clients.len().saturating_mul(servers.len());
     let mut rows: Vec<Row> = Vec::new();
-    for client in clients {
-        for server in &servers {
+    for server in servers {
+        // One at a time: many at once would take long to start, and be taken for servers that do not answer.
+        let yard = Yard::start(&[server])?;
+        let first = rows.len();
+        for client in &clients {
             let row = run(&yard, client, server);
-            let nth = rows.len().saturating_add(1);
-            let time = row.time.as_secs_f32();
+            let (nth, time) = (rows.len().saturating_add(1), row.time.as_secs_f32());
             println!("[{nth:3}/{count}] {} - {}: {} in {time:.1} s", row.client, row.server, verdict(&row));
             row.failures().for_each(|failure| println!("    {failure}"));
             rows.push(row);
         }
+        if rows.iter().skip(first).any(|row| row.failures().next().is_some()) {
+            println!("{}", yard.gateway().log());
+        }
     }
-    print!("\n{}", table(&rows));
-    println!("done in {} s", start.elapsed().as_secs());
+    print!("\n{}done in {} s\n", table(&rows), start.elapsed().as_secs());
     let failures = rows.iter().flat_map(Row::failures).count();
-    if failures > 0 {
-        println!("{}", yard.gateway().log());
-    }
     anyhow::ensure!(failures == 0, "{failures} cells fail");
     Ok(())
 }
