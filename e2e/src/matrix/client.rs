@@ -127,13 +127,13 @@ impl Client {
             let result = self.inspector(url, token, &arguments(step))?;
             return Ok(result.map_or_else(|why| json!({"refused": why}), |result| json!({"result": result})));
         }
-        let mut lists = json!({});
+        let mut lists = serde_json::Map::new();
         for list in step["of"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let method = format!("{list}/list");
             let listed = self.inspector(url, token, &["--method".to_owned(), method])?;
-            lists[list] = listed.map_or_else(Value::from, |listed| names(&listed, list));
+            lists.insert(list.to_owned(), listed.map_or_else(Value::from, |listed| names(&listed, list)));
         }
-        Ok(lists)
+        Ok(Value::Object(lists))
     }
 
     fn inspector(&self, url: &str, token: &str, arguments: &[String]) -> anyhow::Result<Result<Value, String>> {

@@ -90,7 +90,7 @@ fn shared(yard: &Yard, client: &Client, server: &Server, era: Era) -> Vec<(Verb,
     let at_once = asks.iter().filter(|(verb, _)| *verb != Verb::Resume);
     let steps: Vec<&Value> = at_once.filter_map(|(_, ask)| Some(&ask.as_ref().ok()?.step)).collect();
     let report = work(yard, client, server, &endpoint, &steps);
-    let mut done = report["done"].as_array().cloned().unwrap_or_default().into_iter();
+    let mut done = report.get("done").and_then(Value::as_array).cloned().unwrap_or_default().into_iter();
     let version = check_version(client, era, &report);
     let judge = |(verb, ask): (Verb, Result<Ask, &'static str>)| {
         let cell = match ask {

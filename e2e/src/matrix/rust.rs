@@ -100,15 +100,16 @@ fn tool(step: &Value) -> CallToolRequestParams {
 }
 
 async fn list(client: &Client, step: &Value) -> anyhow::Result<Value> {
-    let mut lists = json!({});
+    let mut lists = serde_json::Map::new();
     for list in step["of"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        lists[list] = match list {
+        let names = match list {
             "tools" => client.list_all_tools().await?.iter().map(|tool| json!(tool.name)).collect(),
             "prompts" => client.list_all_prompts().await?.iter().map(|prompt| json!(prompt.name)).collect(),
             _ => client.list_all_resources().await?.iter().map(|resource| json!(resource.uri)).collect(),
         };
+        lists.insert(list.to_owned(), names);
     }
-    Ok(lists)
+    Ok(Value::Object(lists))
 }
 
 /// Cancels when the server is known to be at work: it has said so.
@@ -189,8 +190,13 @@ impl ClientHandler for Asked {
         _: RequestContext<RoleClient>,
     ) -> Result<ElicitResult, ErrorData> {
         let request = serde_json::to_value(request).unwrap_or_default();
-        self.questions.note(json!(["elicitation/create", request["message"]]));
-        let fields = request["requestedSchema"]["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        self.questions.note(json!(["elicitation/create", request.get("message")]));
+        let fields = request
+            .pointer("/requestedSchema/required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str);
         let content: serde_json::Map<String, Value> = fields.map(|name| (name.to_owned(), json!("me"))).collect();
         Ok(ElicitResult::new(ElicitationAction::Accept).with_content(Value::Object(content)))
     }

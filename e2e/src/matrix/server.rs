@@ -101,15 +101,15 @@ impl Server {
                 call("git_log", json!({"repo_path": ground.repository()})),
                 "first",
             ),
-            Kind::Fetch => match verb {
-                Verb::Prompt => Ok(text(prompt("fetch", json!({"url": ground.page()})), "hello from the page")),
-                _ => only_tools(
-                    verb,
-                    &[("tools", "fetch"), ("prompts", "fetch")],
-                    call("fetch", json!({"url": ground.page()})),
-                    "hello from the page",
-                ),
-            },
+            Kind::Fetch if verb == Verb::Prompt => {
+                Ok(text(prompt("fetch", json!({"url": ground.page()})), "hello from the page"))
+            }
+            Kind::Fetch => only_tools(
+                verb,
+                &[("tools", "fetch"), ("prompts", "fetch")],
+                call("fetch", json!({"url": ground.page()})),
+                "hello from the page",
+            ),
         }
     }
 }
