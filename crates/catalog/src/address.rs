@@ -257,8 +257,9 @@ impl Catalog {
     }
 }
 
-fn declares_tasks(request: &Request) -> bool {
-    request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks)
+fn may_have_tasks(request: &Request) -> bool {
+    let declared = request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks);
+    declared || request.spoken().era() == Era::Legacy
 }
 
 /// What [`Catalog::address_at`] takes alone, as a refusal calls it.
@@ -281,8 +282,7 @@ impl Door<'_> {
         }
         match message {
             Inbound::Request(request) => {
-                let undeclared = || request.spoken().era() == Era::Modern && !declares_tasks(request);
-                if matches!(request.call(), Call::Task { .. }) && undeclared() {
+                if matches!(request.call(), Call::Task { .. }) && !may_have_tasks(request) {
                     return Err(Unknown::TasksUndeclared);
                 }
                 let target = match (self.target_of(request.call())?, request.task()) {

@@ -274,3 +274,15 @@ fn a_reply_is_decided_like_the_question() {
     assert!(matches!(reply(&policy, json!({"action": "accept"})), Err(ForbidReason::Arguments(_))));
     assert_eq!(reply(&policy, json!({"action": "decline"})), Ok(()));
 }
+
+#[test]
+fn an_error_in_place_of_an_answer_says_no_more_than_that_there_is_none() {
+    let world = World::new();
+    let FromServer::Ask(question) = asked(&form("name")) else { panic!("a question") };
+    let error = json!({"code": -1, "message": "no\u{200b}", "data": {"name": "what no form was asked for"}});
+    let (message, _open) = world.reply(&alice(), "notes", &question, &error);
+    let permitted = world.decide(&with(ALL), message).unwrap_or_else(|no| panic!("{no:?}"));
+    let Target::Reply(reply) = permitted.addressed().target() else { panic!("a reply") };
+    let Answer::Error(error) = reply.answer() else { panic!("an error") };
+    assert!(error.code == -1 && error.data.is_none() && !error.message.contains('\u{200b}'), "{error:?}");
+}

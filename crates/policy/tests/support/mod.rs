@@ -146,7 +146,7 @@ impl World {
         self.message(who, at, &line, None)
     }
 
-    /// A reply of the legacy era to a question of `server`, in a session of its own. The question is open while the second lives.
+    /// A reply of the legacy era to a question of `server`, in a session of its own: an error if it has a code. The question is open while the second lives.
     pub(crate) fn reply(
         &self,
         who: &Who,
@@ -158,7 +158,8 @@ impl World {
         let session = self.session(who, &at);
         let opened = self.catalog.ask(session.1, &ServerId::parse(server).unwrap(), question).unwrap();
         let Id::Integer(id) = opened.id() else { panic!("a number") };
-        let line = json!({"jsonrpc": "2.0", "id": id, "result": answer});
+        let member = if answer.get("code").is_some() { "error" } else { "result" };
+        let line = json!({"jsonrpc": "2.0", "id": id, member: answer});
         (self.message(who, &at, &line, Some(session.0.expose())), opened)
     }
 

@@ -125,3 +125,18 @@ async fn the_stream_of_a_session_is_taken_up_behind_the_last_event_too() {
     }
     assert_eq!(site.seen().pop().unwrap().header("last-event-id"), "7");
 }
+
+#[tokio::test]
+async fn a_server_that_knows_no_get_keeps_its_session() {
+    let ground = Ground::new();
+    let site = Listening::start(|seen| match (seen.handshake("s"), seen.verb.as_str()) {
+        (Some(reply), _) => reply,
+        (None, "GET") => Reply::status(404),
+        (None, _) => Reply::json(200, &seen.text("hi")),
+    })
+    .await;
+    let link = legacy(&site.way(&ground)).await;
+    assert!(matches!(link.listen(soon()).await.map(drop), Err(Fault::WrongEra(_))));
+    assert!(!link.is_over());
+    assert_eq!(call(&link, "echo").await, "hi");
+}

@@ -80,8 +80,11 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
     typed(tools)
 });
 
+/// Name, description and arguments.
+type TaskTool = (&'static str, &'static str, fn() -> Value);
+
 /// Tools whose calls become tasks, and one whose never do.
-const TASK_TOOLS: [(&str, &str, fn() -> Value); 7] = [
+const TASK_TOOLS: [TaskTool; 7] = [
     ("greet", "Greets at once", || json!({"name": {"type": "string"}})),
     ("slow_compute", "Takes some seconds", || json!({"seconds": {"type": "number"}, "label": {"type": "string"}})),
     ("failing_job", "Fails after a while", || json!({})),

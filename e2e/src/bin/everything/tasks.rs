@@ -123,8 +123,7 @@ impl Jobs {
         let begun = Instant::now();
         let done_at = begun.checked_add(after).unwrap_or(begun);
         jobs.push(Job { kind, done_at, cancelled: false, open, answers: BTreeMap::new() });
-        let mut task = envelope(jobs.len().saturating_sub(1), "working");
-        task["resultType"] = json!("task");
+        let task = with(envelope(jobs.len().saturating_sub(1), "working"), "resultType", json!("task"));
         Ok(CallToolResponse::Task(parse::<CreateTaskResult>(task)?))
     }
 
@@ -143,9 +142,7 @@ impl Job {
             return envelope(number, "cancelled");
         }
         if !self.open.is_empty() {
-            let mut task = envelope(number, "input_required");
-            task["inputRequests"] = json!(self.open);
-            return task;
+            return with(envelope(number, "input_required"), "inputRequests", json!(self.open));
         }
         if !self.is_done() {
             return envelope(number, "working");
@@ -156,14 +153,12 @@ impl Job {
             Kind::Asks => (format!("Answered: {}", json!(self.answers)), false),
             Kind::Greets(name) => (format!("Hello, {name}!"), false),
             Kind::FailsAsProtocol => {
-                let mut task = envelope(number, "failed");
-                task["error"] = json!({"code": -32603, "message": "the job broke"});
-                return task;
+                let error = json!({"code": -32603, "message": "the job broke"});
+                return with(envelope(number, "failed"), "error", error);
             }
         };
-        let mut task = envelope(number, "completed");
-        task["result"] = json!({"content": [{"type": "text", "text": words}], "isError": is_error});
-        task
+        let result = json!({"content": [{"type": "text", "text": words}], "isError": is_error});
+        with(envelope(number, "completed"), "result", result)
     }
 }
 
@@ -175,6 +170,13 @@ fn find<'a>(jobs: &'a [Job], id: &str) -> Result<(usize, &'a Job), ErrorData> {
 fn envelope(number: usize, status: &str) -> Value {
     json!({"taskId": format!("job-{number}"), "status": status, "createdAt": "2026-07-28T00:00:00Z",
         "lastUpdatedAt": "2026-07-28T00:00:00Z", "ttlMs": 3_600_000, "pollIntervalMs": 100})
+}
+
+fn with(mut task: Value, key: &str, value: Value) -> Value {
+    if let Some(members) = task.as_object_mut() {
+        members.insert(key.to_owned(), value);
+    }
+    task
 }
 
 fn ask(about: &str, fields: Value) -> Value {
