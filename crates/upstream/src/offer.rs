@@ -9,6 +9,8 @@ pub struct Offer {
     pub legacy: Option<Spoken>,
     /// By `server/discover`.
     pub modern: Option<Spoken>,
+    /// It was asked in another era and did not answer in time: it may be slow, and not without that era.
+    pub(crate) unsure: bool,
 }
 
 /// What a server said of itself in one era. Untrusted.
@@ -51,9 +53,38 @@ impl Offer {
         }
     }
 
+    /// The same, with what was known of an era in which it did not answer this time.
+    pub(crate) fn after(self, earlier: &Offer) -> Offer {
+        if !self.unsure {
+            return self;
+        }
+        let Offer { legacy, modern, unsure } = self;
+        Offer { legacy: legacy.or(earlier.legacy.clone()), modern: modern.or(earlier.modern.clone()), unsure }
+    }
+
     /// The eras that are spoken.
     #[must_use]
     pub fn eras(&self) -> Vec<Era> {
         [Era::Legacy, Era::Modern].into_iter().filter(|era| self.of(*era).is_some()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_era_is_forgotten_when_it_is_refused_and_not_when_nothing_was_said() {
+        let spoken = |version| Spoken {
+            version,
+            capabilities: Json::empty_object(),
+            server: Json::empty_object(),
+            instructions: None,
+        };
+        let (old, new) = (spoken(Version::V2025_11_25), spoken(Version::V2026_07_28));
+        let both = Offer { legacy: Some(old.clone()), modern: Some(new), unsure: false };
+        let legacy = |unsure| Offer { legacy: Some(old.clone()), modern: None, unsure };
+        assert_eq!(legacy(true).after(&both).eras(), [Era::Legacy, Era::Modern]);
+        assert_eq!(legacy(false).after(&both).eras(), [Era::Legacy]);
     }
 }

@@ -34,11 +34,12 @@ pub(crate) async fn probe(way: &Way, eras: Eras, at_most: Duration) -> Result<Of
             (Some(modern), Some(legacy))
         }
     };
-    let mut troubles = Vec::new();
+    let (mut troubles, mut unsure) = (Vec::new(), false);
     let mut spoken = |asked: Option<Result<Spoken, Fault>>, how: &str| match asked? {
         Ok(spoken) => Some(spoken),
         Err(fault) => {
             troubles.push(format!("{how}: {fault}"));
+            unsure |= matches!(fault, Fault::TimedOut(_));
             None
         }
     };
@@ -47,7 +48,7 @@ pub(crate) async fn probe(way: &Way, eras: Eras, at_most: Duration) -> Result<Of
     if modern.is_none() && legacy.is_none() {
         return Err(words(&troubles.join("; ")));
     }
-    Ok(Offer { legacy, modern })
+    Ok(Offer { legacy, modern, unsure })
 }
 
 /// Both at once. A legacy server may leave `server/discover` without an answer; once it has answered `initialize`, it does not get

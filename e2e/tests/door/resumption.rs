@@ -181,3 +181,48 @@ fn a_client_of_an_older_revision_gets_ids_and_no_event_without_data() {
     assert_eq!(old.reply(&question["id"], &json!({"action": NO})).expect("an answer").status, 202);
     assert!(answered(old.take_up(&id).expect("a stream").message().expect("a message")));
 }
+
+/// Progress numbers up to the answer, which is the last message.
+fn progress(stream: &mut Stream) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    while let Some(message) = stream.message().expect("a message") {
+        match message["params"]["progress"].as_f64() {
+            Some(number) => numbers.push(format!("{number}").parse().expect("a whole number")),
+            None => assert_eq!(message["result"]["content"][0]["text"], "That is all.", "{message}"),
+        }
+    }
+    numbers
+}
+
+fn chatter(client: &mut Client, count: u64) -> Stream {
+    let call = json!({"name": "test_chatter", "arguments": {"count": count}, "_meta": {"progressToken": "p"}});
+    let mut stream = client.open("tools/call", call).expect("a stream");
+    assert_eq!(stream.message().expect("a message").expect("progress")["params"]["progress"], 0.0);
+    stream
+}
+
+#[test]
+fn whoever_missed_more_than_is_kept_is_told_so_and_nothing_is_left_out_silently() {
+    let gateway = stand_able();
+    let mut alice = client(&gateway, "alice");
+    let mut stream = chatter(&mut alice, 300);
+    let first = last_event(&stream);
+    assert_eq!(progress(&mut stream), (1..300).collect::<Vec<_>>());
+    let last = last_event(&stream);
+    let gone = alice.take_up(&first).expect("an answer").message().expect("a message").expect("a refusal");
+    assert_eq!(gone["error"]["data"]["code"], "SK1508", "128 events are kept: {gone}");
+    let (stem, number) = last.split_once('-').expect("a number");
+    let number: u64 = number.parse().expect("a number");
+    let mut rest = alice.take_up(&format!("{stem}-{}", number - 100)).expect("a stream");
+    assert_eq!(progress(&mut rest), (201..300).collect::<Vec<_>>(), "these are");
+    // Who left early gets all of the rest, or is told that it is gone; and the call has gone on.
+    let stream = chatter(&mut alice, 900);
+    let first = last_event(&stream);
+    drop(stream);
+    let mut again = alice.take_up(&first).expect("an answer");
+    match again.status() {
+        200 => assert_eq!(progress(&mut again), (1..900).collect::<Vec<_>>()),
+        status => assert_eq!(status, 400),
+    }
+    assert!(alice.list("tools/list").is_ok());
+}

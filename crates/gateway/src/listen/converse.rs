@@ -339,11 +339,6 @@ impl Talk {
 
     /// Opens a server's question, so that the client's reply finds it.
     fn open(&self, questions: &mut Vec<Asking>, way: &Way, released: &Released) -> Result<(), Refusal> {
-        // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
-        questions.retain(Asking::is_open);
-        if questions.len() >= QUESTIONS_MAX {
-            questions.remove(0);
-        }
         let nobody = |why: &str| Refusal::new(Code::NotOffered, why);
         if self.mouth.is_unheard() {
             return Err(nobody("the client has left, so nobody can be asked"));
@@ -354,7 +349,13 @@ impl Talk {
             return Err(nobody("there is no session to ask"));
         };
         let opened = self.rooms.catalog.ask(session, &server.id, asked);
-        questions.push(opened.map_err(|many| nobody(&many.to_string()))?);
+        let opened = opened.map_err(|many| nobody(&many.to_string()))?;
+        // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
+        questions.retain(Asking::is_open);
+        if questions.len() >= QUESTIONS_MAX {
+            questions.remove(0);
+        }
+        questions.push(opened);
         Ok(())
     }
 

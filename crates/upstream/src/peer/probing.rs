@@ -36,14 +36,19 @@ impl Peer {
     async fn probe_for_ever(&self) {
         let mut backoff = Backoff::default();
         let mut failures = 0_u32;
+        let mut again = UNSURE_AGAIN.into_iter();
         loop {
             *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
             match probe(&self.setup.way, self.setup.eras, self.config.probe_timeout()).await {
                 Ok(offer) => {
                     failures = 0;
                     backoff.reset();
+                    let soon = if offer.unsure { again.next() } else { None };
                     self.found(offer);
-                    self.recheck.notified().await;
+                    tokio::select! {
+                        () = self.recheck.notified() => {}
+                        () = sleep(soon.unwrap_or(NEVER)) => {}
+                    }
                     // However often calls fail, probes keep a distance.
                     sleep(PROBE_DISTANCE).await;
                 }
@@ -58,6 +63,10 @@ impl Peer {
     }
 
     fn found(&self, offer: Offer) {
+        let offer = match &*self.seen.borrow() {
+            Seen::Up(earlier) => offer.after(earlier),
+            Seen::NotYet | Seen::Down(_) => offer,
+        };
         if !self.is_up() {
             let eras: Vec<&str> = offer.eras().into_iter().map(Era::as_str).collect();
             self.notes.turn(Outcome::Completed, "the server is up", &eras.join(", "));
@@ -119,6 +128,10 @@ const PROBE_DISTANCE: Duration = Duration::from_secs(1);
 /// Least time between a probe and another one that a caller of the wrong era is the reason for.
 const ERA_DISTANCE: Duration = Duration::from_secs(60);
 const FAILURES_MAX: u32 = 3;
+/// When a server is asked again that did not answer in one of the eras, each once: most that stay silent do not know the question.
+const UNSURE_AGAIN: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60)];
+/// Longer than anything runs.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {

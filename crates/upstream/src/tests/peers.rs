@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sekisho_identity::Authenticated;
-use sekisho_wire::{Answer, Askable, FromServer, Inbound, ListKind, ServerId};
+use sekisho_wire::{Answer, Askable, Era, FromServer, Inbound, ListKind, ServerId};
 use tokio::time::Instant;
 
 use super::rooms::{House, session_of};
@@ -95,6 +95,26 @@ async fn a_process_that_is_being_stopped_counts_beside_the_one_that_follows_it()
     assert!(matches!(house.call("one", "pid", &ann).await, Err(SendError::Busy(_))));
     assert!(is_gone(&pid, Duration::from_secs(5)).await);
     call_when_free(&house, &ann).await;
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_to_say_that_it_speaks_an_era_is_asked_again() {
+    let asked = AtomicUsize::new(0);
+    let site = Listening::start(move |seen| match (seen.handshake("s"), seen.method().as_str()) {
+        (Some(reply), _) => reply,
+        (None, "server/discover") if asked.fetch_add(1, Ordering::SeqCst) == 0 => Reply::json(200, "{").hold(),
+        (None, _) => seen.result(r#"{"supportedVersions":["2026-07-28"],"capabilities":{}}"#),
+    })
+    .await;
+    let house = House::with(&format!("[servers.one]\nurl = '{}'\n", site.url), &Config::default()).unwrap();
+    house.upstream.settle(Duration::from_secs(10)).await;
+    assert_eq!(house.upstream.status().remove(0).eras, [Era::Legacy], "as far as is known");
+    let until = Instant::now() + Duration::from_secs(10);
+    while house.upstream.status().remove(0).eras != [Era::Legacy, Era::Modern] {
+        assert!(Instant::now() < until, "in time");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     house.upstream.shutdown().await;
 }
 

@@ -51,6 +51,11 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
             ),
         ),
         read_only(
+            "test_chatter",
+            "Reports progress as often as it is asked to",
+            object(json!({"count": {"type": "integer", "minimum": 0, "maximum": 10_000}}), &["count"]),
+        ),
+        read_only(
             "test_was_cancelled",
             "Answers as soon as the wait of this name was cancelled",
             object(json!({"name": {"type": "string"}}), &["name"]),

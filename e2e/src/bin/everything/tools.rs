@@ -59,6 +59,7 @@ pub(crate) async fn call(server: &Everything, request: CallToolRequestParams, co
         }
         "test_reconnection" => wait(Duration::from_millis(100)).await,
         "test_wait" => wait_unless_cancelled(server, &context, &arguments).await,
+        "test_chatter" => chatter(&context, &arguments).await,
         "test_was_cancelled" => was_cancelled(server, &arguments).await,
         "test_trigger_tool_change" => announce(server, Change::Tools).await,
         "test_trigger_prompt_change" => announce(server, Change::Prompts).await,
@@ -231,6 +232,17 @@ async fn wait_unless_cancelled(server: &Everything, context: &Context, arguments
             failed("The wait was cancelled.")
         }
     }
+}
+
+/// Reports progress as often as it is asked to.
+async fn chatter(context: &Context, arguments: &Value) -> Called {
+    let Some(token) = context.meta.get_progress_token() else { return failed("nobody wants to hear of progress") };
+    let count = arguments.get("count").and_then(Value::as_u64).unwrap_or(0).min(10_000);
+    for number in 0..count {
+        let said = ProgressNotificationParam::new(token.clone(), f64::from(u32::try_from(number).unwrap_or(u32::MAX)));
+        context.peer.notify_progress(said).await.map_err(internal)?;
+    }
+    text("That is all.")
 }
 
 async fn was_cancelled(server: &Everything, arguments: &Value) -> Called {
