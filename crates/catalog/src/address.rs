@@ -257,6 +257,17 @@ impl Catalog {
     }
 }
 
+/// What is known of a name, if that is something to call.
+fn offered(server: &Server, kind: ListKind, name: &str, known: Known) -> Result<Pinned, Unknown> {
+    match known {
+        Known::Offered(pinned) => Ok(pinned),
+        Known::Withheld => Err(Unknown::Name(noun(kind))),
+        Known::Unseen | Known::Ambiguous => {
+            Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() })
+        }
+    }
+}
+
 fn may_have_tasks(request: &Request) -> bool {
     let declared = request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks);
     declared || request.spoken().era() == Era::Legacy
@@ -398,13 +409,7 @@ impl Door<'_> {
         let kept = self.kept(name)?;
         let server = Arc::clone(self.server(&kept.home.server)?);
         let (kind, tool) = (ListKind::Tools, &kept.home.tool);
-        let pinned = match server.offers().named(self.era, kind, tool) {
-            Known::Offered(pinned) => pinned,
-            Known::Withheld => return Err(Unknown::Name(noun(kind))),
-            Known::Unseen | Known::Ambiguous => {
-                return Err(Unknown::NotSeen { server: server.id().clone(), kind, name: tool.clone() });
-            }
-        };
+        let pinned = offered(&server, kind, tool, server.offers().named(self.era, kind, tool))?;
         let call = Call::Task { verb, id: kept.id.clone() };
         Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None, task: None })
     }
@@ -451,13 +456,7 @@ impl Door<'_> {
                 (server, server.offers().exposed(self.era, kind, name))
             }
         };
-        match known {
-            Known::Offered(pinned) => Ok((Arc::clone(server), pinned)),
-            Known::Withheld => Err(Unknown::Name(noun(kind))),
-            Known::Unseen | Known::Ambiguous => {
-                Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() })
-            }
-        }
+        Ok((Arc::clone(server), offered(server, kind, name, known)?))
     }
 
     /// The server of a URI, and the URI in its own words.

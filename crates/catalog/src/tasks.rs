@@ -84,6 +84,11 @@ impl Tasks {
     ) {
         let Some(kept) = self.find(who, name, now) else { return };
         let asked: Vec<_> = requests.iter().map(|(key, request)| (key.clone(), Asked::of(request))).collect();
+        // Most polls find nothing asked, which needs no room.
+        if asked.is_empty() {
+            kept.asked().clear();
+            return;
+        }
         let open = self.open();
         let Some(own) = open.by_principal.get(&who) else { return };
         let mut others: Vec<&Arc<Kept>> = own.values().filter(|other| other.number != kept.number).collect();

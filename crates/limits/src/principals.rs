@@ -55,18 +55,25 @@ impl<K: Copy + Eq + Hash> Principals<K> {
 
     /// Counts one request and takes a place for it.
     pub(crate) fn enter(&self, who: K) -> Result<OwnedSemaphorePermit, OverLimit> {
-        let counts = self.counts(who)?;
-        self.in_rate(&counts)?;
         let full = OverLimit::Concurrency { concurrent_max: self.share.concurrent_max };
-        Arc::clone(&counts.places).try_acquire_owned().map_err(|_| full)
+        self.place(who, |counts| &counts.places, full)
     }
 
     /// Counts one request and takes a place among the streams for it.
     pub(crate) fn listen(&self, who: K) -> Result<OwnedSemaphorePermit, OverLimit> {
+        let full = OverLimit::Streams { streams_max: self.share.streams_max };
+        self.place(who, |counts| &counts.streams, full)
+    }
+
+    fn place(
+        &self,
+        who: K,
+        among: fn(&Counts) -> &Arc<Semaphore>,
+        full: OverLimit,
+    ) -> Result<OwnedSemaphorePermit, OverLimit> {
         let counts = self.counts(who)?;
         self.in_rate(&counts)?;
-        let full = OverLimit::Streams { streams_max: self.share.streams_max };
-        Arc::clone(&counts.streams).try_acquire_owned().map_err(|_| full)
+        Arc::clone(among(&counts)).try_acquire_owned().map_err(|_| full)
     }
 
     fn in_rate(&self, counts: &Counts) -> Result<(), OverLimit> {

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use sekisho_catalog::{Addressed, Ear, Target};
 use sekisho_wire::{Filter, Listed as List, ServerId, Told};
 
-use crate::decide::circumstances;
+use crate::decide::{Asked, circumstances};
 use crate::entities::{Circumstances, Object, Origin};
 use crate::evaluate::Asker;
 use crate::{Basis, Facts, ForbidReason, Listed, Policy, Shown, release};
@@ -72,8 +72,7 @@ impl Policy {
         list: List,
         under: Circumstances<'_>,
     ) -> Result<Basis, ForbidReason> {
-        let judged = self.judge_one(asker, (list.method(), Object::Server(server), under), &[]);
-        judged.map_err(|_| ForbidReason::NotTold)
+        self.may_know(asker, (list.method(), Object::Server(server), under))
     }
 
     fn may_read(
@@ -83,7 +82,10 @@ impl Policy {
         uri: &str,
         under: Circumstances<'_>,
     ) -> Result<Basis, ForbidReason> {
-        let judged = self.judge_one(asker, ("resources/read", Object::Resource { server, uri }, under), &[]);
-        judged.map_err(|_| ForbidReason::NotTold)
+        self.may_know(asker, ("resources/read", Object::Resource { server, uri }, under))
+    }
+
+    fn may_know(&self, asker: &Asker<'_>, of: Asked<'_>) -> Result<Basis, ForbidReason> {
+        self.judge_one(asker, of, &[]).map_err(|_| ForbidReason::NotTold)
     }
 }

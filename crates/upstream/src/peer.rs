@@ -417,6 +417,6 @@ fn speaks_only(offer: &Offer) -> String {
 }
 
 /// Longer than any token lives.
-const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
+pub(crate) const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 const SWEEP_MIN: Duration = Duration::from_millis(250);
 const SWEEP_MAX: Duration = Duration::from_secs(30);

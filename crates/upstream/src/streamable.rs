@@ -19,6 +19,7 @@ use crate::ask::{Ask, own_id, version_header};
 use crate::config::Config;
 use crate::error::{Fault, chain};
 use crate::notes::Notes;
+use crate::peer::ENDLESS;
 use crate::streamed::{HttpFlight, Parting, Reading};
 use crate::tasks::Tasks;
 
@@ -117,19 +118,27 @@ impl HttpTalk {
     /// # Errors
     /// [`Fault::WrongEra`] where the server has no such stream; else see [`Fault`].
     pub(crate) async fn listen(self: &Arc<Self>, deadline: Instant) -> Result<HttpFlight, Fault> {
-        let reading = self.get(None, deadline).await?;
-        Ok(HttpFlight::standing(self, reading, deadline))
+        let answer = self.get(None, deadline).await?;
+        Ok(HttpFlight::standing(self, self.standing_stream(answer), deadline))
     }
 
-    /// Asks for the rest of a stream that broke off behind this event (legacy, HT-13).
+    /// Asks for the rest of a stream that broke off behind this event (legacy, HT-13). `standing`: it is that of the session, and not
+    /// that of a request, whose bounds it keeps.
     ///
     /// # Errors
     /// As [`HttpTalk::listen`].
-    pub(crate) async fn take_up(&self, after: HeaderValue, deadline: Instant) -> Result<Reading, Fault> {
-        self.get(Some(after), deadline).await
+    pub(crate) async fn take_up(
+        &self,
+        after: HeaderValue,
+        standing: bool,
+        deadline: Instant,
+    ) -> Result<Reading, Fault> {
+        let answer = self.get(Some(after), deadline).await?;
+        Ok(if standing { self.standing_stream(answer) } else { self.stream(answer) })
     }
 
-    async fn get(&self, after: Option<HeaderValue>, deadline: Instant) -> Result<Reading, Fault> {
+    /// An event stream by GET.
+    async fn get(&self, after: Option<HeaderValue>, deadline: Instant) -> Result<Response<Body>, Fault> {
         let mut extra = vec![version_header(self.version), (ACCEPT, HeaderValue::from_static(EVENTS))];
         extra.extend(self.session_header());
         extra.extend(after.map(|after| (HeaderName::from_static(headers::LAST_EVENT_ID), after)));
@@ -141,7 +150,7 @@ impl HttpTalk {
             return Err(Fault::WrongEra("it has no stream of its own".into()));
         }
         match (content(sent.headers()), status.is_success()) {
-            (Content::Events, true) => Ok(self.standing_stream(sent)),
+            (Content::Events, true) => Ok(sent),
             (Content::Json | Content::Other, true) => {
                 Err(Fault::WrongEra("its stream of its own is no event stream".into()))
             }
@@ -257,16 +266,19 @@ impl HttpTalk {
 
     /// Each event is bounded; how many there are, and how long nothing is said, is for whoever listens.
     fn standing_stream(&self, answer: Response<Body>) -> Reading {
-        let body = Box::new(answer.into_body().bounded(u64::MAX, STANDING_SILENCE_MAX));
-        Reading::Stream { body, events: Events::new(self.site.config.answer_bytes_max), queue: VecDeque::new() }
+        self.events(answer, u64::MAX, ENDLESS)
     }
 
     fn stream(&self, answer: Response<Body>) -> Reading {
         let event_bytes_max = self.site.config.answer_bytes_max;
         let bytes_max = u64::try_from(event_bytes_max).unwrap_or(u64::MAX).saturating_mul(STREAM_EVENTS);
         // Silence is bounded by the deadline of the exchange: a server may think as long as the call may take.
-        let body = Box::new(answer.into_body().bounded(bytes_max, SILENCE_MAX));
-        Reading::Stream { body, events: Events::new(event_bytes_max), queue: VecDeque::new() }
+        self.events(answer, bytes_max, SILENCE_MAX)
+    }
+
+    fn events(&self, answer: Response<Body>, bytes_max: u64, silence_max: Duration) -> Reading {
+        let body = Box::new(answer.into_body().bounded(bytes_max, silence_max));
+        Reading::Stream { body, events: Events::new(self.site.config.answer_bytes_max), queue: VecDeque::new() }
     }
 
     /// One message of the server.
@@ -365,7 +377,5 @@ const HEADERS_MORE: usize = 4;
 const SESSION_BYTES_MAX: usize = 1024;
 /// A stream may be this many times as long as its longest message.
 const STREAM_EVENTS: u64 = 4;
-/// Longer than any token lives.
-const STANDING_SILENCE_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Longer than any deadline can be (`timeout_seconds` is 3,600 at most).
 const SILENCE_MAX: Duration = Duration::from_secs(3600);

@@ -156,10 +156,11 @@ impl HttpFlight {
             return Err(fault);
         }
         self.again.tries += 1;
-        let (talk, pause, deadline) = (Arc::clone(talk), self.again.pause, self.deadline);
+        let (talk, pause, standing, deadline) =
+            (Arc::clone(talk), self.again.pause, self.asked.standing, self.deadline);
         self.reading = Reading::Reopening(Box::pin(async move {
             sleep(pause).await;
-            talk.take_up(after, deadline).await
+            talk.take_up(after, standing, deadline).await
         }));
         Ok(())
     }

@@ -23,15 +23,15 @@ use crate::snapshot::Rooms;
 use crate::streams::{Again, Kind, Stay, Streams};
 
 /// Whose stream it is.
-pub(super) struct Teller {
-    pub(super) streams: Arc<Streams>,
-    pub(super) rooms: Arc<Rooms>,
+pub(super) struct Teller<'a> {
+    pub(super) streams: &'a Arc<Streams>,
+    pub(super) rooms: &'a Arc<Rooms>,
     /// Who may take it up again; none may in the modern era (HT-14).
     pub(super) session: Option<(PrincipalKey, Arc<Session>)>,
     pub(super) kind: Kind,
 }
 
-impl Teller {
+impl Teller<'_> {
     /// Tells a conversation as events. `first`: what was said already.
     pub(super) fn tell(&self, first: Option<Bytes>, said: Heard) -> Response<Body> {
         let (to, receive) = channel();
@@ -79,7 +79,7 @@ struct Event {
 }
 
 impl Telling {
-    fn new(teller: &Teller, first: Option<Bytes>, said: Heard, to: mpsc::Sender<Bytes>) -> Telling {
+    fn new(teller: &Teller<'_>, first: Option<Bytes>, said: Heard, to: mpsc::Sender<Bytes>) -> Telling {
         let now = Instant::now();
         let session = teller.session.as_ref();
         let stay = session.and_then(|(who, session)| teller.streams.enter(*who, session.key(), teller.kind));
@@ -92,7 +92,7 @@ impl Telling {
             last: 0,
             next: 1,
             stay,
-            rooms: Arc::clone(&teller.rooms),
+            rooms: Arc::clone(teller.rooms),
             to: Some(to),
             alone_since: now,
             alive_at: now + KEEP_ALIVE,

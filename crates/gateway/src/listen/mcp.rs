@@ -166,7 +166,7 @@ enum Early {
 async fn first(
     mut said: Heard,
     early: Early,
-    teller: &Teller,
+    teller: &Teller<'_>,
     failed: impl FnOnce(Refusal) -> Failed,
 ) -> Result<Response<Body>, Box<Failed>> {
     let mut session = None;
@@ -196,11 +196,11 @@ async fn first(
     }
 }
 
-fn teller(door: &Door, rooms: &Arc<Rooms>, message: &Authenticated<Inbound>, kind: Kind) -> Teller {
+fn teller<'a>(door: &'a Door, rooms: &'a Arc<Rooms>, message: &Authenticated<Inbound>, kind: Kind) -> Teller<'a> {
     let session = message.session().map(|session| (message.principal().key(), Arc::clone(session)));
     // Those of a modern client are no sessions (HT-19).
     let session = session.filter(|_| message.message().spoken().era() == Era::Legacy);
-    Teller { streams: Arc::clone(&door.streams), rooms: Arc::clone(rooms), session, kind }
+    Teller { streams: &door.streams, rooms, session, kind }
 }
 
 fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> Response<Body> {

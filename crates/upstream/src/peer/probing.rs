@@ -7,7 +7,7 @@ use sekisho_audit::Outcome;
 use sekisho_wire::Era;
 use tokio::time::{Instant, sleep};
 
-use super::{Peer, Seen};
+use super::{ENDLESS, Peer, Seen};
 use crate::backoff::{Backoff, PAUSE_FIRST, chance};
 use crate::error::{Fault, SendError};
 use crate::offer::Offer;
@@ -47,7 +47,7 @@ impl Peer {
                     self.found(offer);
                     tokio::select! {
                         () = self.recheck.notified() => {}
-                        () = sleep(soon.unwrap_or(NEVER)) => {}
+                        () = sleep(soon.unwrap_or(ENDLESS)) => {}
                     }
                     // However often calls fail, probes keep a distance.
                     sleep(PROBE_DISTANCE).await;
@@ -130,8 +130,6 @@ const ERA_DISTANCE: Duration = Duration::from_secs(60);
 const FAILURES_MAX: u32 = 3;
 /// When a server is asked again that did not answer in one of the eras, each once: most that stay silent do not know the question.
 const UNSURE_AGAIN: [Duration; 3] = [Duration::from_secs(2), Duration::from_secs(15), Duration::from_secs(60)];
-/// Longer than anything runs.
-const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 #[cfg(test)]
 mod tests {
