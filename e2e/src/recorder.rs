@@ -41,6 +41,7 @@ struct State {
     arrived: Vec<Arrived>,
     tools: Value,
     result: String,
+    modern: bool,
 }
 
 /// The server. Its thread ends with the test's process.
@@ -62,6 +63,7 @@ impl Recorder {
             arrived: Vec::new(),
             tools: json!([{"name": "echo", "description": "Says it again", "inputSchema": {"type": "object"}}]),
             result: json!({"content": [{"type": "text", "text": "done"}]}).to_string(),
+            modern: false,
         };
         let recorder = Self { address, state: Arc::new(Mutex::new(state)) };
         let serving = recorder.clone();
@@ -71,6 +73,16 @@ impl Recorder {
                 thread::spawn(move || recorder.serve(stream));
             }
         });
+        Ok(recorder)
+    }
+
+    /// The same, speaking 2026-07-28 alone: it wants the parameters in the headers that its tools name.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_modern() -> anyhow::Result<Self> {
+        let recorder = Self::start()?;
+        recorder.lock().modern = true;
         Ok(recorder)
     }
 
@@ -127,6 +139,9 @@ impl Recorder {
         };
         let Some(id) = message.get("id") else { return response("202 Accepted", "", "") };
         let state = self.lock();
+        if state.modern {
+            return modern(&state, request, &message, id);
+        }
         let result = match message.get("method").and_then(Value::as_str) {
             Some("initialize") => json!({"protocolVersion": message.pointer("/params/protocolVersion"),
                 "capabilities": {"tools": {}}, "serverInfo": {"name": "recorder", "version": "1"}})
@@ -144,6 +159,36 @@ impl Recorder {
             &format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#),
         )
     }
+}
+
+/// What it answers in 2026-07-28.
+fn modern(state: &State, request: &Arrived, message: &Value, id: &Value) -> Vec<u8> {
+    let refused = |code: i64, why: &str| {
+        let error = json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": why}});
+        response("400 Bad Request", "", &error.to_string())
+    };
+    let result = match message.get("method").and_then(Value::as_str) {
+        Some("server/discover") => json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {}}, "ttlMs": 0, "cacheScope": "private"}),
+        Some("tools/list") => {
+            json!({"resultType": "complete", "tools": state.tools, "ttlMs": 0, "cacheScope": "private"})
+        }
+        Some("tools/call") if !mirrors(&state.tools, request, message) => {
+            return refused(-32020, "a header is missing");
+        }
+        Some("tools/call") => json!({"resultType": "complete", "content": []}),
+        _ => return refused(-32601, "unknown"),
+    };
+    response("200 OK", "", &json!({"jsonrpc": "2.0", "id": id, "result": result}).to_string())
+}
+
+/// Whether all headers are there that the tool's schema asks for.
+fn mirrors(tools: &Value, request: &Arrived, message: &Value) -> bool {
+    let named = |tool: &&Value| tool.get("name") == message.pointer("/params/name");
+    let tool = tools.as_array().into_iter().flatten().find(named);
+    let fields = tool.and_then(|tool| tool.pointer("/inputSchema/properties")?.as_object());
+    let wanted = fields.into_iter().flatten().filter_map(|(_, field)| field.get("x-mcp-header")?.as_str());
+    wanted.into_iter().all(|name| request.header(&format!("mcp-param-{}", name.to_ascii_lowercase())).is_some())
 }
 
 fn response(status: &str, more: &str, body: &str) -> Vec<u8> {

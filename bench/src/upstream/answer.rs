@@ -15,6 +15,8 @@ use super::Answers;
 pub(super) struct Piece {
     bytes: Option<Bytes>,
     answers: Answers,
+    /// Nothing more is said, and it does not end.
+    endless: bool,
 }
 
 impl Body for Piece {
@@ -25,11 +27,14 @@ impl Body for Piece {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        Poll::Ready(self.bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+        match self.bytes.take() {
+            None if self.endless => Poll::Pending,
+            piece => Poll::Ready(piece.map(|bytes| Ok(Frame::data(bytes)))),
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_none()
+        self.bytes.is_none() && !self.endless
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -43,7 +48,7 @@ impl Body for Piece {
 
 /// A response without content.
 pub(super) fn empty(status: StatusCode) -> Response<Piece> {
-    let mut response = Response::new(Piece { bytes: None, answers: Answers::Json });
+    let mut response = Response::new(Piece { bytes: None, answers: Answers::Json, endless: false });
     *response.status_mut() = status;
     response
 }
@@ -58,6 +63,13 @@ pub(super) fn error(id: &str, error: &[u8], answers: Answers) -> Response<Piece>
     message(&[b"{\"jsonrpc\":\"2.0\",\"id\":", id.as_bytes(), b",\"error\":"], &[error], answers)
 }
 
+/// A listening that has begun: `acknowledged` is said, and then nothing.
+pub(super) fn listening(acknowledged: &[&[u8]]) -> Response<Piece> {
+    let mut response = message(&[b"{\"jsonrpc\":\"2.0\""], acknowledged, Answers::Stream);
+    response.body_mut().endless = true;
+    response
+}
+
 fn message(head: &[&[u8]], parts: &[&[u8]], answers: Answers) -> Response<Piece> {
     let (before, after, media): (&[u8], &[u8], _) = match answers {
         Answers::Json => (b"", b"}", "application/json"),
@@ -66,7 +78,7 @@ fn message(head: &[&[u8]], parts: &[&[u8]], answers: Answers) -> Response<Piece>
     let all = || [before].into_iter().chain(head.iter().copied()).chain(parts.iter().copied()).chain([after]);
     let mut body = BytesMut::with_capacity(all().map(<[u8]>::len).sum());
     all().for_each(|part| body.put_slice(part));
-    let mut response = Response::new(Piece { bytes: Some(body.freeze()), answers });
+    let mut response = Response::new(Piece { bytes: Some(body.freeze()), answers, endless: false });
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));
     response
 }

@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use super::Server;
-use super::answer::{Piece, empty, error, result};
+use super::answer::{Piece, empty, error, listening, result};
 use super::message::{Message, read};
 
 /// Answers one request.
@@ -78,6 +78,7 @@ async fn reply(server: &Server, era: Era, message: &Message<'_>) -> Response<Pie
         "initialize" if era == Era::Opening => opening(server, id, message),
         "server/discover" if era == Era::Modern => result(id, &[complete, DISCOVERED], answers),
         "ping" => result(id, &[b"{}"], answers),
+        "subscriptions/listen" if era == Era::Modern => listening(&[ACKNOWLEDGED, id.as_bytes(), b"}}"]),
         "tools/list" => list(server, id, message, complete),
         "tools/call" => {
             let named = message.params.name.as_deref().is_some_and(|name| server.has_tool(name));
@@ -128,6 +129,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 const LEGACY: &str = "2025-11-25";
 const MODERN: &str = "2026-07-28";
 const SESSION: &str = "mcp-session-id";
+const ACKNOWLEDGED: &[u8] = br#","method":"notifications/subscriptions/acknowledged","params":{"notifications":{"toolsListChanged":true},"_meta":{"io.modelcontextprotocol/subscriptionId":"#;
 const OPENED: &[u8] =
     br#"{"protocolVersion":"2025-11-25","capabilities":{"tools":{}},"serverInfo":{"name":"bench","version":"1"}}"#;
 const DISCOVERED: &[u8] = br#""supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"serverInfo":{"name":"bench","version":"1"},"ttlMs":0,"cacheScope":"private"}"#;

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
 use sekisho_wire::{
-    Answer, Askable, Call, Endpoint, Era, Filter, Inbound, Json, ListKind, Reference, Reply, Request, Resumed,
-    RpcError, Sanitized, ServerId, TaskVerb,
+    Answer, Call, Endpoint, Era, Filter, Inbound, Json, ListKind, Reference, Reply, Resumed, RpcError, Sanitized,
+    ServerId, TaskVerb, uri,
 };
 
 use crate::change::noun;
@@ -16,7 +16,7 @@ use crate::names;
 use crate::offers::Known;
 use crate::parked::{self, Answered, Parking};
 use crate::questions::Question;
-use crate::tasks::Kept;
+use crate::tasks::{self, Kept};
 use crate::unknown::Unknown;
 use crate::{Catalog, Server, cursor};
 
@@ -268,11 +268,6 @@ fn offered(server: &Server, kind: ListKind, name: &str, known: Known) -> Result<
     }
 }
 
-fn may_have_tasks(request: &Request) -> bool {
-    let declared = request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks);
-    declared || request.spoken().era() == Era::Legacy
-}
-
 /// What [`Catalog::address_at`] takes alone, as a refusal calls it.
 const LIST: &str = "list";
 
@@ -293,7 +288,7 @@ impl Door<'_> {
         }
         match message {
             Inbound::Request(request) => {
-                if matches!(request.call(), Call::Task { .. }) && !may_have_tasks(request) {
+                if tasks::lacks(request) {
                     return Err(Unknown::TasksUndeclared);
                 }
                 let target = match (self.target_of(request.call())?, request.task()) {
@@ -393,7 +388,7 @@ impl Door<'_> {
         };
         let ear = |server: &Arc<Server>| Ear {
             server: Arc::clone(server),
-            filter: Filter { uris: own.remove(server.id()).unwrap_or_default(), ..filter.clone() },
+            filter: Filter { uris: own.remove(server.id()).unwrap_or_default(), tasks: false, ..filter.clone() },
         };
         Ok(Target::Listen(servers.into_iter().map(ear).collect()))
     }
@@ -461,14 +456,14 @@ impl Door<'_> {
 
     /// The server of a URI, and the URI in its own words.
     fn resource(&self, uri: &str) -> Result<(Arc<Server>, Box<str>), Unknown> {
-        match self.endpoint {
-            Endpoint::One(server) => Ok((Arc::clone(self.server(server)?), uri.into())),
+        let (server, uri) = match self.endpoint {
+            Endpoint::One(server) => (self.server(server)?, uri),
             Endpoint::All => {
                 let (server, uri) = names::original_uri(uri).ok_or(Unknown::Uri)?;
-                let server = self.catalog.server(&server).ok_or(Unknown::Uri)?;
-                Ok((Arc::clone(server), uri.into()))
+                (self.catalog.server(&server).ok_or(Unknown::Uri)?, uri)
             }
-        }
+        };
+        if uri::is_plain(uri) { Ok((Arc::clone(server), uri.into())) } else { Err(Unknown::BadUri) }
     }
 
     fn about(&self, server: &Server, uri: &str, kinds: &[ListKind]) -> Addressee {

@@ -17,6 +17,7 @@ mod change;
 mod config;
 mod cursor;
 mod definition;
+mod icons;
 mod names;
 mod offers;
 mod parked;
@@ -28,17 +29,18 @@ mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use sekisho_identity::{PrincipalKey, Seals, SessionKey};
 use sekisho_wire::json::Array;
 use sekisho_wire::server::ServerRequest;
-use sekisho_wire::{Endpoint, Era, InputRequest, InputRequired, Items, Json, ListKind, ServerId, Task};
+use sekisho_wire::{Endpoint, Era, Id, InputRequest, InputRequired, Items, Json, ListKind, ServerId, Task};
 
 pub use address::{Addressed, Addressee, Ear, Replied, Route, Target};
 pub use change::{Change, Flaw, What};
 pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
+pub use icons::with_safe_icons;
 pub use names::exposed_uri;
 pub use parked::{Answered, Asked, Parking};
 pub use questions::{Asking, Question, TooManyQuestions};
@@ -138,7 +140,8 @@ impl Catalog {
         array.finish()
     }
 
-    /// An item of a list as clients see it at `endpoint`: under its exposed name there, and otherwise unchanged. None if it is
+    /// An item of a list as clients see it at `endpoint`: under its exposed name there, without icons that are not
+    /// safe to load (BP-30), and otherwise unchanged. None if it is
     /// withheld.
     #[must_use]
     pub fn exposed(&self, endpoint: &Endpoint, server: &ServerId, kind: ListKind, definition: &Json) -> Option<Json> {
@@ -149,13 +152,13 @@ impl Catalog {
             return None;
         }
         match endpoint {
-            Endpoint::One(of) => (of == server).then(|| definition.clone()),
+            Endpoint::One(of) => (of == server).then(|| with_safe_icons(definition)),
             Endpoint::All => {
                 let exposed = match kind {
                     ListKind::Tools | ListKind::Prompts => names::exposed_name(server, &name),
                     ListKind::Resources | ListKind::Templates => exposed_uri(endpoint, server, &name),
                 };
-                Some(definition.with(kind.key(), &Json::text(&exposed)))
+                Some(with_safe_icons(definition).with(kind.key(), &Json::text(&exposed)))
             }
         }
     }
@@ -197,7 +200,8 @@ impl Catalog {
         self.tasks.requires(who, name, requests, now);
     }
 
-    /// Opens a question of a server to a session: a reply is addressed by the id that it has now, until what comes back is dropped.
+    /// Opens a question of a server to a session until a time that is never before that of the last one: a reply is addressed by the
+    /// id that it has now. See [`Asking`].
     ///
     /// # Errors
     /// [`TooManyQuestions`].
@@ -206,7 +210,27 @@ impl Catalog {
         session: SessionKey,
         server: &ServerId,
         request: &ServerRequest,
+        until: Instant,
     ) -> Result<Asking, TooManyQuestions> {
-        self.questions.open(session, server, request)
+        self.questions.open(session, server, request, until)
+    }
+
+    /// The question that a session was asked under this id.
+    #[must_use]
+    pub fn asked(&self, session: SessionKey, id: &Id) -> Option<Arc<Question>> {
+        self.questions.find(session, id)
+    }
+
+    /// Closes a question that its server takes back: the id that the client has for it, if it was open.
+    #[must_use]
+    pub fn withdraw(&self, session: SessionKey, server: &ServerId, id: &Id, connection: u64) -> Option<Id> {
+        self.questions.withdraw(session, server, id, connection)
+    }
+
+    /// Until when to wait for what comes of the questions that a server asked on its connection for a session: for the answers, and
+    /// `after` them. None if there is nothing to wait for.
+    #[must_use]
+    pub fn awaited_until(&self, session: SessionKey, server: &ServerId, after: Duration) -> Option<Instant> {
+        self.questions.awaited_until(session, server, after)
     }
 }

@@ -1,44 +1,51 @@
 //! Questions of servers that are open (legacy): who may answer them, once, and under which id.
 //!
 //! The id is ours and means nothing outside the session that was asked: no other session's reply finds the question, and the
-//! server's own id never reaches a client.
+//! server's own id never reaches a client. Nor does the token under which the server wants to hear of progress.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use sekisho_identity::SessionKey;
-use sekisho_wire::server::ServerRequest;
+use sekisho_wire::server::{AskedOn, ServerRequest};
 use sekisho_wire::{Id, ServerId};
 
 use crate::parked::Asked;
 
 /// The open questions.
 #[derive(Debug, Default)]
-pub(crate) struct Questions {
-    open: Mutex<Open>,
-    last: AtomicI64,
-}
+pub(crate) struct Questions(Mutex<Table>);
 
-/// By session, and then by our id of it. No empty ones.
-type Open = HashMap<SessionKey, HashMap<i64, Arc<Question>>>;
+#[derive(Debug, Default)]
+struct Table {
+    /// By session, and then by our id of it. No empty ones.
+    open: HashMap<SessionKey, HashMap<i64, Arc<Question>>>,
+    /// Those that stay open by themselves, the first to expire at the front: each has the same time.
+    standing: VecDeque<(Instant, SessionKey, i64)>,
+    last: i64,
+}
 
 /// A question that a server asked.
 #[derive(Debug)]
 pub struct Question {
     server: ServerId,
     id: Id,
-    connection: u64,
+    on: AskedOn,
+    token: Option<Id>,
     asked: Asked,
-    answered: AtomicBool,
+    until: Instant,
+    answered: OnceLock<Instant>,
 }
 
-/// Keeps a question open. Once it is dropped, no reply finds the question.
+/// Keeps a question open. Once it is dropped, no reply finds the question, unless that belongs to the connection: then it is open
+/// until its time has passed.
 #[derive(Debug)]
 pub struct Asking {
     of: Arc<Questions>,
     session: SessionKey,
     number: i64,
+    standing: bool,
 }
 
 /// A session may not be asked more at once.
@@ -59,10 +66,16 @@ impl Question {
         &self.id
     }
 
-    /// The connection that it was asked on.
+    /// Where it was asked.
     #[must_use]
-    pub fn connection(&self) -> u64 {
-        self.connection
+    pub fn on(&self) -> AskedOn {
+        self.on
+    }
+
+    /// Under which the server wants to hear of progress, if it does.
+    #[must_use]
+    pub fn token(&self) -> Option<&Id> {
+        self.token.as_ref()
     }
 
     /// What was asked.
@@ -73,47 +86,111 @@ impl Question {
 
     /// Takes the one answer that there is. False if it was taken before.
     pub fn take(&self) -> bool {
-        !self.answered.swap(true, Ordering::Relaxed)
+        self.answered.set(Instant::now()).is_ok()
+    }
+
+    /// Until when whoever waits for what comes of it should wait: for the answer, or for what the server does with it, which may take
+    /// `after`.
+    #[must_use]
+    pub fn awaited_until(&self, after: Duration) -> Instant {
+        self.answered.get().map_or(self.until, |answered| *answered + after)
+    }
+
+    /// Whether it waits for its answer.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.answered.get().is_none() && Instant::now() < self.until
     }
 }
 
 impl Questions {
-    /// Opens a question of a server to a session.
+    /// Opens a question of a server to a session, until a time that is never before that of the one before.
     pub(crate) fn open(
         self: &Arc<Self>,
         session: SessionKey,
         server: &ServerId,
         request: &ServerRequest,
+        until: Instant,
     ) -> Result<Asking, TooManyQuestions> {
+        let token = request.request.params.get("_meta").and_then(|meta| meta.get("progressToken"));
         let question = Question {
             server: server.clone(),
             id: request.id.clone(),
-            connection: request.connection,
+            on: request.on,
+            token: token.and_then(|token| Id::read(&token).ok()),
             asked: Asked::of(&request.request),
-            answered: AtomicBool::new(false),
+            until,
+            answered: OnceLock::new(),
         };
-        let mut open = self.table();
-        let own = open.entry(session).or_default();
-        own.retain(|_, question| !question.answered.load(Ordering::Relaxed));
+        let mut table = self.table();
+        table.forget_expired(Instant::now());
+        let own = table.open.entry(session).or_default();
+        // Those that are answered say how long to wait for what comes of them; there is not much room for that.
+        if own.len() >= OPEN_MAX {
+            own.retain(|_, question| question.is_open());
+        }
         if own.len() >= OPEN_MAX {
             return Err(TooManyQuestions);
         }
-        let number = self.last.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        own.insert(number, Arc::new(question));
-        Ok(Asking { of: Arc::clone(self), session, number })
+        table.last = table.last.wrapping_add(1);
+        let (number, standing) = (table.last, request.on.standing);
+        table.open.entry(session).or_default().insert(number, Arc::new(question));
+        if standing {
+            table.standing.push_back((until, session, number));
+        }
+        Ok(Asking { of: Arc::clone(self), session, number, standing })
     }
 
     /// The question that a session was asked under this id.
     pub(crate) fn find(&self, session: SessionKey, id: &Id) -> Option<Arc<Question>> {
-        match id {
-            Id::Integer(number) => self.table().get(&session)?.get(number).cloned(),
-            Id::Text(_) => None,
+        let Id::Integer(number) = id else { return None };
+        let found = self.table().open.get(&session)?.get(number).cloned();
+        found.filter(|question| question.until > Instant::now())
+    }
+
+    /// Closes a question that its server takes back: the id that the client has for it, if it was open.
+    pub(crate) fn withdraw(&self, session: SessionKey, server: &ServerId, id: &Id, connection: u64) -> Option<Id> {
+        let mut table = self.table();
+        let meant = |question: &Question| {
+            question.is_open()
+                && question.server == *server
+                && question.id == *id
+                && question.on.connection == connection
+        };
+        let (number, _) = table.open.get(&session)?.iter().find(|(_, question)| meant(question))?;
+        let number = *number;
+        table.remove(session, number);
+        Some(Id::Integer(number))
+    }
+
+    /// Until when to wait for what comes of the questions of a server to a session; see [`Question::awaited_until`]. Those that belong
+    /// to one exchange alone are known to it.
+    pub(crate) fn awaited_until(&self, session: SessionKey, server: &ServerId, after: Duration) -> Option<Instant> {
+        let table = self.table();
+        let standing = |question: &&Arc<Question>| question.on.standing && question.server == *server;
+        let own = table.open.get(&session)?.values().filter(standing);
+        own.map(|question| question.awaited_until(after)).max().filter(|until| *until > Instant::now())
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // Nothing between lock and unlock panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn forget_expired(&mut self, now: Instant) {
+        while let Some((_, session, number)) = self.standing.pop_front_if(|(until, ..)| *until <= now) {
+            self.remove(session, number);
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Open> {
-        // Nothing between lock and unlock panics.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn remove(&mut self, session: SessionKey, number: i64) {
+        let Some(own) = self.open.get_mut(&session) else { return };
+        own.remove(&number);
+        if own.is_empty() {
+            self.open.remove(&session);
+        }
     }
 }
 
@@ -121,9 +198,20 @@ impl Asking {
     /// Whether it waits for its answer.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        let open = self.of.table();
-        let question = open.get(&self.session).and_then(|own| own.get(&self.number));
-        question.is_some_and(|question| !question.answered.load(Ordering::Relaxed))
+        let table = self.of.table();
+        let question = table.open.get(&self.session).and_then(|own| own.get(&self.number));
+        question.is_some_and(|question| question.is_open())
+    }
+
+    /// The question, while it is kept.
+    #[must_use]
+    pub fn question(&self) -> Option<Arc<Question>> {
+        self.of.table().open.get(&self.session)?.get(&self.number).cloned()
+    }
+
+    /// Closes it, whomever it belongs to.
+    pub fn close(mut self) {
+        self.standing = false;
     }
 
     /// The id under which the client is asked.
@@ -135,11 +223,8 @@ impl Asking {
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        let mut open = self.of.table();
-        let Some(own) = open.get_mut(&self.session) else { return };
-        own.remove(&self.number);
-        if own.is_empty() {
-            open.remove(&self.session);
+        if !self.standing {
+            self.of.table().remove(self.session, self.number);
         }
     }
 }

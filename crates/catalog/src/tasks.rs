@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::rand;
 use sekisho_identity::PrincipalKey;
-use sekisho_wire::{Endpoint, Era, InputRequest, Json, ServerId, Task};
+use sekisho_wire::{Askable, Call, Endpoint, Era, InputRequest, Json, Request, ServerId, Task};
 
 use crate::parked::{Answered, Asked};
 
@@ -147,6 +147,14 @@ impl Kept {
 
 fn bytes_of(asked: &[(Box<str>, Asked)]) -> usize {
     asked.iter().map(|(key, asked)| key.len() + asked.bytes()).sum()
+}
+
+/// Whether a request is about tasks, and its client does not declare them (T6-01, T6-02). In the legacy era nothing is declared.
+pub(crate) fn lacks(request: &Request) -> bool {
+    let call = request.call();
+    let about = matches!(call, Call::Task { .. }) || matches!(call, Call::Listen { filter } if filter.tasks);
+    let declared = || request.meta().capabilities.as_ref().is_some_and(|declared| Askable::of(declared).tasks);
+    about && request.spoken().era() == Era::Modern && !declared()
 }
 
 /// LIMIT: what is remembered of questions of one principal's tasks, in bytes.

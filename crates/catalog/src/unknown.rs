@@ -27,6 +27,9 @@ pub enum Unknown {
     /// The URI has not the form of an exposed URI.
     #[error("no server offers that URI")]
     Uri,
+    /// What should name a resource is no URI, hides characters, or climbs (`..`) (RE-01).
+    #[error("that is no URI of a resource: it needs a scheme, visible characters, and no `..` in its path")]
+    BadUri,
     /// The cursor was not given to this principal for this list, or a server of it is gone.
     #[error("the cursor is none of this list's")]
     Cursor,

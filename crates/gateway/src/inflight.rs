@@ -42,9 +42,14 @@ impl InFlight {
         let named = requests.get(&(session, id.clone()));
         named.into_iter().flatten().for_each(|cancelled| cancelled.notify_one());
     }
-}
 
-impl InFlight {
+    /// Cancels all that a session has under way: it has ended.
+    pub(crate) fn cancel_all(&self, session: SessionKey) {
+        let requests = self.shard(session);
+        let own = requests.iter().filter(|((of, _), _)| *of == session);
+        own.flat_map(|(_, cancelled)| cancelled).for_each(|cancelled| cancelled.notify_one());
+    }
+
     fn shard(&self, session: SessionKey) -> MutexGuard<'_, HashMap<Key, Vec<Arc<Notify>>>> {
         let [first, ..] = *session.as_bytes();
         let [zero, ..] = &self.shards;
@@ -55,6 +60,23 @@ impl InFlight {
 }
 
 impl Entry {
+    /// Ends those of the same name that were entered before: a session has one stream of its own, and of the one before its client may
+    /// have lost sight (HT-12: each message on exactly one stream).
+    pub(crate) fn supersede(&self) {
+        let Some(key) = &self.key else { return };
+        let requests = self.table.shard(key.0);
+        let before = requests.get(key).into_iter().flatten();
+        before.take_while(|one| !Arc::ptr_eq(one, &self.cancelled)).for_each(|one| one.notify_one());
+    }
+
+    /// Whether the session has nothing else under way, but for what has the id `but_for`.
+    pub(crate) fn is_alone(&self, but_for: &Id) -> bool {
+        let Some((session, id)) = &self.key else { return true };
+        let requests = self.table.shard(*session);
+        let others = requests.keys().filter(|(of, other)| of == session && other != id && other != but_for);
+        others.count() == 0
+    }
+
     /// Waits until the request is cancelled.
     pub(crate) async fn cancelled(&self) {
         self.cancelled.notified().await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_audit::Recorded;
-use sekisho_catalog::{Server, Trust};
+use sekisho_catalog::{Server, Trust, with_safe_icons};
 use sekisho_guard::Cleared;
 use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
@@ -64,7 +64,13 @@ fn take_in(rooms: &Rooms, inflight: &InFlight, message: &Authenticated<Inbound>,
     match kind {
         NoticeKind::Cancelled { request } => inflight.cancel(session.key(), request),
         NoticeKind::RootsChanged => rooms.upstream.roots_changed(session.key()),
-        NoticeKind::Initialized | NoticeKind::Progress => {}
+        // The client's token for a question is its id for it.
+        NoticeKind::Progress { token, said } => {
+            if let Some(question) = rooms.catalog.asked(session.key(), token).filter(|question| question.is_open()) {
+                rooms.upstream.progressed(session.key(), &question, said);
+            }
+        }
+        NoticeKind::Initialized => {}
     }
 }
 
@@ -137,7 +143,7 @@ impl Face {
         Ok(Face {
             newest: spoken.version,
             capabilities: capabilities([spoken], WithLogging::Yes),
-            server: spoken.server.clone(),
+            server: with_safe_icons(&spoken.server),
             instructions: spoken.instructions.as_deref().map(str::to_owned),
         })
     }

@@ -3,10 +3,11 @@
 //! [`walk`] is the way in: one line a room, each taking the proof of the one before. [`release`] is the way back, the same for
 //! every message a server sends. Nothing else leads from a client to a server or back.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_audit::Recorded;
-use sekisho_catalog::{Addressed, Target, Unknown};
+use sekisho_catalog::{Addressed, Question, Target, Unknown};
 use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
@@ -112,7 +113,7 @@ pub(crate) async fn release(
     let cleared = rooms.guard.clear_answer(releasable)?;
     seen.clock.lap(Room::BACK_GUARD);
     seen.clock.hears(cleared.of().message());
-    let outcome = record::released(seen, cleared.of());
+    let outcome = record::released(seen, facts, cleared.of());
     let recorded = rooms.audit.record(outcome, cleared).await;
     seen.clock.lap(Room::BACK_AUDIT);
     Ok(recorded?)
@@ -228,7 +229,15 @@ impl Conversation {
         }
     }
 
-    /// Leaves more time, for an answer of the client.
+    /// Leaves more time to all that may wait for the client's answer to a question.
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>) {
+        match self {
+            Conversation::Upstream(exchange) => exchange.wait_for(question),
+            Conversation::Own(_) | Conversation::Absorbed => {}
+        }
+    }
+
+    /// Leaves more time, for what takes longer than a call.
     pub(crate) fn wait_until(&mut self, until: Instant) {
         match self {
             Conversation::Upstream(exchange) => exchange.wait_until(until),

@@ -7,7 +7,7 @@ use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, Payload
 use sekisho_catalog::{Addressee, Answered, Asked, Change, Target};
 use sekisho_guard::host_of;
 use sekisho_identity::{Authenticated, Principal, SessionKey};
-use sekisho_policy::{Authorized, Releasable};
+use sekisho_policy::{Authorized, Facts, Releasable};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{
@@ -215,18 +215,20 @@ pub(crate) fn server(authorized: &Authorized) -> Option<&ServerId> {
 }
 
 /// After the effect: what goes back, and what was withheld from it.
-pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
+pub(crate) fn released(seen: &Seen, facts: &Facts, releasable: &Releasable) -> Draft {
     let outcome = match releasable.message() {
         FromServer::End(Answer::Error(_)) => Outcome::Failed,
         FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Task(_) => Outcome::Completed,
-        FromServer::Notice(_)
+        FromServer::Notice { .. }
         | FromServer::Ask(_)
+        | FromServer::Withdrawn { .. }
         | FromServer::Park(_)
         | FromServer::Told { .. }
         | FromServer::Listening(_) => Outcome::Noted,
     };
     let mut event = seen.event(EventKind::Outcome, outcome);
     event.duration_us = Some(seen.elapsed_us());
+    event.server = facts.server.as_ref().map(|server| server.id.as_str().into());
     match releasable.message() {
         FromServer::Task(task) => {
             event.detail.push(("task".into(), task.status().into_string().into()));
@@ -249,7 +251,13 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
                 items.missing.iter().map(|(server, why)| (format!("missing {server}").into(), (&**why).into())),
             );
         }
-        FromServer::Notice(notice) => event.detail.push(("notice".into(), notice.kind.as_str().into())),
+        FromServer::Notice { server, notice } => {
+            event.server = Some(server.as_str().to_owned().into());
+            event.detail.push(("notice".into(), notice.kind.as_str().into()));
+        }
+        FromServer::Withdrawn { id, .. } => {
+            event.detail.push(("withdraws".into(), id.to_json().as_str().to_owned().into()));
+        }
         FromServer::Listening(filters) => {
             let told = |(server, filter): &(ServerId, Filter)| {
                 (format!("listens to {server}").into(), filter.written().as_str().to_owned().into())
@@ -262,7 +270,8 @@ pub(crate) fn released(seen: &Seen, releasable: &Releasable) -> Draft {
                 Told::Updated { uri } => format!("updated {uri}").into(),
                 Told::Acknowledged(_) => "acknowledged".into(),
             };
-            event.detail.push((format!("told by {server}").into(), what));
+            event.server = Some(server.as_str().to_owned().into());
+            event.detail.push(("tells".into(), what));
         }
         FromServer::Ask(asked) => event.detail.push(asked_detail(&asked.request)),
         FromServer::Park(required) => {

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::StatusCode;
-use sekisho_catalog::{Asking, Catalog, Home, Parking, exposed_uri};
+use sekisho_catalog::{Catalog, Home, Parking, exposed_uri};
 use sekisho_guard::host_of;
 use sekisho_policy::Facts;
 use sekisho_wire::json::{Array, Object};
-use sekisho_wire::server::ServerRequest;
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::{
     Answer, Call, Endpoint, Era, Filter, FromServer, Id, InputKind, InputRequest, InputRequired, Items, Json, RpcError,
     ServerId, Task, TaskVerb, Told, input, outgoing, task,
@@ -27,13 +27,13 @@ pub(crate) struct Rendered {
     pub(crate) status: StatusCode,
 }
 
-/// Renders what was released. `asking`: the question that it is, if it is one of the legacy era.
+/// Renders what was released. `asking`: the client's id of the question that it is about, if it is one of the legacy era.
 pub(crate) fn released(
     catalog: &Catalog,
     way: &Way,
     id: Option<&Id>,
     released: &Released,
-    asking: Option<&Asking>,
+    asking: Option<&Id>,
 ) -> Rendered {
     let facts = &way.facts;
     let message = released.get().of().message();
@@ -50,7 +50,11 @@ pub(crate) fn released(
         FromServer::End(Answer::Result(result)) => Answer::Result(whole(catalog, way, result)),
         FromServer::End(Answer::Error(error)) => Answer::Error(asking_for_pages(facts, error)),
         // Said on the way, above.
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_) => {
+        FromServer::Notice { .. }
+        | FromServer::Ask(_)
+        | FromServer::Withdrawn { .. }
+        | FromServer::Told { .. }
+        | FromServer::Listening(_) => {
             return unasked(facts.era, id, "a question that is not open");
         }
         FromServer::Task(task) => match self::task(catalog, way, task) {
@@ -77,15 +81,19 @@ fn status(answer: &Answer, era: Era) -> StatusCode {
 }
 
 /// What is said before the end, if it is that.
-fn interim(way: &Way, id: Option<&Id>, message: &FromServer, asking: Option<&Asking>) -> Option<Bytes> {
+fn interim(way: &Way, id: Option<&Id>, message: &FromServer, asking: Option<&Id>) -> Option<Bytes> {
     let facts = &way.facts;
     let subscription = id.filter(|_| facts.era == Era::Modern);
     match message {
-        FromServer::Notice(notice) => Some(outgoing::notice(notice.kind, &related(way, &notice.params))),
+        FromServer::Notice { server, notice } => {
+            Some(outgoing::notice(notice.kind, &related(way, &signed(facts, server, notice))))
+        }
+        FromServer::Withdrawn { .. } => Some(outgoing::cancelled(asking?)),
         FromServer::Ask(asked) => {
             let request = marked(facts, &asked.request);
-            let request = InputRequest { params: related(way, &request.params), ..request };
-            Some(outgoing::question(&ServerRequest { id: asking?.id(), request, connection: asked.connection }))
+            let (id, params) = (asking?.clone(), related(way, &request.params));
+            let request = InputRequest { params: with_our_token(&params, &id), ..request };
+            Some(outgoing::question(&ServerRequest { id, request, on: asked.on }))
         }
         FromServer::Told { server, told } => {
             let told = match told {
@@ -171,6 +179,29 @@ fn related(way: &Way, of: &Json) -> Json {
         }
     };
     of.with(META, &meta)
+}
+
+/// A log message says whose it is, where that is not plain from the door.
+fn signed(facts: &Facts, server: &ServerId, notice: &ServerNotice) -> Json {
+    match (notice.kind, &facts.endpoint) {
+        (ServerNoticeKind::Message, Endpoint::All) => {
+            let logger = notice.params.get(LOGGER);
+            let logger = logger.as_ref().and_then(Json::string).unwrap_or_default();
+            let signed = format!("[{server}] {logger}");
+            notice.params.with(LOGGER, &Json::text(signed.trim_end()))
+        }
+        (ServerNoticeKind::Message | ServerNoticeKind::Progress | ServerNoticeKind::Elicited, _) => {
+            notice.params.clone()
+        }
+    }
+}
+
+/// A client tells of progress under its own id of the question: a server's token means nothing but to that server.
+fn with_our_token(params: &Json, id: &Id) -> Json {
+    match params.get(META).filter(|meta| meta.get(TOKEN).is_some()) {
+        Some(meta) => params.with(META, &meta.with(TOKEN, &id.to_json())),
+        None => params.clone(),
+    }
 }
 
 /// A question to the user says who asks, where that is not plain from the door, and where a page is (EL-02, EL-06).
@@ -282,6 +313,8 @@ fn modern(result: &Json, method: &str) -> Json {
 }
 
 const META: &str = "_meta";
+const LOGGER: &str = "logger";
+const TOKEN: &str = "progressToken";
 /// The method whose calls become tasks.
 const CALL: &str = "tools/call";
 /// What a page has beside its items, about.

@@ -91,25 +91,29 @@ fn is_plain(message: &FromServer) -> bool {
             items.sheet.as_ref().is_some_and(Sheet::is_plainly_visible)
                 && items.meta.as_ref().is_none_or(is_plainly_visible)
         }
-        FromServer::Listening(_) | FromServer::Told { .. } => true,
-        FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_) => {
-            false
-        }
+        FromServer::Listening(_) | FromServer::Told { .. } | FromServer::Withdrawn { .. } => true,
+        FromServer::Notice { .. }
+        | FromServer::Ask(_)
+        | FromServer::Park(_)
+        | FromServer::Task(_)
+        | FromServer::End(_) => false,
     }
 }
 
 /// Every string value is mapped, binary members too: Base64 text has no character that changes.
 fn made_visible(message: &FromServer) -> FromServer {
     match message {
-        FromServer::Notice(notice) => {
-            FromServer::Notice(ServerNotice { kind: notice.kind, params: shown(&notice.params) })
+        FromServer::Notice { server, notice } => {
+            let notice = ServerNotice { kind: notice.kind, params: shown(&notice.params) };
+            FromServer::Notice { server: server.clone(), notice }
         }
+        FromServer::Withdrawn { id, connection } => FromServer::Withdrawn { id: id.clone(), connection: *connection },
         // URIs are what the client asked for, or asks for next: they are kept to the byte.
         FromServer::Listening(filters) => FromServer::Listening(filters.clone()),
         FromServer::Told { server, told } => FromServer::Told { server: server.clone(), told: told.clone() },
         FromServer::Ask(asked) => {
             let (id, request) = (asked.id.clone(), question(&asked.request));
-            FromServer::Ask(ServerRequest { id, request, connection: asked.connection })
+            FromServer::Ask(ServerRequest { id, request, on: asked.on })
         }
         FromServer::Page(items) => FromServer::Page(page(items)),
         FromServer::Park(required) => {

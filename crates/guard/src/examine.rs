@@ -13,7 +13,7 @@ use crate::{Finding, Rule, Subject, text, value};
 /// What there is to find in what a server says.
 pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: &FromServer) -> Vec<Finding> {
     match message {
-        FromServer::Notice(notice) => Vec::from_iter(hidden("", &notice.params)),
+        FromServer::Notice { notice, .. } => Vec::from_iter(hidden("", &notice.params)),
         FromServer::Page(items) => pages.findings(schemas, items),
         FromServer::End(answer) => of_end(schemas, of, answer),
         FromServer::Task(task) => {
@@ -24,7 +24,7 @@ pub(crate) fn findings(schemas: &Schemas, pages: &Pages, of: &Subject, message: 
             found
         }
         FromServer::Told { told: Told::Updated { uri }, .. } => Vec::from_iter(hidden("/uri", &Json::text(uri))),
-        FromServer::Listening(_) | FromServer::Told { .. } => Vec::new(),
+        FromServer::Listening(_) | FromServer::Told { .. } | FromServer::Withdrawn { .. } => Vec::new(),
         FromServer::Ask(asked) => of_question(schemas, "", &asked.request),
         FromServer::Park(required) => {
             let meta = required.meta.as_ref().and_then(|meta| hidden("/_meta", meta));

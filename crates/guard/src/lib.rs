@@ -17,6 +17,7 @@ mod inspect;
 mod patterns;
 mod questions;
 mod schema;
+mod secrets;
 mod text;
 mod texts;
 mod value;

@@ -1,15 +1,17 @@
 //! What servers ask of clients, and what clients answer (MCP, Client Features).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use sekisho_catalog::Asked;
 use sekisho_wire::json::Kind;
-use sekisho_wire::{InputKind, InputRequest, Json};
+use sekisho_wire::sampling::may_be_said;
+use sekisho_wire::{InputKind, InputRequest, Json, uri};
 use url::{Host, Url};
 
 use crate::inspect::hidden;
 use crate::schema::{Role, Schemas};
-use crate::{FINDINGS_MAX, Finding, Rule, value};
+use crate::{FINDINGS_MAX, Finding, Rule, secrets, value};
 
 /// What there is to find in a question. `at`: where it stands.
 pub(crate) fn of_question(schemas: &Schemas, at: &str, request: &InputRequest) -> Vec<Finding> {
@@ -41,22 +43,37 @@ fn of_form(schemas: &Schemas, at: &str, params: &Json) -> Vec<Finding> {
         if !is_flat(&field) {
             found.push(Finding::new(Rule::Form, &at_schema, &format!("the field `{name}` is not a plain one")));
         }
-        let texts = ["title", "description", "format"].map(|key| field.get(key));
-        let texts = texts.iter().flatten().filter_map(Json::string);
-        let secret = texts.map(|text| text.into_owned()).chain([name.into_owned()]).find(|text| names_a_secret(text));
-        if let Some(text) = secret.filter(|_| is_written_freely(&field)) {
+        if let Some(text) = secret_of(&name, &field).filter(|_| is_written_freely(&field)) {
             found.push(Finding::new(Rule::AsksForSecret, &at_schema, &format!("the form asks for a secret: {text}")));
         }
         free |= is_written_freely(&field);
     }
     let around = [params.get("message"), schema.get("title"), schema.get("description")];
     let mut around = around.iter().flatten().filter_map(Json::string);
-    if let Some(text) = around.find(|text| free && names_a_secret(text)) {
+    if let Some(text) = around.find(|text| free && secrets::are_asked_for(text)) {
         let words = format!("the form asks for a secret: {text}");
         found.push(Finding::new(Rule::AsksForSecret, &format!("{at}/message"), &words));
     }
     found.truncate(FINDINGS_MAX);
     found
+}
+
+/// What of a field speaks of a secret: its name, its title, or any other text in it.
+fn secret_of(name: &str, field: &Json) -> Option<String> {
+    let title = field.get("title");
+    let labels = [Some(name.into()), title.as_ref().and_then(Json::string)];
+    let named = labels.into_iter().flatten().find(|label| secrets::are_named(label)).map(Cow::into_owned);
+    named.or_else(|| {
+        let mut found = None;
+        // Only looked at: nothing is changed.
+        let _ = field.map_strings(&mut |text| {
+            if found.is_none() && secrets::are_asked_for(text) {
+                found = Some(text.to_owned());
+            }
+            None
+        });
+        found
+    })
 }
 
 /// Text, a number, a choice or several: nothing that holds fields of its own (MCP, Elicitation, "Requested Schema").
@@ -97,27 +114,6 @@ fn is_written_freely(field: &Json) -> bool {
     }
 }
 
-/// Whether a text is about something that only its owner may know. Letters alone count, so that neither case nor spelling nor
-/// hidden characters help.
-fn names_a_secret(text: &str) -> bool {
-    let mut words: Vec<String> = vec![String::new()];
-    let mut before = ' ';
-    for char in text.chars() {
-        let begins = char.is_uppercase() && before.is_lowercase();
-        if begins || (!char.is_alphanumeric() && (char.is_ascii() || char.is_whitespace())) {
-            words.push(String::new());
-        }
-        if char.is_alphanumeric()
-            && let Some(word) = words.last_mut()
-        {
-            word.extend(char.to_lowercase());
-        }
-        before = char;
-    }
-    let joined = words.concat();
-    SECRETS.iter().any(|secret| joined.contains(secret)) || words.iter().any(|word| SECRET_WORDS.contains(&&**word))
-}
-
 /// EL-05, EL-06: the page is not fetched. It is on the web, over TLS, or on this very machine; and it says where it leads.
 fn of_link(at: &str, url: &str) -> Option<Finding> {
     let at = format!("{at}/url");
@@ -155,7 +151,7 @@ fn is_this_machine(host: &Host<&str>) -> bool {
 pub(crate) fn of_answer(schemas: &Schemas, at: &str, asked: &Asked, answer: &Json) -> Vec<Finding> {
     let mut found = match &asked.kind {
         InputKind::Form | InputKind::Url { .. } => of_elicited(schemas, at, asked, answer),
-        InputKind::Sampling { .. } => Vec::from_iter(of_sampled(at, answer)),
+        InputKind::Sampling { tools, .. } => Vec::from_iter(of_sampled(at, *tools, answer)),
         InputKind::Roots => Vec::from_iter(of_roots(at, answer)),
     };
     found.truncate(FINDINGS_MAX);
@@ -189,11 +185,13 @@ fn of_elicited(schemas: &Schemas, at: &str, asked: &Asked, answer: &Json) -> Vec
     }
 }
 
-fn of_sampled(at: &str, answer: &Json) -> Option<Finding> {
+fn of_sampled(at: &str, tools: bool, answer: &Json) -> Option<Finding> {
     let text = |key: &str| answer.get(key).is_some_and(|value| value.string().is_some());
-    let content = answer.get("content").is_some_and(|content| matches!(content.kind(), Kind::Object | Kind::Array));
+    let content = answer.get("content").is_some_and(|content| may_be_said(&content, tools));
     let shaped = text("role") && text("model") && content;
-    (!shaped).then(|| Finding::new(Rule::Answer, at, "`role`, `model` or `content` is missing or of the wrong type"))
+    (!shaped).then(|| {
+        Finding::new(Rule::Answer, at, "`role`, `model` or `content` is missing or of the wrong kind (SA-02, SA-03)")
+    })
 }
 
 fn of_roots(at: &str, answer: &Json) -> Option<Finding> {
@@ -210,8 +208,7 @@ fn of_roots(at: &str, answer: &Json) -> Option<Finding> {
 
 fn is_folder(uri: &str) -> bool {
     let path = uri.strip_prefix("file://").unwrap_or_default();
-    let decoded = path.replace("%2e", ".").replace("%2E", ".").replace("%2f", "/").replace("%2F", "/");
-    !path.is_empty() && decoded.split(['/', '\\']).all(|segment| segment != "..")
+    !path.is_empty() && uri::is_plain(uri)
 }
 
 /// Keywords by which a schema applies another one, or leads to one: what they hold could not be shown as a field, and would be looked
@@ -240,47 +237,6 @@ const NESTING: [&str; 20] = [
 ];
 /// Those of them that a field may have: a choice of given values, and the elements of several.
 const CHOOSING: [&str; 3] = ["anyOf", "oneOf", "items"];
-/// Found anywhere in the letters of a text.
-const SECRETS: [&str; 34] = [
-    "password",
-    "passwort",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "motdepasse",
-    "contraseña",
-    "secretkey",
-    "clientsecret",
-    "sharedsecret",
-    "apikey",
-    "accesstoken",
-    "refreshtoken",
-    "bearertoken",
-    "authtoken",
-    "sessiontoken",
-    "sessioncookie",
-    "accesskey",
-    "privatekey",
-    "sshkey",
-    "credential",
-    "creditcard",
-    "debitcard",
-    "cardnumber",
-    "securitycode",
-    "seedphrase",
-    "recoveryphrase",
-    "recoverycode",
-    "onetimecode",
-    "verificationcode",
-    "socialsecurity",
-    "パスワード",
-    "暗証番号",
-    "密码",
-];
-/// Found as words of their own.
-const SECRET_WORDS: [&str; 12] =
-    ["secret", "token", "pin", "pwd", "otp", "totp", "mfa", "2fa", "cvv", "cvc", "ssn", "mnemonic"];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,8 +294,14 @@ mod tests {
         }
         let titled = json!({"value": {"type": "string", "title": "Your API key"}});
         assert!(asked("Please fill in.", &titled).contains(&Rule::AsksForSecret));
-        let described = json!({"value": {"type": "string", "description": "the token of your account"}});
-        assert!(asked("Please fill in.", &described).contains(&Rule::AsksForSecret));
+        for said in ["description", "default", "x-hint"] {
+            let described = json!({"value": {"type": "string", said: "the token of your account"}});
+            assert!(asked("Please fill in.", &described).contains(&Rule::AsksForSecret), "{said}");
+        }
+        for said in ["examples", "enumNames"] {
+            let described = json!({"value": {"type": "string", said: ["x", "your ｐａｓｓｗｏｒｄ"]}});
+            assert!(asked("Please fill in.", &described).contains(&Rule::AsksForSecret), "{said}");
+        }
         assert!(asked("Type your password", &json!({ "value": text })).contains(&Rule::AsksForSecret));
         let optional = json!({"password": {"anyOf": [{"type": "string"}, {"type": "null"}]}});
         assert!(asked("Please fill in.", &optional).contains(&Rule::AsksForSecret), "no choice of given values");
@@ -358,6 +320,7 @@ mod tests {
             "tokens_max": {"type": "integer"}, "keyboard": {"type": "string", "enum": ["a", "b"]},
             "tags": {"type": "array", "items": {"type": "string", "enum": ["x"]}},
             "color": {"type": "string", "oneOf": [{"const": "r", "title": "Red"}]},
+            "favourite": {"type": "integer", "description": "A number (do not give us your pin or other sensitive info)"},
         });
         assert!(asked("Who are you?", &fields).is_empty());
         let choice = json!({"sure": {"type": "boolean", "title": "Reset the password?"}});
@@ -455,6 +418,7 @@ mod tests {
             (&page, json!({"action": "accept", "content": {"password": "x"}})),
             (&model, json!({"role": "assistant", "content": {}})),
             (&model, json!({"role": "assistant", "model": "m", "content": "t"})),
+            (&model, json!({"role": "assistant", "model": "m", "content": [{"type": "tool_use", "id": "1"}]})),
             (&roots, json!({})),
             (&roots, json!({"roots": [{"uri": "https://example.com/"}]})),
             (&roots, json!({"roots": [{"uri": "file:///srv/../etc"}]})),

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use jsonschema::{Draft, Validator};
 use moka::sync::Cache;
 use sekisho_catalog::{Declared, Pinned};
-use sekisho_wire::Json;
+use sekisho_wire::{Json, headers};
 use serde_json::Value;
 
 use crate::config::{Config, UnknownArguments};
 use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
 use crate::work::{self, Excess, Unbounded, Work};
-use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, text};
+use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, secrets, text};
 
 /// What a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,6 +84,8 @@ pub(crate) enum Unusable {
     Dialect(Box<str>),
     #[error("draft-07 ignores what stands beside the `$ref` at its root, so that unknown arguments cannot be refused")]
     Open,
+    #[error("`x-mcp-header` copies `{name}` into a header, where it would be logged (HT-32)")]
+    SecretHeader { name: Box<str> },
     #[error(transparent)]
     Unbounded(Unbounded),
     #[error("it does not compile at `{at}`: {why}")]
@@ -145,6 +147,11 @@ impl Schema {
         let mut tree = value::tree(schema).map_err(Unusable::Unfaithful)?;
         if value::depth(&tree) > usize::from(config.schema_depth_max) {
             return Err(Unusable::TooDeep { depth_max: config.schema_depth_max });
+        }
+        if role == Role::Input
+            && let Some(name) = headers::mirrored_names(schema).into_iter().find(|name| secrets::are_named(name))
+        {
+            return Err(Unusable::SecretHeader { name });
         }
         let draft = dialect(&tree)?;
         if matches!(role, Role::Input | Role::Form) && tree.get("type").and_then(Value::as_str) != Some("object") {
@@ -284,6 +291,18 @@ mod tests {
         let found = findings(&schema, &json!({}));
         assert_eq!(found.len(), FINDINGS_MAX);
         assert!(found.iter().all(|f| f.words.chars().count() <= crate::WORDS_CHARS_MAX + 1));
+    }
+
+    #[test]
+    fn a_tool_that_copies_a_secret_into_a_header_cannot_be_used() {
+        let with = |name: &str, header: &str| json!({"type": "object", "properties": {name: {"type": "string", "x-mcp-header": header}}});
+        for (name, header) in [("apiKey", "Key"), ("value", "X-Password"), ("token", "A")] {
+            let why = unusable(Role::Input, &with(name, header));
+            assert!(why.contains("HT-32"), "{why}");
+        }
+        assert!(findings(&with("region", "Region"), &json!({"region": "eu"})).is_empty());
+        let unmirrored = json!({"type": "object", "properties": {"apiKey": {"type": "string"}}});
+        assert!(findings(&unmirrored, &json!({"apiKey": "x"})).is_empty());
     }
 
     #[test]

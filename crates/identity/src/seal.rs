@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
@@ -71,6 +71,8 @@ struct Used {
     /// No empty ones.
     by_principal: HashMap<PrincipalKey, HashMap<Number, SystemTime>>,
     total: usize,
+    /// When all was looked through last.
+    swept: Option<SystemTime>,
 }
 
 impl Seals {
@@ -114,7 +116,7 @@ impl Seals {
             return Err(Unusable::Used);
         }
         if used.is_full_for(opened.who) {
-            used.forget_expired(now);
+            used.forget_expired(opened.who, now);
         }
         if used.is_full_for(opened.who) {
             return Err(Unusable::TooMany);
@@ -136,10 +138,23 @@ impl Used {
     }
 
     fn is_full_for(&self, who: PrincipalKey) -> bool {
-        self.total >= USED_MAX || self.of(who).map_or(0, HashMap::len) >= USED_BY_ONE_MAX
+        // A few who use many leave room for all others.
+        let share = if self.total < CROWDED { USED_BY_ONE_MAX } else { USED_BY_ONE_CROWDED_MAX };
+        self.total >= USED_MAX || self.of(who).map_or(0, HashMap::len) >= share
     }
 
-    fn forget_expired(&mut self, now: SystemTime) {
+    /// Forgets what expired of this one, and now and then of all.
+    fn forget_expired(&mut self, who: PrincipalKey, now: SystemTime) {
+        if let Some(own) = self.by_principal.get_mut(&who) {
+            let before = own.len();
+            own.retain(|_, until| *until > now);
+            self.total -= before - own.len();
+        }
+        let since = self.swept.map(|swept| now.duration_since(swept).unwrap_or_default());
+        if self.total < CROWDED || since.is_some_and(|since| since < SWEPT_EVERY) {
+            return;
+        }
+        self.swept = Some(now);
         self.by_principal.retain(|_, own| {
             own.retain(|_, until| *until > now);
             !own.is_empty()
@@ -195,6 +210,10 @@ impl Bond<'_> {
 const USED_MAX: usize = 200_000;
 /// LIMIT: and of one.
 const USED_BY_ONE_MAX: usize = 10_000;
+/// LIMIT: and of one, once half of the room is taken.
+const USED_BY_ONE_CROWDED_MAX: usize = 500;
+const CROWDED: usize = USED_MAX / 2;
+const SWEPT_EVERY: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -290,5 +309,24 @@ mod tests {
         assert!(seals.claim(&next, until + Duration::from_secs(10), until).is_ok());
         let left = seals.used();
         assert_eq!((left.total, left.by_principal.len()), (0, 0), "the expired are forgotten");
+    }
+
+    #[test]
+    fn a_few_who_use_many_leave_room_for_the_others() {
+        let (seals, now) = (seals(), SystemTime::now());
+        let until = now + Duration::from_secs(10);
+        let claim = |number: usize, who: usize| {
+            let mut bytes = [0; NONCE_LEN];
+            bytes[..8].copy_from_slice(&number.to_be_bytes());
+            let opened = Opened { text: Vec::new(), who: PrincipalKey::of("i", &who.to_string(), "c"), number: bytes };
+            seals.claim(&opened, until, now).map(|ticket| ticket.spend())
+        };
+        for number in 0..CROWDED {
+            claim(number, number / USED_BY_ONE_MAX).expect("room");
+        }
+        assert_eq!(claim(0, usize::MAX), Ok(()), "another has room");
+        let more = (1..USED_BY_ONE_CROWDED_MAX).map(|number| claim(number, usize::MAX));
+        assert!(more.collect::<Result<Vec<_>, _>>().is_ok());
+        assert_eq!(claim(USED_BY_ONE_CROWDED_MAX, usize::MAX), Err(Unusable::TooMany), "and no more than its share");
     }
 }

@@ -35,6 +35,7 @@ impl Policy {
                 resources: lists(List::Resources),
                 uris: ear.filter.uris.iter().filter(|uri| reads(uri)).cloned().collect(),
                 session: ear.filter.session,
+                tasks: false,
             };
             Ear { server: ear.server.clone(), filter }
         };

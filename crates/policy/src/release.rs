@@ -88,11 +88,11 @@ impl Policy {
                 (FromServer::Task(task), Vec::new())
             }
             // EL-10: it is about a page that this client was sent to.
-            FromServer::Notice(notice) if notice.kind == ServerNoticeKind::Elicited && !of.askable.url => {
+            FromServer::Notice { notice, .. } if notice.kind == ServerNoticeKind::Elicited && !of.askable.url => {
                 return Err(ForbidReason::NotTold);
             }
-            // Permitted with the exchange that it belongs to.
-            FromServer::Notice(notice) => (FromServer::Notice(notice), Vec::new()),
+            // Permitted with the exchange, or the question, that it belongs to.
+            said @ (FromServer::Notice { .. } | FromServer::Withdrawn { .. }) => (said, Vec::new()),
             FromServer::Listening(filters) => {
                 let met = |(server, filter): (ServerId, Filter)| {
                     let met = of.listening.iter().find(|(listened, _)| *listened == server)?.1.and(&filter);

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 use sekisho_catalog::{Parking, Target};
 use sekisho_policy::{Authorized, ForbidReason, Policy};
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::task::{self, About};
 use sekisho_wire::{Answer, Askable, Endpoint, Era, FromServer, Id, Inbound, InputRequired, RpcError, ServerId, input};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn roots() -> Value {
 fn asked(question: &Value) -> FromServer {
     let params = question.get("params").map(wire);
     let request = input::request(question["method"].as_str().unwrap(), params).unwrap();
-    FromServer::Ask(ServerRequest { id: Id::Integer(1), request, connection: 0 })
+    FromServer::Ask(ServerRequest { id: Id::Integer(1), request, on: AskedOn::default() })
 }
 
 fn parked(questions: &Value) -> InputRequired {
@@ -165,7 +165,12 @@ fn that_a_page_was_done_with_is_told_to_who_can_be_sent_to_one() {
         let of = call(&world, &policy, declared);
         let notice = ServerNotice { kind: ServerNoticeKind::Elicited, params: wire(&json!({"elicitationId": "1"})) };
         let expected = if good { Ok(()) } else { Err(ForbidReason::NotTold) };
-        assert_eq!(world.release(&policy, &of, FromServer::Notice(notice)).map(|_| ()), expected);
+        assert_eq!(
+            world
+                .release(&policy, &of, FromServer::Notice { server: ServerId::parse("notes").unwrap(), notice })
+                .map(|_| ()),
+            expected
+        );
     }
 }
 

@@ -7,8 +7,8 @@ mod support;
 use proptest::prelude::*;
 use sekisho_policy::ForbidReason;
 use sekisho_wire::message::Inbound;
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
-use sekisho_wire::{Answer, Endpoint, FromServer, Id, InputRequired, ListKind, RpcError, input};
+use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::{Answer, Endpoint, FromServer, Id, InputRequired, ListKind, RpcError, ServerId, input};
 use serde_json::{Value, json};
 use support::{World, alice, item, offers, one, policy, who, wire};
 
@@ -123,12 +123,14 @@ fn a_client_that_declares_nothing_is_asked_nothing_and_notices_pass() {
     let all = policy("permit(principal, action, resource);");
     let call = world.call(&all, &alice(), "notes__add_note", json!({})).unwrap_or_else(|no| panic!("{no:?}"));
     let request = input::request("roots/list", None).unwrap();
-    let ask = FromServer::Ask(ServerRequest { id: Id::Integer(1), request: request.clone(), connection: 0 });
+    let ask = FromServer::Ask(ServerRequest { id: Id::Integer(1), request: request.clone(), on: AskedOn::default() });
     let park = FromServer::Park(InputRequired { requests: vec![("r".into(), request)], state: None, meta: None });
     assert_eq!(world.release(&all, &call, ask).err(), Some(ForbidReason::NotOffered));
     assert_eq!(world.release(&all, &call, park).err(), Some(ForbidReason::NotOffered));
     let notice = ServerNotice { kind: ServerNoticeKind::Progress, params: wire(&json!({"progressToken": 1})) };
-    assert!(world.release(&all, &call, FromServer::Notice(notice)).is_ok());
+    assert!(
+        world.release(&all, &call, FromServer::Notice { server: ServerId::parse("notes").unwrap(), notice }).is_ok()
+    );
 }
 
 #[test]

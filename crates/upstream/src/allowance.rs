@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sekisho_wire::Json;
 use sekisho_wire::json::Object;
+use sekisho_wire::server::{ServerNotice, ServerNoticeKind};
 use tokio::time::Instant;
 
 use crate::ask::Heard;
@@ -15,13 +16,15 @@ pub(crate) struct Allowance {
     notices_left: u32,
     asks_left: u32,
     noted: bool,
+    /// How far it has come, if it says so.
+    progress: Option<f64>,
     /// When it was filled last, if it is filled again and again: for a stream that has no end.
     filled: Option<Instant>,
 }
 
 impl Default for Allowance {
     fn default() -> Allowance {
-        Allowance { notices_left: NOTICES_MAX, asks_left: ASKS_MAX, noted: false, filled: None }
+        Allowance { notices_left: NOTICES_MAX, asks_left: ASKS_MAX, noted: false, progress: None, filled: None }
     }
 }
 
@@ -33,16 +36,19 @@ impl Allowance {
 
     fn fill(&mut self) {
         if self.filled.is_some_and(|filled| filled.elapsed() >= FILLED_EVERY) {
-            *self = Allowance { noted: self.noted, ..Allowance::standing() };
+            *self = Allowance { noted: self.noted, progress: self.progress, ..Allowance::standing() };
         }
     }
 
     /// Lets a message pass that came as `bytes` bytes, while there is room for it. Of those that are dropped the first is noted.
     pub(crate) fn pass(&mut self, heard: Heard, bytes: usize, notes: &Notes) -> Option<Heard> {
         self.fill();
+        if !self.goes_on(&heard) {
+            return None;
+        }
         let (left, bytes_max) = match &heard {
             Heard::Ask(_) => (&mut self.asks_left, ASK_BYTES_MAX),
-            Heard::Notice(_) | Heard::Told(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
+            Heard::Notice(_) | Heard::Told(_) | Heard::Withdrawn(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
             Heard::Answer(_) => return Some(heard),
         };
         let passes = Allowance::take(left, bytes <= bytes_max);
@@ -50,6 +56,17 @@ impl Allowance {
             self.note(notes);
         }
         passes.then_some(heard)
+    }
+
+    /// UT-05: progress is a number, and increases. What does not is of no use to anybody.
+    fn goes_on(&mut self, heard: &Heard) -> bool {
+        let Heard::Notice(ServerNotice { kind: ServerNoticeKind::Progress, params }) = heard else { return true };
+        let said = params.get("progress").and_then(|said| said.number()?.as_str().parse::<f64>().ok());
+        let increases = said.is_some_and(|said| self.progress.is_none_or(|before| before < said));
+        if increases {
+            self.progress = said;
+        }
+        increases
     }
 
     /// Whether one more answer may be sent that the server hears from us alone. It may ask again and again whether somebody is
@@ -94,3 +111,31 @@ pub(crate) const ASKS_MAX: u32 = 64;
 pub(crate) const ASK_BYTES_MAX: usize = 256 * 1024;
 /// Longest notification before the answer, in bytes.
 pub(crate) const INTERIM_BYTES_MAX: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::support::json;
+
+    #[test]
+    fn progress_increases_or_is_not_passed_on() {
+        let mut allowance = Allowance::default();
+        let mut goes_on =
+            |kind, params: &str| allowance.goes_on(&Heard::Notice(ServerNotice { kind, params: json(params) }));
+        let said = [
+            ("0", true),
+            ("0", false),
+            ("0.5", true),
+            ("0.25", false),
+            ("-1", false),
+            ("1e2", true),
+            ("\"200\"", false),
+        ];
+        for (progress, passes) in said {
+            let params = format!(r#"{{"progress":{progress}}}"#);
+            assert_eq!(goes_on(ServerNoticeKind::Progress, &params), passes, "{progress}");
+        }
+        assert!(!goes_on(ServerNoticeKind::Progress, "{}"));
+        assert!(goes_on(ServerNoticeKind::Message, r#"{"progress":1}"#), "a log message is none");
+    }
+}

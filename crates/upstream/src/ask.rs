@@ -61,6 +61,8 @@ pub(crate) enum Logs {
 pub(crate) enum Heard {
     Notice(ServerNotice),
     Ask(ServerRequest),
+    /// A question of the server's own is taken back.
+    Withdrawn(Id),
     Told(Told),
     Answer(Answer),
 }

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sekisho_audit::Recorded;
+use sekisho_catalog::Question;
 use sekisho_guard::Cleared;
 use sekisho_policy::Authorized;
-use sekisho_wire::server::ServerRequest;
+use sekisho_wire::server::{AskedOn, ServerRequest};
 use sekisho_wire::task::About;
 use sekisho_wire::{Answer, Askable, Era, FromServer, Id, Items, ListKind, RpcError, ServerId, Sheets, back};
 use tokio::task::JoinSet;
@@ -16,6 +18,7 @@ use tokio::time::Instant;
 use crate::ask::Heard;
 use crate::caller::Caller;
 use crate::error::{Fault, SendError, chain, words};
+use crate::kept::Setting;
 use crate::lessons::empty;
 use crate::link::Flight;
 use crate::listening::Listening;
@@ -44,16 +47,22 @@ pub(crate) struct Running {
     era: Era,
     page: Option<Page>,
     about: About,
+    sets: Option<Setting>,
     // Before `hold`: the connection is let go after the flight has said its last word.
     flight: Flight,
     hold: Hold,
     leg: Leg,
+    /// How long the server may take for a call.
+    time: Duration,
 }
 
 /// What an answer is read as, beside the end of its exchange.
+#[derive(Default)]
 pub(crate) struct Reads {
     pub(crate) page: Option<Page>,
     pub(crate) about: About,
+    /// What counts from then on.
+    pub(crate) sets: Option<Setting>,
 }
 
 /// The list that an answer is read as.
@@ -91,10 +100,19 @@ impl Exchange {
         self.course.decline(id);
     }
 
-    /// Leaves more time to an exchange that waits for the client's answer to a question.
+    /// Leaves more time to all that may wait for the answer to a question.
+    pub fn wait_for(&mut self, question: Arc<Question>) {
+        match &mut self.course {
+            Course::Running(running) => running.wait_for(question),
+            Course::Listening(listening) => listening.wait_for(question),
+            Course::Ready(_) | Course::Over => {}
+        }
+    }
+
+    /// Leaves more time to an exchange whose server may take longer than others.
     pub fn wait_until(&mut self, until: Instant) {
         if let Course::Running(running) = &mut self.course {
-            running.wait_until(until);
+            running.listen_until(until);
         }
     }
 }
@@ -110,7 +128,13 @@ impl Course {
             },
         };
         match &said {
-            Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
+            Ok(
+                FromServer::Notice { .. }
+                | FromServer::Ask(_)
+                | FromServer::Withdrawn { .. }
+                | FromServer::Told { .. }
+                | FromServer::Listening(_),
+            ) => {}
             Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_)) | Err(_) => {
                 *self = Course::Over;
             }
@@ -144,7 +168,10 @@ impl Course {
                     return Err(garbled("it answered a list with something else".into()));
                 }
                 FromServer::Ask(asked) => self.decline(&asked.id),
-                FromServer::Notice(_) | FromServer::Told { .. } | FromServer::Listening(_) => {}
+                FromServer::Notice { .. }
+                | FromServer::Withdrawn { .. }
+                | FromServer::Told { .. }
+                | FromServer::Listening(_) => {}
             }
         }
         Err(garbled("it answered a list with nothing".into()))
@@ -158,14 +185,30 @@ impl From<Running> for Course {
 }
 
 impl Running {
-    pub(crate) fn new(server: ServerId, era: Era, reads: Reads, sent: (Flight, Hold), leg: Leg) -> Running {
-        let ((flight, hold), Reads { page, about }) = (sent, reads);
-        Running { server, era, page, about, flight, hold, leg }
+    pub(crate) fn new(
+        server: ServerId,
+        era: Era,
+        reads: Reads,
+        sent: (Flight, Hold),
+        (leg, time): (Leg, Duration),
+    ) -> Running {
+        let ((flight, hold), Reads { page, about, sets }) = (sent, reads);
+        Running { server, era, page, about, sets, flight, hold, leg, time }
     }
 
-    /// Leaves more time.
-    pub(crate) fn wait_until(&mut self, until: Instant) {
-        self.flight.wait_until(until);
+    /// Leaves more time, for a question that somebody has to answer.
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>) {
+        self.flight.wait_for(question, self.time);
+    }
+
+    /// Leaves more time to whoever listens.
+    pub(crate) fn listen_until(&mut self, until: Instant) {
+        self.flight.listen_until(until);
+    }
+
+    /// Which connection it uses; see [`Hold::connection`].
+    pub(crate) fn connection(&self) -> u64 {
+        self.hold.connection()
     }
 
     /// Answers a question with a refusal.
@@ -182,14 +225,19 @@ impl Running {
     async fn hear(&mut self) -> Result<FromServer, SendError> {
         let heard = self.flight.next().await.map_err(|fault| fault.of(&self.server))?;
         let answer = match heard {
-            Heard::Notice(notice) => return Ok(FromServer::Notice(notice)),
+            Heard::Notice(notice) => return Ok(FromServer::Notice { server: self.server.clone(), notice }),
             Heard::Ask(request) => {
-                return Ok(FromServer::Ask(ServerRequest { connection: self.hold.connection(), ..request }));
+                let on = AskedOn { connection: self.hold.connection(), ..request.on };
+                return Ok(FromServer::Ask(ServerRequest { on, ..request }));
             }
+            Heard::Withdrawn(id) => return Ok(FromServer::Withdrawn { id, connection: self.hold.connection() }),
             Heard::Told(told) => return Ok(FromServer::Told { server: self.server.clone(), told }),
             Heard::Answer(answer) => answer,
         };
         self.hold.succeeded();
+        if let (Answer::Result(_), Some(setting)) = (&answer, self.sets.take()) {
+            setting.agreed();
+        }
         let garbled = |error: back::BadMessage| Fault::Garbled(chain(&error).into()).of(&self.server);
         match (back::conclude(self.era, self.about, answer).map_err(garbled)?, &self.page) {
             (FromServer::End(Answer::Result(result)), Some(page)) => {

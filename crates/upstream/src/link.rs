@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use http::HeaderValue;
+use sekisho_catalog::Question;
 use sekisho_wire::back::{self, Initialized};
 use sekisho_wire::{Answer, Askable, Era, Id, RpcError, Version, outgoing};
 use tokio::time::Instant;
@@ -223,7 +225,7 @@ impl Flight {
         loop {
             match self.next().await? {
                 Heard::Answer(answer) => return Ok(answer),
-                Heard::Notice(_) | Heard::Told(_) | Heard::Ask(_) => {}
+                Heard::Notice(_) | Heard::Told(_) | Heard::Ask(_) | Heard::Withdrawn(_) => {}
             }
         }
     }
@@ -239,10 +241,18 @@ impl Flight {
     }
 
     /// Leaves more time, for a question that somebody has to answer.
-    pub(crate) fn wait_until(&mut self, until: Instant) {
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>, after: Duration) {
         match self {
-            Flight::Http(flight) => flight.wait_until(until),
-            Flight::Stdio(flight) => flight.wait_until(until),
+            Flight::Http(flight) => flight.wait_for(question, after),
+            Flight::Stdio(flight) => flight.wait_for(question, after),
+        }
+    }
+
+    /// Leaves more time to this one, which waits for no answer.
+    pub(crate) fn listen_until(&mut self, until: Instant) {
+        match self {
+            Flight::Http(flight) => flight.listen_until(until),
+            Flight::Stdio(flight) => flight.listen_until(until),
         }
     }
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sekisho_wire::{Answer, Era, Filter, FromServer, Id, RpcError, ServerId, Told};
+use sekisho_catalog::Question;
+use sekisho_wire::{Answer, Era, Filter, FromServer, Id, Listed, RpcError, ServerId, Told};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -20,7 +21,7 @@ use crate::stdio::METHOD_NOT_FOUND;
 /// What is heard of all servers. Dropped, it ends all that was opened for it.
 pub(crate) struct Listening {
     heard: mpsc::Receiver<(ServerId, Heard)>,
-    declined: Vec<mpsc::Sender<Id>>,
+    words: Vec<mpsc::Sender<Word>>,
     /// What came while it was not known yet what each server will tell.
     early: VecDeque<FromServer>,
     /// Servers of which that is not known yet. None: it was said.
@@ -35,6 +36,14 @@ pub(crate) struct Ear {
     pub(crate) filter: Filter,
 }
 
+/// What is said to the one server that asks.
+enum Word {
+    /// Its question may not be asked.
+    No(Id),
+    /// Its question is asked.
+    Wait(Arc<Question>),
+}
+
 enum Heard {
     /// What it will tell, as far as it is known.
     Begun(Filter),
@@ -45,15 +54,15 @@ impl Listening {
     pub(crate) fn start(ears: Vec<Ear>) -> Listening {
         let (send, heard) = mpsc::channel(HEARD_MAX);
         let mut tasks = JoinSet::new();
-        let mut declined = Vec::new();
+        let mut words = Vec::new();
         let awaited = Some(ears.len());
         let alone = ears.len() == 1;
         for ear in ears {
-            let (decline, refused) = mpsc::channel(DECLINED_MAX);
-            declined.push(decline);
-            tasks.spawn(ear.listen(send.clone(), refused, alone));
+            let (say, said) = mpsc::channel(WORDS_MAX);
+            words.push(say);
+            tasks.spawn(ear.listen(send.clone(), said, alone));
         }
-        Listening { heard, declined, early: VecDeque::new(), awaited, _tasks: tasks }
+        Listening { heard, words, early: VecDeque::new(), awaited, _tasks: tasks }
     }
 
     /// What the servers will tell, once; then what they tell.
@@ -95,23 +104,37 @@ impl Listening {
         begun
     }
 
-    /// Only one server is asked questions of, so that it is the one that asked.
     pub(crate) fn decline(&mut self, id: &Id) {
-        if let [alone] = self.declined.as_slice() {
-            // Full only if the server asks faster than it can be told no; then it is left without an answer.
-            let _told = alone.try_send(id.clone());
+        self.say(Word::No(id.clone()));
+    }
+
+    /// Leaves more time to all that may wait for the answer.
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>) {
+        self.say(Word::Wait(question));
+    }
+
+    /// Only where one server is listened to can it ask, so that it is the one that asked.
+    fn say(&self, word: Word) {
+        if let [alone] = self.words.as_slice() {
+            // Full only if the server asks faster than it can be told; then it is left without an answer.
+            let _told = alone.try_send(word);
         }
     }
 }
 
 impl Ear {
-    async fn listen(self, send: mpsc::Sender<(ServerId, Heard)>, mut refused: mpsc::Receiver<Id>, alone: bool) {
+    async fn listen(self, send: mpsc::Sender<(ServerId, Heard)>, mut words: mpsc::Receiver<Word>, alone: bool) {
         let mut backoff = Backoff::default();
+        let mut connection = None;
         loop {
             let again = match self.peer.listen(&self.caller, &self.filter).await {
                 Ok(running) => {
                     let began = Instant::now();
-                    let again = self.hear(running, &send, alone.then_some(&mut refused)).await;
+                    let now = running.connection();
+                    if connection.replace(now).is_some_and(|before| before != now) {
+                        self.tell_of_all(&send).await;
+                    }
+                    let again = self.hear(running, &send, alone.then_some(&mut words)).await;
                     // Who ends it at once will do so again.
                     if began.elapsed() >= PAUSE_MAX {
                         backoff.reset();
@@ -138,7 +161,7 @@ impl Ear {
         &self,
         mut running: Running,
         send: &mpsc::Sender<(ServerId, Heard)>,
-        mut refused: Option<&mut mpsc::Receiver<Id>>,
+        mut words: Option<&mut mpsc::Receiver<Word>>,
     ) -> bool {
         if self.caller.era() == Era::Legacy {
             self.begun(send, self.offered()).await;
@@ -146,8 +169,11 @@ impl Ear {
         loop {
             let said = tokio::select! {
                 said = running.next() => said,
-                Some(id) = refusal(refused.as_deref_mut()) => {
-                    running.decline(&id);
+                Some(word) = next_word(words.as_deref_mut()) => {
+                    match word {
+                        Word::No(id) => running.decline(&id),
+                        Word::Wait(question) => running.wait_for(question),
+                    }
                     continue;
                 }
             };
@@ -169,8 +195,13 @@ impl Ear {
                     return true;
                 }
                 // Of several servers nobody could tell which one asks.
-                Ok(FromServer::Ask(asked)) if refused.is_none() => running.decline(&asked.id),
-                Ok(said @ (FromServer::Told { .. } | FromServer::Notice(_) | FromServer::Ask(_))) => {
+                Ok(FromServer::Ask(asked)) if words.is_none() => running.decline(&asked.id),
+                Ok(
+                    said @ (FromServer::Told { .. }
+                    | FromServer::Notice { .. }
+                    | FromServer::Ask(_)
+                    | FromServer::Withdrawn { .. }),
+                ) => {
                     // A slow client slows its own servers down, and nobody else.
                     if send.send((self.peer.id().clone(), Heard::Said(said))).await.is_err() {
                         return false;
@@ -178,6 +209,20 @@ impl Ear {
                 }
                 Err(_) => return true,
             }
+        }
+    }
+
+    /// A process or session was replaced: nobody knows what changed meanwhile, so all of it may have.
+    async fn tell_of_all(&self, send: &mpsc::Sender<(ServerId, Heard)>) {
+        let (wanted, uris) = match self.caller.era() {
+            Era::Legacy => (self.offered(), self.peer.subscribed(self.caller.owner)),
+            Era::Modern => (self.filter.clone(), self.filter.uris.clone()),
+        };
+        let lists = Listed::ALL.into_iter().filter(|list| wanted.wants(*list)).map(Told::Changed);
+        for told in lists.chain(uris.into_iter().map(|uri| Told::Updated { uri })) {
+            let said = Heard::Said(FromServer::Told { server: self.peer.id().clone(), told });
+            // Nobody listens any more if it fails.
+            let _sent = send.send((self.peer.id().clone(), said)).await;
         }
     }
 
@@ -200,15 +245,15 @@ impl Ear {
             resources: has("resources", "listChanged"),
             uris: self.filter.uris.clone(),
             session: true,
+            tasks: false,
         };
         offered.and(&self.filter)
     }
 }
 
-/// The next question that may not be asked.
-async fn refusal(refused: Option<&mut mpsc::Receiver<Id>>) -> Option<Id> {
-    match refused {
-        Some(refused) => refused.recv().await,
+async fn next_word(words: Option<&mut mpsc::Receiver<Word>>) -> Option<Word> {
+    match words {
+        Some(words) => words.recv().await,
         None => std::future::pending().await,
     }
 }
@@ -216,6 +261,6 @@ async fn refusal(refused: Option<&mut mpsc::Receiver<Id>>) -> Option<Id> {
 /// How long a client waits to hear what it will be told.
 const BEGUN_WITHIN: Duration = Duration::from_secs(3);
 const HEARD_MAX: usize = 64;
-const DECLINED_MAX: usize = 8;
+const WORDS_MAX: usize = 8;
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 const PAUSE_MAX: Duration = Duration::from_secs(30);

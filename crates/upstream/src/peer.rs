@@ -7,8 +7,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use sekisho_audit::Outcome;
 use sekisho_catalog::Server;
+use sekisho_wire::message::Meta;
 use sekisho_wire::task::About;
-use sekisho_wire::{Call, Era, Filter, Items, ListKind, ServerId, TaskVerb, Version, outgoing};
+use sekisho_wire::{Answer, Call, Era, Filter, Items, ListKind, ServerId, TaskVerb, Version, outgoing};
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, interval, timeout_at};
 
@@ -18,6 +19,7 @@ use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Page, Reads, Running};
+use crate::kept::Kept;
 use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
 use crate::link::{Asked, Link, Way};
 use crate::notes::Notes;
@@ -42,6 +44,7 @@ pub(crate) struct Peer {
     closing: watch::Sender<bool>,
     restarts: AtomicU64,
     lessons: Lessons<(Owner, ListKind)>,
+    kept: Arc<Kept>,
 }
 
 /// What the last probe found.
@@ -82,6 +85,7 @@ impl Peer {
             restarts: AtomicU64::new(0),
             probed: Mutex::default(),
             lessons: Lessons::new(),
+            kept: Arc::default(),
         });
         peer.setup.tasks.spawn(peer.clone().keep_probing());
         peer.setup.tasks.spawn(peer.clone().keep_sweeping());
@@ -135,6 +139,7 @@ impl Peer {
     /// Closes what belongs to an owner.
     pub(crate) fn end(&self, owner: Owner) {
         self.pool.close(owner);
+        self.kept.forget(owner);
     }
 
     /// Closes everything; nothing is opened any more.
@@ -181,7 +186,13 @@ impl Peer {
             (Call::CallTool { .. }, Era::Modern) if caller.askable.tasks => (None, About::Beginning),
             _ => (None, About::Nothing),
         };
-        Ok(Running::new(server, era, Reads { page, about }, sent, leg))
+        let sets = self.kept.setting(caller.owner, call);
+        Ok(Running::new(server, era, Reads { page, about, sets }, sent, (leg, self.setup.bounds.timeout)))
+    }
+
+    /// What a session subscribes to (legacy).
+    pub(crate) fn subscribed(&self, owner: Owner) -> Vec<Box<str>> {
+        self.kept.uris(owner)
     }
 
     /// Tells the server what it asked, on the owner's connection that it asked on: another one knows nothing of it, or means another
@@ -216,11 +227,11 @@ impl Peer {
             Era::Legacy => {
                 let mut leg = Leg::begin(&caller.trail, &self.server, self.setup.way.transport(), &call);
                 let sent = self.hear(caller, deadline).await.map_err(|fault| leg.failed(self.failed(fault)))?;
-                Running::new(self.id().clone(), Era::Legacy, Reads { page: None, about: About::Nothing }, sent, leg)
+                Running::new(self.id().clone(), Era::Legacy, Reads::default(), sent, (leg, self.setup.bounds.timeout))
             }
         };
         // However long it takes: whoever listens ends it.
-        running.wait_until(Instant::now() + ENDLESS);
+        running.listen_until(Instant::now() + ENDLESS);
         Ok(running)
     }
 
@@ -371,10 +382,33 @@ impl Peer {
                 let opening = Link::legacy(&self.setup.way, asked, slot, deadline);
                 let opening = timeout_at(deadline, opening).await;
                 let late = |_| Err(Fault::TimedOut("it did not answer initialize".into()));
-                opening.unwrap_or_else(late).map(|(link, _)| link)
+                match opening.unwrap_or_else(late) {
+                    Ok((link, _)) => {
+                        self.set_again(&link, caller, deadline).await;
+                        Ok(link)
+                    }
+                    Err(fault) => Err(fault),
+                }
             }
         };
         opened.map(Arc::new).inspect_err(|_| visit.failed(self.config.backoff_max(), chance()))
+    }
+
+    /// Sets what the session had set on a connection that was there before. Each of it was decided then.
+    async fn set_again(&self, link: &Link, caller: &Caller, deadline: Instant) {
+        let deadline = deadline.min(Instant::now() + SET_AGAIN_WITHIN);
+        let meta = Meta::default();
+        for call in self.kept.calls(caller.owner) {
+            let ask = Ask::call(Question::of(&call), &meta, caller.askable, link.version());
+            let answered = async { link.ask(&ask, deadline).await?.answer().await };
+            let what = call.method().as_str();
+            match answered.await {
+                Ok(Answer::Result(_)) => self.notes.turn(Outcome::Noted, "a setting was made again", what),
+                Ok(Answer::Error(_)) => self.notes.turn(Outcome::Failed, "a setting was refused this time", what),
+                // The rest would not come further.
+                Err(_) => return self.notes.turn(Outcome::Failed, "a setting could not be made again", what),
+            }
+        }
     }
 
     async fn keep_sweeping(self: Arc<Self>) {
@@ -418,5 +452,7 @@ fn speaks_only(offer: &Offer) -> String {
 
 /// Longer than any token lives.
 pub(crate) const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
+/// LIMIT: how long it may take to make all settings of a session again.
+const SET_AGAIN_WITHIN: Duration = Duration::from_secs(10);
 const SWEEP_MIN: Duration = Duration::from_millis(250);
 const SWEEP_MAX: Duration = Duration::from_secs(30);

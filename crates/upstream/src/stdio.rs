@@ -4,13 +4,15 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
+use sekisho_catalog::Question;
 use sekisho_wire::back::{self, Message};
 use sekisho_wire::input::BadInput;
 use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind, ServerRequest};
+use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::{Answer, Era, Id, Json, RpcError, Told, outgoing};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -19,6 +21,7 @@ use crate::allowance::{Allowance, detached};
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
+use crate::patience::Patience;
 
 /// The conversation with one process.
 pub(crate) struct Talk {
@@ -27,6 +30,7 @@ pub(crate) struct Talk {
     ids: AtomicU64,
     input: mpsc::Sender<Bytes>,
     waiting: Mutex<Waiting>,
+    patience: Patience,
     notes: Arc<Notes>,
 }
 
@@ -81,7 +85,8 @@ enum Parting {
 impl Talk {
     pub(crate) fn new(era: Era, limits: Limits, notes: Arc<Notes>) -> (Arc<Talk>, mpsc::Receiver<Bytes>) {
         let (input, lines) = mpsc::channel(INPUT_MAX);
-        let talk = Talk { era, limits, ids: AtomicU64::new(1), input, waiting: Mutex::default(), notes };
+        let (waiting, patience) = (Mutex::default(), Patience::default());
+        let talk = Talk { era, limits, ids: AtomicU64::new(1), input, waiting, patience, notes };
         (Arc::new(talk), lines)
     }
 
@@ -168,6 +173,12 @@ impl Talk {
                 tracing::debug!(target: "upstream", %method, "notification of no effect");
             }
             Message::Ask(request) => self.hear_ask(request, bytes),
+            Message::Withdrawn { id } => {
+                let mut waiting = self.waiting();
+                if let Some(party) = waiting.open.values_mut().next_back() {
+                    party.offer(Heard::Withdrawn(id), bytes, &self.notes);
+                }
+            }
             Message::Ping { id } => self.tell(&pong(&id)),
             Message::BadAsk { id, why } => self.tell(&not_a_question(&id, &why)),
         }
@@ -272,6 +283,7 @@ impl Talk {
     fn hear_ask(&self, request: ServerRequest, bytes: usize) {
         let id = request.id.clone();
         // A legacy process serves one session, so its questions are that session's, whichever request hears them.
+        let request = ServerRequest { on: AskedOn { standing: true, ..request.on }, ..request };
         let mut waiting = self.waiting();
         // A request under way comes before the session's own stream (number 0).
         let heard = waiting.open.values_mut().next_back();
@@ -294,7 +306,13 @@ impl StdioFlight {
         self.talk.tell(message);
     }
 
-    pub(crate) fn wait_until(&mut self, until: Instant) {
+    /// Leaves more time, for a question that somebody has to answer: to all requests, as any of them may wait for it.
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>, after: Duration) {
+        self.talk.patience.extend(question, after);
+    }
+
+    /// Leaves more time to this one alone.
+    pub(crate) fn listen_until(&mut self, until: Instant) {
         self.deadline = self.deadline.max(until);
     }
 
@@ -310,7 +328,8 @@ impl StdioFlight {
                 answer = &mut self.answer => answer.ok().map(Heard::Answer),
             }
         };
-        let heard = timeout_at(self.deadline, listen).await.map_err(|_| Fault::TimedOut("no answer came".into()))?;
+        let heard = self.talk.patience.wait(self.deadline, listen).await;
+        let heard = heard.ok_or_else(|| Fault::TimedOut("no answer came".into()))?;
         match heard {
             Some(Heard::Answer(answer)) => {
                 self.parting = Parting::Silent;
@@ -336,7 +355,7 @@ impl Drop for StdioFlight {
         }
         drop(waiting);
         if self.parting == Parting::Cancel {
-            self.talk.tell(&outgoing::cancelled(self.id, None));
+            self.talk.tell(&outgoing::cancelled(&own_id(self.id)));
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::ask::{Ask, own_id, version_header};
 use crate::config::Config;
 use crate::error::{Fault, chain};
 use crate::notes::Notes;
+use crate::patience::Patience;
 use crate::peer::ENDLESS;
 use crate::streamed::{HttpFlight, Parting, Reading};
 use crate::tasks::Tasks;
@@ -47,6 +48,7 @@ pub(crate) struct HttpTalk {
     /// The server's own session id; never one of ours or of a client.
     session: Option<HeaderValue>,
     over: AtomicBool,
+    patience: Patience,
 }
 
 impl Site {
@@ -85,12 +87,14 @@ impl Site {
 impl HttpTalk {
     /// A conversation that has not begun (legacy), or needs no beginning (modern).
     pub(crate) fn new(site: Arc<Site>, version: Version) -> Arc<HttpTalk> {
-        Arc::new(HttpTalk { site, version, session: None, over: AtomicBool::new(false) })
+        let (over, patience) = (AtomicBool::new(false), Patience::default());
+        Arc::new(HttpTalk { site, version, session: None, over, patience })
     }
 
     /// The same conversation, begun: with the version and the session that the server chose.
     pub(crate) fn opened(self: &Arc<Self>, version: Version, session: Option<HeaderValue>) -> Arc<HttpTalk> {
-        Arc::new(HttpTalk { site: self.site.clone(), version, session, over: AtomicBool::new(false) })
+        let (over, patience) = (AtomicBool::new(false), Patience::default());
+        Arc::new(HttpTalk { site: self.site.clone(), version, session, over, patience })
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -185,6 +189,11 @@ impl HttpTalk {
         self.version.era()
     }
 
+    /// How long all of its requests wait at least.
+    pub(crate) fn patience(&self) -> &Patience {
+        &self.patience
+    }
+
     pub(crate) fn notes(&self) -> &Notes {
         &self.site.notes
     }
@@ -259,6 +268,7 @@ impl HttpTalk {
             | Message::OtherNotice { .. }
             | Message::Told { .. }
             | Message::Ask(_)
+            | Message::Withdrawn { .. }
             | Message::Ping { .. }
             | Message::BadAsk { .. } => Err(Fault::Garbled("its answer is no answer".into())),
         }

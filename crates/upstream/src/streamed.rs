@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
+use sekisho_catalog::Question;
 use sekisho_egress::Body;
 use sekisho_wire::back::Message;
-use sekisho_wire::server::{ServerNotice, ServerNoticeKind};
+use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::sse::{Event, Events};
 use sekisho_wire::{Answer, Era, Id, outgoing};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
 use crate::allowance::Allowance;
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
+use crate::patience::Patience;
 use crate::stdio;
 use crate::streamable::{HttpTalk, body_fault};
 
@@ -29,6 +31,8 @@ pub(crate) struct HttpFlight {
     reading: Reading,
     again: Again,
     deadline: Instant,
+    /// For its own questions.
+    patience: Patience,
 }
 
 /// How a stream that breaks off is taken up again (HT-09, HT-13).
@@ -77,14 +81,30 @@ impl HttpFlight {
         }
         let allowance = if ask.listens() { Allowance::standing() } else { Allowance::default() };
         let asked = Asked { token: ask.token.clone(), logs: ask.logs, allowance, standing: false };
-        HttpFlight { parting, asked, session, reading, again: Again::default(), deadline }
+        HttpFlight {
+            parting,
+            asked,
+            session,
+            reading,
+            again: Again::default(),
+            deadline,
+            patience: Patience::default(),
+        }
     }
 
     /// The stream of a legacy session (GET). No request is under way on it, so that nothing is cancelled with it.
     pub(crate) fn standing(talk: &Arc<HttpTalk>, reading: Reading, deadline: Instant) -> HttpFlight {
         let asked = Asked { token: None, logs: Logs::Wanted, allowance: Allowance::standing(), standing: true };
         let parting = Parting { talk: talk.clone(), id: 0, cancels: false };
-        HttpFlight { parting, asked, session: None, reading, again: Again::default(), deadline }
+        HttpFlight {
+            parting,
+            asked,
+            session: None,
+            reading,
+            again: Again::default(),
+            deadline,
+            patience: Patience::default(),
+        }
     }
 
     /// The session id that came with the answer.
@@ -102,7 +122,8 @@ impl HttpFlight {
                 Reading::Whole(answer) => return answer.take().map(Heard::Answer).ok_or_else(ended),
                 Reading::Done => return Err(ended()),
                 Reading::Reopening(reopening) => {
-                    let reading = timeout_at(self.deadline, reopening).await.map_err(|_| late())?;
+                    let waited = self.parting.talk.patience().wait(self.patience.after(self.deadline), reopening).await;
+                    let reading = waited.ok_or_else(late)?;
                     match reading {
                         Ok(reading) => self.reading = reading,
                         // Whatever it is, the request itself was sent: nobody may take it for not done.
@@ -120,11 +141,11 @@ impl HttpFlight {
                 continue;
             }
             // Looked at here, too: a stream that always has something to say never lets a timer have its turn.
-            if Instant::now() >= self.deadline {
+            if Instant::now() >= self.parting.talk.patience().after(self.patience.after(self.deadline)) {
                 return Err(late());
             }
-            let chunk = timeout_at(self.deadline, body.chunk()).await;
-            let chunk = match chunk.map_err(|_| late())? {
+            let chunk = self.parting.talk.patience().wait(self.patience.after(self.deadline), body.chunk()).await;
+            let chunk = match chunk.ok_or_else(late)? {
                 Some(Ok(chunk)) => chunk,
                 Some(Err(error)) => {
                     self.reopen(body_fault(&error))?;
@@ -156,8 +177,12 @@ impl HttpFlight {
             return Err(fault);
         }
         self.again.tries += 1;
-        let (talk, pause, standing, deadline) =
-            (Arc::clone(talk), self.again.pause, self.asked.standing, self.deadline);
+        let (talk, pause, standing, deadline) = (
+            Arc::clone(talk),
+            self.again.pause,
+            self.asked.standing,
+            talk.patience().after(self.patience.after(self.deadline)),
+        );
         self.reading = Reading::Reopening(Box::pin(async move {
             sleep(pause).await;
             talk.take_up(after, standing, deadline).await
@@ -200,8 +225,12 @@ impl HttpFlight {
                 Ok(None)
             }
             Message::Ask(request) => {
-                let talk = &self.parting.talk;
-                Ok(self.asked.allowance.pass(Heard::Ask(request), bytes, talk.notes()))
+                let on = AskedOn { standing: self.asked.standing, ..request.on };
+                let asked = Heard::Ask(ServerRequest { on, ..request });
+                Ok(self.asked.allowance.pass(asked, bytes, self.parting.talk.notes()))
+            }
+            Message::Withdrawn { id } => {
+                Ok(self.asked.allowance.pass(Heard::Withdrawn(id), bytes, self.parting.talk.notes()))
             }
             Message::Ping { id } => Ok(self.answer(stdio::pong(&id), bytes)),
             Message::BadAsk { id, why } => Ok(self.answer(stdio::not_a_question(&id, &why), bytes)),
@@ -231,7 +260,18 @@ impl HttpFlight {
         self.parting.talk.tell_later(message);
     }
 
-    pub(crate) fn wait_until(&mut self, until: Instant) {
+    /// Leaves more time, for a question that somebody has to answer. Any request of the session may wait for one that came on its own
+    /// stream.
+    pub(crate) fn wait_for(&mut self, question: Arc<Question>, after: Duration) {
+        if self.asked.standing {
+            self.parting.talk.patience().extend(question, after);
+        } else {
+            self.patience.extend(question, after);
+        }
+    }
+
+    /// Leaves more time to this one alone.
+    pub(crate) fn listen_until(&mut self, until: Instant) {
         self.deadline = self.deadline.max(until);
     }
 
@@ -303,7 +343,7 @@ impl Parting {
 impl Drop for Parting {
     fn drop(&mut self) {
         if self.cancels && !self.talk.is_over() {
-            self.talk.tell_later(outgoing::cancelled(self.id, None));
+            self.talk.tell_later(outgoing::cancelled(&own_id(self.id)));
         }
     }
 }

@@ -132,7 +132,13 @@ impl Leg {
             ) => {
                 self.ends(Ended::Answered);
             }
-            Ok(FromServer::Notice(_) | FromServer::Ask(_) | FromServer::Told { .. } | FromServer::Listening(_)) => {}
+            Ok(
+                FromServer::Notice { .. }
+                | FromServer::Ask(_)
+                | FromServer::Withdrawn { .. }
+                | FromServer::Told { .. }
+                | FromServer::Listening(_),
+            ) => {}
             Err(error) => self.ends(Ended::Trouble(word(error))),
         }
     }

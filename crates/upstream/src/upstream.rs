@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use sekisho_audit::{Audit, Recorded};
-use sekisho_catalog::{Addressee, Declared, Route, Server, Target};
+use sekisho_catalog::{Addressee, Declared, Question, Route, Server, Target};
 use sekisho_egress::Client;
 use sekisho_guard::Cleared;
 use sekisho_identity::SessionKey;
 use sekisho_policy::{Authorized, Facts, Listed, Shown};
 use sekisho_wire::outgoing::{self, Input};
-use sekisho_wire::{Answer, Askable, Call, Endpoint, FromServer, Items, ListKind, RpcError, ServerId};
+use sekisho_wire::{Answer, Askable, Call, Endpoint, FromServer, Items, Json, ListKind, RpcError, ServerId};
 use tokio::time::timeout;
 
-use crate::ask::Question;
+use crate::ask::Question as Asks;
 use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
@@ -184,9 +184,21 @@ impl Upstream {
             return Ok(Replying::NothingAsked);
         }
         let told = outgoing::response(reply.question().id(), reply.answer());
-        let (peer, asked_on) = (self.peer_of(reply.server())?, reply.question().connection());
+        let (peer, asked_on) = (self.peer_of(reply.server())?, reply.question().on().connection);
         let heard = peer.tell(caller.owner, asked_on, told).await?;
         Ok(if heard { Replying::Told } else { Replying::NothingAsked })
+    }
+
+    /// Tells a server how far the client has come with its question (legacy), in the background.
+    pub fn progressed(&self, session: SessionKey, question: &Question, said: &Json) {
+        let Some(token) = question.token() else { return };
+        let Ok(peer) = self.peer(question.server()) else { return };
+        let (message, asked_on) = (outgoing::progress(token, said), question.on().connection);
+        self.tasks.spawn(async move {
+            if let Err(error) = peer.tell(Owner::Session(session), asked_on, message).await {
+                tracing::debug!(target: "upstream", %error, "a message was not delivered");
+            }
+        });
     }
 
     /// Tells the servers of a session that its client's folders are others now (legacy), in the background: those that may ask for them.
@@ -261,14 +273,14 @@ impl Upstream {
         let peer = self.peer_of(route.server())?;
         let Some(answered) = route.input() else {
             let wanted = route.task().map(|task| Input { task: Some(task.clone()), ..Input::default() });
-            let question = Question { call: route.call(), schema, input: wanted.as_ref() };
+            let question = Asks { call: route.call(), schema, input: wanted.as_ref() };
             return Ok(peer.ask(&caller, question).await?.into());
         };
         let (state, responses) = (answered.state().map(Box::from), answered.responses());
         let input = Input { state, responses, task: None };
         // Before anything is sent: a caller who goes away meanwhile must not come twice.
         answered.spend();
-        let asked = peer.ask(&caller, Question { call: route.call(), schema, input: Some(&input) }).await;
+        let asked = peer.ask(&caller, Asks { call: route.call(), schema, input: Some(&input) }).await;
         Ok(asked.inspect_err(|error| answered.unspend_after(is_before_sending(error)))?.into())
     }
 
@@ -286,7 +298,7 @@ impl Upstream {
         if let ([Shelf { server, cursor, askable }], false) = (shelves, whole) {
             let call = Call::List { kind, cursor: cursor.clone() };
             let caller = caller.offering(*askable);
-            return Ok(self.peer_of(server)?.ask(&caller, Question::of(&call)).await?.into());
+            return Ok(self.peer_of(server)?.ask(&caller, Asks::of(&call)).await?.into());
         }
         let wanted = shelves.iter().map(|Shelf { server, cursor, askable }| Wanted {
             server: server.id().clone(),

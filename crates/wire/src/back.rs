@@ -10,7 +10,7 @@ use crate::input::{self, BadInput};
 use crate::json::{Json, Limits, Object};
 use crate::listen::{self, Told};
 use crate::message::ListKind;
-use crate::server::{Answer, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
+use crate::server::{Answer, AskedOn, FromServer, Items, RpcError, ServerNotice, ServerNoticeKind, ServerRequest};
 use crate::sheet::Sheets;
 use crate::task::{self, About, BadTask};
 use crate::version::Era;
@@ -45,6 +45,11 @@ pub enum Message {
     },
     /// A question of the server to the client (legacy).
     Ask(ServerRequest),
+    /// It takes a question of its own back (legacy).
+    Withdrawn {
+        /// Which request, as the server says.
+        id: Id,
+    },
     /// It asks whether somebody is there (legacy).
     Ping {
         /// Which request, as the server says.
@@ -315,7 +320,7 @@ fn ask(id: Id, method: &str, params: Option<Json>) -> Message {
         return Message::Ping { id };
     }
     match input::request(method, params) {
-        Ok(request) => Message::Ask(ServerRequest { id, request, connection: 0 }),
+        Ok(request) => Message::Ask(ServerRequest { id, request, on: AskedOn::default() }),
         Err(why) => Message::BadAsk { id, why },
     }
 }
@@ -331,6 +336,10 @@ fn notice(method: Box<str>, params: Option<Json>, era: Era) -> Result<Message, B
     let kind = match &*method {
         "notifications/progress" => ServerNoticeKind::Progress,
         "notifications/message" => ServerNoticeKind::Message,
+        "notifications/cancelled" if era == Era::Legacy => {
+            let id = params.as_ref().and_then(|params| Id::read(&params.get("requestId")?).ok());
+            return Ok(Message::Withdrawn { id: id.ok_or(BadMessage::Params)? });
+        }
         "notifications/elicitation/complete" if era == Era::Legacy => return elicited(params.as_ref()),
         _ => {
             let Some(told) = listen::told(&method, params.as_ref()) else { return Ok(Message::OtherNotice { method }) };

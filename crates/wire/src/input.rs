@@ -1,6 +1,7 @@
 //! What servers ask of clients: by a request of their own (legacy), or by a result that is none yet (modern, MR-01).
 
 use crate::json::{Json, Object};
+use crate::sampling;
 use crate::server::RpcError;
 use crate::task;
 
@@ -230,7 +231,8 @@ fn elicitation(params: &Json) -> Result<InputKind, BadInput> {
 fn sampling(params: &Json) -> Result<InputKind, BadInput> {
     let wrong = |what| BadInput::Params { what };
     let messages = params.get("messages").filter(|messages| messages.elements().all(|message| message.is_object()));
-    messages.filter(|messages| messages.kind() == crate::json::Kind::Array).ok_or(wrong("`messages` is no array"))?;
+    let messages = messages.filter(|messages| messages.kind() == crate::json::Kind::Array);
+    let messages = messages.ok_or(wrong("`messages` is no array"))?;
     let most = params.get("maxTokens").and_then(|most| most.number().and_then(|most| most.whole()));
     most.filter(|most| *most > 0).ok_or(wrong("`maxTokens` is no positive number"))?;
     let context = match params.get("includeContext") {
@@ -241,6 +243,9 @@ fn sampling(params: &Json) -> Result<InputKind, BadInput> {
             Some(_) | None => return Err(wrong("`includeContext` is not known")),
         },
     };
+    if !sampling::results_are_matched(&messages) {
+        return Err(wrong("the results of tools in `messages` are not matched with their uses (SA-03)"));
+    }
     let tools = ["tools", "toolChoice"].iter().any(|key| params.get(key).is_some());
     Ok(InputKind::Sampling { tools, context })
 }

@@ -8,7 +8,7 @@
 //! [`headers`] that mirror it. Between: [`sse`] and [`lines`], which frame, and [`text`], which makes
 //! hidden characters visible.
 //!
-//! *Depth still missing*: resumption and tasks; a schema's header annotations are read anew for each call that has some.
+//! *Depth still missing*: a schema's header annotations are read anew for each call that has some.
 #![forbid(unsafe_code)]
 
 pub mod back;
@@ -24,12 +24,14 @@ pub mod listen;
 pub mod message;
 pub mod method;
 pub mod outgoing;
+pub mod sampling;
 pub mod server;
 mod sheet;
 pub mod sse;
 pub mod task;
 pub mod text;
 pub mod trace;
+pub mod uri;
 pub mod version;
 
 pub use endpoint::{Endpoint, ServerId};

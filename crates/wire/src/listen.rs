@@ -18,6 +18,8 @@ pub struct Filter {
     /// Whatever the server tells the session beside: log messages, and changes of what was subscribed to by
     /// `resources/subscribe` (legacy).
     pub session: bool,
+    /// How tasks go on (`taskIds`). A wish alone: clients ask about tasks, and are not told.
+    pub tasks: bool,
 }
 
 /// What a server tells without being asked.
@@ -46,6 +48,9 @@ pub enum Listed {
 }
 
 impl Listed {
+    /// All of them.
+    pub const ALL: [Listed; 3] = [Listed::Tools, Listed::Prompts, Listed::Resources];
+
     /// The notification that says so.
     #[must_use]
     pub fn notice(self) -> &'static str {
@@ -93,6 +98,7 @@ impl Filter {
             resources: self.resources && other.resources,
             uris: self.uris.iter().filter(|uri| other.uris.contains(uri)).cloned().collect(),
             session: self.session && other.session,
+            tasks: self.tasks && other.tasks,
         }
     }
 
@@ -109,6 +115,7 @@ impl Filter {
             prompts: self.prompts || other.prompts,
             resources: self.resources || other.resources,
             session: self.session || other.session,
+            tasks: self.tasks || other.tasks,
             uris: self.uris,
         }
     }
@@ -142,7 +149,7 @@ impl Filter {
         }
         let (tools, prompts, resources) =
             (flag("toolsListChanged")?, flag("promptsListChanged")?, flag("resourcesListChanged")?);
-        Ok(Filter { tools, prompts, resources, uris, session: false })
+        Ok(Filter { tools, prompts, resources, uris, session: false, tasks: of.get(TASKS).is_some() })
     }
 
     /// Writes it as it is read. What is not wanted is left out.
@@ -198,6 +205,7 @@ pub const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
 /// The member of `_meta` that names the listening a message belongs to.
 pub const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 const SUBSCRIPTIONS: &str = "resourceSubscriptions";
+const TASKS: &str = "taskIds";
 
 /// Most resources that one listening names.
 pub const URIS_MAX: usize = 256;
@@ -219,7 +227,8 @@ mod tests {
         let filter = Filter::read(&json(text)).expect("a filter");
         assert_eq!(filter.written().as_str(), text);
         assert!(filter.wants(Listed::Tools) && !filter.wants(Listed::Prompts) && filter.wants(Listed::Resources));
-        assert!(Filter::read(&json(r#"{"promptsListChanged":false,"taskIds":["x"]}"#)).expect("a filter").is_empty());
+        let tasks = Filter::read(&json(r#"{"promptsListChanged":false,"taskIds":["x"]}"#)).expect("a filter");
+        assert_eq!((tasks.tasks, tasks.written().as_str()), (true, "{}"), "a wish, and no more");
         let twice = Filter::read(&json(r#"{"resourceSubscriptions":["a:1","a:1"]}"#)).expect("a filter");
         assert_eq!(twice.uris.len(), 1);
     }

@@ -247,8 +247,13 @@ pub enum NoticeKind {
     },
     /// `notifications/roots/list_changed` (legacy)
     RootsChanged,
-    /// `notifications/progress` (legacy), about a server's request: accepted, and of no effect.
-    Progress,
+    /// `notifications/progress` (legacy), about a server's question.
+    Progress {
+        /// The question, by the token that came with it.
+        token: Id,
+        /// `progress`, and `total` and `message` where they are there.
+        said: Json,
+    },
 }
 
 impl NoticeKind {
@@ -259,7 +264,7 @@ impl NoticeKind {
             NoticeKind::Initialized => "notifications/initialized",
             NoticeKind::Cancelled { .. } => "notifications/cancelled",
             NoticeKind::RootsChanged => "notifications/roots/list_changed",
-            NoticeKind::Progress => "notifications/progress",
+            NoticeKind::Progress { .. } => "notifications/progress",
         }
     }
 }
@@ -306,7 +311,8 @@ impl Inbound {
     /// What a GET asks for (legacy): whatever the servers tell the session. `spoken`: the version header of the GET.
     #[must_use]
     pub fn listening(spoken: Spoken) -> Inbound {
-        let filter = Filter { tools: true, prompts: true, resources: true, uris: Vec::new(), session: true };
+        let filter =
+            Filter { tools: true, prompts: true, resources: true, uris: Vec::new(), session: true, tasks: false };
         Inbound::Request(Request {
             // Nothing answers it.
             id: Id::Integer(0),

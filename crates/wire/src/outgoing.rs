@@ -76,15 +76,18 @@ pub fn roots_changed() -> Bytes {
     envelope().text("method", "notifications/roots/list_changed").into_bytes()
 }
 
-/// `notifications/cancelled`, for a request of ours.
+/// `notifications/cancelled`, for a request of ours to a server, or for a server's question to the client.
 #[must_use]
-pub fn cancelled(id: u64, reason: Option<&str>) -> Bytes {
-    let params = Object::new().unsigned("requestId", id);
-    let params = match reason {
-        Some(reason) => params.text("reason", reason),
-        None => params,
-    };
-    envelope().text("method", "notifications/cancelled").json("params", &params.finish()).into_bytes()
+pub fn cancelled(id: &Id) -> Bytes {
+    let params = Object::new().json("requestId", &id.to_json()).finish();
+    envelope().text("method", "notifications/cancelled").json("params", &params).into_bytes()
+}
+
+/// `notifications/progress` of a client with a server's question. `token`: what the server chose for it.
+#[must_use]
+pub fn progress(token: &Id, params: &Json) -> Bytes {
+    let params = params.with("progressToken", &token.to_json());
+    envelope().text("method", "notifications/progress").json("params", &params).into_bytes()
 }
 
 /// An answer, towards the client.
@@ -340,7 +343,7 @@ mod tests {
     #[test]
     fn questions_are_written_as_the_schema_says() {
         let roots = crate::input::request("roots/list", None).expect("a question");
-        let asked = ServerRequest { id: Id::Integer(4), request: roots.clone(), connection: 0 };
+        let asked = ServerRequest { id: Id::Integer(4), request: roots.clone(), on: crate::server::AskedOn::default() };
         assert_eq!(question(&asked), r#"{"jsonrpc":"2.0","method":"roots/list","id":4,"params":{}}"#);
         let required = |requests| InputRequired { requests, state: None, meta: None };
         assert_eq!(
@@ -376,8 +379,12 @@ mod tests {
         assert_eq!(initialized(), r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
         assert_eq!(roots_changed(), r#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#);
         assert_eq!(
-            cancelled(9, Some("late")),
-            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9,"reason":"late"}}"#
+            cancelled(&Id::Integer(9)),
+            r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":9}}"#
+        );
+        assert_eq!(
+            progress(&Id::Text("t".into()), &json(r#"{"progress":1.0}"#)),
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"progress":1.0,"progressToken":"t"}}"#
         );
         assert_eq!(
             notice(ServerNoticeKind::Progress, &json(r#"{"progress":1.0}"#)),

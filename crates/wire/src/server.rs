@@ -13,7 +13,12 @@ use crate::task::Task;
 #[derive(Debug)]
 pub enum FromServer {
     /// A notification that belongs to the exchange: progress or logging.
-    Notice(ServerNotice),
+    Notice {
+        /// Who sends it.
+        server: ServerId,
+        /// What.
+        notice: ServerNotice,
+    },
     /// A listening has begun: what of it each server will tell.
     Listening(Vec<(ServerId, Filter)>),
     /// Something that belongs to no call, told to whoever listens.
@@ -25,6 +30,13 @@ pub enum FromServer {
     },
     /// A request of the server to the client (legacy).
     Ask(ServerRequest),
+    /// A server takes a question of its own back (legacy, UT-06).
+    Withdrawn {
+        /// The server's own id of it.
+        id: Id,
+        /// Ours: the connection that it was asked on.
+        connection: u64,
+    },
     /// A page of a list, item by item, from one server or from many.
     Page(Items),
     /// A task: the end of this exchange, and how the work goes on.
@@ -74,8 +86,17 @@ pub struct ServerRequest {
     pub id: Id,
     /// What it asks.
     pub request: InputRequest,
-    /// Ours: the connection that it was asked on. Its answer goes there and nowhere else.
+    /// Where it was asked. Its answer goes there and nowhere else.
+    pub on: AskedOn,
+}
+
+/// Where a question was asked; known to us alone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AskedOn {
+    /// The connection.
     pub connection: u64,
+    /// It belongs to that connection, and not to the exchange that it was heard in: every call there may wait for its answer.
+    pub standing: bool,
 }
 
 /// A page of a list.

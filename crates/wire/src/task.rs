@@ -59,9 +59,10 @@ impl Task {
 }
 
 /// What the answer to a request may say about tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum About {
     /// Nothing.
+    #[default]
     Nothing,
     /// That a task has begun in its place.
     Beginning,

@@ -17,8 +17,6 @@ pub enum Cell {
     Refused,
     /// One of the two cannot do it, for this reason.
     Lacks(&'static str),
-    /// It fails, as is known, for this reason.
-    Known(&'static str),
     /// It fails, and should not.
     Fails(String),
 }
@@ -43,19 +41,10 @@ impl Row {
     pub fn failures(&self) -> impl Iterator<Item = String> {
         self.cells.iter().filter_map(|(verb, cell)| match cell {
             Cell::Fails(why) => Some(format!("{} - {}: {}: {why}", self.client, self.server, verb.name())),
-            Cell::Works | Cell::Refused | Cell::Lacks(_) | Cell::Known(_) => None,
+            Cell::Works | Cell::Refused | Cell::Lacks(_) => None,
         })
     }
 }
-
-/// What does not work, though client and server both have it: client, server, verb and reason. Without a client, or a server, it
-/// holds for all of them. A cell that works all the same fails, so that this list stays true.
-const KNOWN: [(&str, &str, Verb, &str); 1] = [(
-    "",
-    "everything",
-    Verb::Elicit,
-    "its form warns of giving a pin away, and the gateway refuses forms that name a secret",
-)];
 
 /// Tries everything that this client and this server both have.
 #[must_use]
@@ -66,19 +55,7 @@ pub fn run(yard: &Yard, client: &Client, server: &Server) -> Row {
         Some(era) => shared(yard, client, server, era),
         None => vec![(Verb::List, refused(yard, client, server))],
     };
-    let cells = cells.into_iter().map(|(verb, cell)| (verb, against_known(client, server, verb, cell))).collect();
     Row { client: client.name, server: server.name, era, cells, time: start.elapsed() }
-}
-
-fn against_known(client: &Client, server: &Server, verb: Verb, cell: Cell) -> Cell {
-    let known = KNOWN.iter().find(|(of, at, what, _)| {
-        (of.is_empty() || *of == client.name) && (at.is_empty() || *at == server.name) && *what == verb
-    });
-    match (known, cell) {
-        (Some((.., why)), Cell::Fails(_)) => Cell::Known(why),
-        (Some((.., why)), Cell::Works) => Cell::Fails(format!("it works, and is listed as known not to: {why}")),
-        (_, cell) => cell,
-    }
 }
 
 fn shared(yard: &Yard, client: &Client, server: &Server, era: Era) -> Vec<(Verb, Cell)> {

@@ -11,10 +11,12 @@
 mod asks;
 mod bodies;
 mod conversations;
+mod eras;
 mod examples;
 mod listening;
 mod policy;
 mod resumption;
+mod standing;
 mod tasks;
 mod tls;
 mod tokens;

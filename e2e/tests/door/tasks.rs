@@ -154,6 +154,16 @@ fn who_does_not_declare_tasks_gets_none_and_may_not_ask_about_one() {
     assert_eq!((answer.status, &error["code"]), (400, &json!(-32021)), "{error}");
     let required = &error["data"]["requiredCapabilities"]["extensions"]["io.modelcontextprotocol/tasks"];
     assert!(required.is_object(), "{error}");
+    let wanted = json!({"notifications": {"taskIds": [id], "toolsListChanged": true}});
+    let refused = silent.send("subscriptions/listen", wanted.clone()).expect("an answer");
+    assert_eq!(refused.messages().expect("JSON")[0]["error"]["code"], -32021, "{}", refused.text());
+    let mut stream = alice.open("subscriptions/listen", wanted).expect("a stream");
+    let begun = stream.message().expect("a message").expect("an acknowledgement");
+    assert_eq!(
+        begun["params"]["notifications"],
+        json!({"toolsListChanged": true}),
+        "asked about, and not told: {begun}"
+    );
     let done = silent.call("slow_compute", json!({"seconds": 600})).expect("a result");
     assert_eq!((&done["resultType"], done.get("taskId")), (&json!("complete"), None), "{done}");
     let needs = silent.send("tools/call", json!({"name": "failing_job", "arguments": {}})).expect("an answer");

@@ -6,6 +6,7 @@ mod flat;
 mod h2;
 mod life;
 mod list;
+mod listening;
 mod modern;
 mod profile;
 mod servers;

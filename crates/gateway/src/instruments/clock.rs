@@ -160,7 +160,8 @@ impl Clock {
             FromServer::End(Answer::Result(_))
             | FromServer::Page(_)
             | FromServer::Task(_)
-            | FromServer::Notice(_)
+            | FromServer::Notice { .. }
+            | FromServer::Withdrawn { .. }
             | FromServer::Ask(_)
             | FromServer::Told { .. }
             | FromServer::Listening(_)

@@ -2,21 +2,21 @@
 
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use sekisho_catalog::Asking;
+use sekisho_catalog::{Asking, Question};
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
-use sekisho_wire::{Call, Era, FromServer, Id, Inbound, TaskVerb};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound, ServerId, TaskVerb};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::Door;
 use crate::inflight::Entry;
-use crate::pipeline::{Conversation, Opened, Released, UnderWay, Way, release, walk};
+use crate::pipeline::{Conversation, Opened, Released, UnderWay, release, walk};
 use crate::progress::{Progress, Stage};
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
@@ -68,8 +68,10 @@ pub(super) fn converse(
         mouth: Arc::clone(&mouth),
         progress: Progress::default(),
         session: message.session().map(|session| session.key()),
+        server: OnceLock::new(),
+        questions: Mutex::default(),
         began: Instant::now(),
-        time_ms: AtomicU64::new(0),
+        takes_long: AtomicBool::new(false),
     });
     // Whoever listens does so as long as the token lives.
     let limit = if listens { ENDLESS } else { limit };
@@ -173,9 +175,13 @@ struct Talk {
     mouth: Arc<Mouth>,
     progress: Progress,
     session: Option<SessionKey>,
+    /// The one server that it is about, once that is known.
+    server: OnceLock<Option<ServerId>>,
+    /// What the server asked meanwhile (legacy).
+    questions: Mutex<Vec<Asking>>,
     began: Instant,
-    /// How long it may take because of questions to the client, in milliseconds; 0 without.
-    time_ms: AtomicU64,
+    /// It is answered once something else has ended.
+    takes_long: AtomicBool,
 }
 
 impl Talk {
@@ -185,12 +191,13 @@ impl Talk {
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
         let ended = tokio::select! {
-            ended = self.exchange(message) => ended,
+            ended = self.exchange(message, entry.as_ref()) => ended,
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
-            () = self.out_of_time(lease, limit) => Err(timed_out(lease, self.time(limit))),
+            () = self.out_of_time(lease, limit) => Err(timed_out(lease, self.began.elapsed())),
             refusal = self.decided_anew() => Err(refusal),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
+        self.close_questions(ended.is_err(), entry.as_ref());
         if let Some(session) = self.session.filter(|_| self.listens && self.session_is_over()) {
             // A server may have been listened to anew after the session's connections were closed.
             self.rooms.upstream.end_session(session).await;
@@ -201,36 +208,38 @@ impl Talk {
         }
     }
 
-    async fn exchange(&self, message: Box<Authenticated<Inbound>>) -> Result<(), Refusal> {
+    async fn exchange(&self, message: Box<Authenticated<Inbound>>, entry: Option<&Entry>) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         self.seen.clock.skip();
         let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };
         let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
+        if let (true, Some(entry)) = (self.listens, entry) {
+            entry.supersede();
+        }
+        self.server.get_or_init(|| way.facts.server.as_ref().map(|server| server.id.clone()));
         // It is answered once the task has ended (T5-03).
         if matches!(&way.task, Some((TaskVerb::Result, _))) {
-            conversation.wait_until(self.leave(CALL_TIME_MAX));
+            self.takes_long.store(true, Ordering::Relaxed);
+            conversation.wait_until(self.began + CALL_TIME_MAX);
         }
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
-        // Open as long as the exchange is: a reply that comes later finds nothing.
-        let mut questions: Vec<Asking> = Vec::new();
         while let Some(message) = conversation.next().await {
             let message = message?;
             let question = if let FromServer::Ask(asked) = &message { Some(asked.id.clone()) } else { None };
+            let mut asking = None;
+            if let FromServer::Withdrawn { id, connection } = &message {
+                asking = self.withdrawn(id, *connection);
+                // It was answered, or was never asked.
+                if asking.is_none() {
+                    continue;
+                }
+            }
             let released = match release(rooms, &way.facts, &self.seen, message, SystemTime::now()).await {
                 Ok(released) => released,
-                Err(refusal) => match &question {
-                    // The server is told no; the call itself goes on.
-                    Some(id) if is_about_asking(refusal.code) => {
-                        self.decline(&mut conversation, id, &refusal).await?;
-                        continue;
-                    }
-                    // What may not be heard is not told; the listening goes on.
-                    None if refusal.code == Code::NotTold => {
-                        rooms.audit.note(record::refused(&self.seen, &refusal)).await?;
-                        continue;
-                    }
-                    Some(_) | None => return Err(refusal),
-                },
+                Err(refusal) => {
+                    self.pass_over(&mut conversation, question.as_ref(), refusal).await?;
+                    continue;
+                }
             };
             let begins = matches!(released.get().of().message(), FromServer::Listening(_));
             if begins && self.era == Era::Legacy {
@@ -238,16 +247,18 @@ impl Talk {
                 continue;
             }
             if let Some(question) = &question {
-                if let Err(refusal) = self.open(&mut questions, &way, &released) {
-                    self.decline(&mut conversation, question, &refusal).await?;
-                    continue;
-                }
-                if !self.listens {
-                    conversation.wait_until(self.leave(ANSWER_TIME));
+                match self.open(&released) {
+                    Ok((id, question)) => {
+                        asking = Some(id);
+                        conversation.wait_for(question);
+                    }
+                    Err(refusal) => {
+                        self.decline(&mut conversation, question, &refusal).await?;
+                        continue;
+                    }
                 }
             }
-            let asking = questions.last().filter(|_| question.is_some());
-            let rendered = render::released(&rooms.catalog, &way, self.id.as_ref(), &released, asking);
+            let rendered = render::released(&rooms.catalog, &way, self.id.as_ref(), &released, asking.as_ref());
             let last = rendered.last;
             if let Some(session) = opened.as_mut().and_then(Unused::token) {
                 self.mouth.say(Said::Session(session)).await;
@@ -295,16 +306,11 @@ impl Talk {
         self.mouth.say(said).await;
     }
 
-    /// Enters the table of what can be cancelled. A session has one stream of its own: a new one ends the one before, of which its
-    /// client may have lost sight (HT-12: each message on exactly one stream).
+    /// Enters the table of what can be cancelled.
     fn enter(&self) -> Option<Entry> {
         let id = match (&self.id, self.session) {
             (Some(id), _) => id.clone(),
-            (None, Some(session)) if self.listens => {
-                let stream = Id::Text(STREAM.into());
-                self.door.inflight.cancel(session, &stream);
-                stream
-            }
+            (None, Some(_)) if self.listens => Id::Text(STREAM.into()),
             (None, _) => return None,
         };
         Some(self.door.inflight.enter(self.session, &id))
@@ -338,25 +344,70 @@ impl Talk {
     }
 
     /// Opens a server's question, so that the client's reply finds it.
-    fn open(&self, questions: &mut Vec<Asking>, way: &Way, released: &Released) -> Result<(), Refusal> {
+    fn open(&self, released: &Released) -> Result<(Id, Arc<Question>), Refusal> {
         let nobody = |why: &str| Refusal::new(Code::NotOffered, why);
         if self.mouth.is_unheard() {
             return Err(nobody("the client has left, so nobody can be asked"));
         }
         let (Some(session), Some(server), FromServer::Ask(asked)) =
-            (self.session, &way.facts.server, released.get().of().message())
+            (self.session, self.server(), released.get().of().message())
         else {
             return Err(nobody("there is no session to ask"));
         };
-        let opened = self.rooms.catalog.ask(session, &server.id, asked);
+        let until = std::time::Instant::now() + ANSWER_TIME;
+        let opened = self.rooms.catalog.ask(session, server, asked, until);
         let opened = opened.map_err(|many| nobody(&many.to_string()))?;
+        let (id, question) = (opened.id(), opened.question());
+        let question = question.ok_or_else(|| nobody("the question is closed already"))?;
+        let mut questions = self.questions();
         // A stream may have no end: what is answered is forgotten, and of what never is, the oldest.
         questions.retain(Asking::is_open);
         if questions.len() >= QUESTIONS_MAX {
             questions.remove(0);
         }
         questions.push(opened);
-        Ok(())
+        Ok((id, question))
+    }
+
+    /// Lets go of the questions: a reply finds none that belonged to this exchange. Those of the connection stay, for other calls may wait
+    /// for them; but where this one was given up and was the only one, nobody does.
+    fn close_questions(&self, given_up: bool, entry: Option<&Entry>) {
+        let questions = std::mem::take(&mut *self.questions());
+        let alone = || entry.is_none_or(|entry| entry.is_alone(&Id::Text(STREAM.into())));
+        if given_up && !self.listens && !questions.is_empty() && alone() {
+            questions.into_iter().for_each(Asking::close);
+        }
+    }
+
+    fn questions(&self) -> MutexGuard<'_, Vec<Asking>> {
+        // Nothing between lock and unlock panics.
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The client's id of a question that the server takes back.
+    fn withdrawn(&self, id: &Id, connection: u64) -> Option<Id> {
+        self.rooms.catalog.withdraw(self.session?, self.server()?, id, connection)
+    }
+
+    /// The one server that this is about.
+    fn server(&self) -> Option<&ServerId> {
+        self.server.get()?.as_ref()
+    }
+
+    /// What may not be asked or told ends nothing: the server is told no to its question, and the call or the listening goes on.
+    async fn pass_over(
+        &self,
+        conversation: &mut Conversation,
+        question: Option<&Id>,
+        refusal: Refusal,
+    ) -> Result<(), Refusal> {
+        match question {
+            Some(id) if is_about_asking(refusal.code) => self.decline(conversation, id, &refusal).await,
+            None if refusal.code == Code::NotTold => {
+                Ok(self.rooms.audit.note(record::refused(&self.seen, &refusal)).await?)
+            }
+            Some(_) | None => Err(refusal),
+        }
     }
 
     async fn decline(&self, conversation: &mut Conversation, id: &Id, refusal: &Refusal) -> Result<(), Refusal> {
@@ -364,23 +415,26 @@ impl Talk {
         Ok(self.rooms.audit.note(record::refused(&self.seen, refusal)).await?)
     }
 
-    /// Whoever is asked has time to answer, however long the call has taken; but not for ever.
-    fn leave(&self, time: Duration) -> Instant {
-        let until = (Instant::now() + time).min(self.began + CALL_TIME_MAX);
-        let after = u64::try_from((until - self.began).as_millis()).unwrap_or(u64::MAX);
-        self.time_ms.fetch_max(after, Ordering::Relaxed);
-        until
+    /// Until when to wait for what comes of a server's questions: of this exchange, or of the connection that it may be answered on.
+    fn awaited_until(&self, after: Duration) -> Option<Instant> {
+        let own = self.questions().iter().filter_map(Asking::question).map(|one| one.awaited_until(after)).max();
+        let (session, server) = self.session.zip(self.server())?;
+        let all = self.rooms.catalog.awaited_until(session, server, after).max(own);
+        all.map(Instant::from_std)
     }
 
-    /// The request's time.
-    fn time(&self, limit: Duration) -> Duration {
-        limit.max(Duration::from_millis(self.time_ms.load(Ordering::Relaxed)))
-    }
-
-    /// Waits until the token has ended, or the request's time, which questions to the client prolong.
+    /// Waits until the token has ended, or the request's time, which questions to the client prolong: whoever is asked has time to
+    /// answer, and the server as long again; but not for ever.
     async fn out_of_time(&self, lease: Duration, limit: Duration) {
+        let most = self.began + lease.min(CALL_TIME_MAX.max(limit));
         loop {
-            let until = self.began + lease.min(self.time(limit));
+            let time = if self.takes_long.load(Ordering::Relaxed) { CALL_TIME_MAX } else { limit };
+            let mut until = self.began + lease.min(time);
+            if Instant::now() >= until {
+                // An answer makes it shorter, so it is looked again and again.
+                let Some(awaited) = self.awaited_until(limit) else { return };
+                until = most.min(awaited).min(Instant::now() + LOOKS_EVERY);
+            }
             if Instant::now() >= until {
                 return;
             }

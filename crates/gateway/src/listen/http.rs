@@ -77,7 +77,7 @@ async fn route(
     match head.method {
         Method::POST => mcp::post(door, rooms, mcp::Knock { endpoint, caller, head, body, seen }).await,
         Method::GET => Box::pin(mcp::listen(door, rooms, caller, &head.headers, seen)).await,
-        Method::DELETE => Box::pin(mcp::delete(rooms, caller, &head.headers, seen)).await,
+        Method::DELETE => Box::pin(mcp::delete(door, rooms, caller, &head.headers, seen)).await,
         _ => Err(seen.fails(Refusal::new(Code::VerbNotAllowed, "none of POST, GET and DELETE"))),
     }
 }

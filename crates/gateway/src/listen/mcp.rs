@@ -108,16 +108,15 @@ async fn take_up(
 ) -> Result<Option<Response<Body>>, Refusal> {
     let gone = |why: &str| Refusal::new(Code::StreamGone, why);
     let who = message.principal().key();
+    let place = id.to_str().ok().and_then(Place::parse);
+    let stream = place.zip(message.session()).and_then(|(place, session)| door.streams.find(who, session.key(), place));
+    if let (Some(Place { kind: Kind::Session, .. }), None) = (place, &stream) {
+        // It is counted as the new one that it will be.
+        return Ok(None);
+    }
     rooms.limits.count(who)?;
-    let place = id.to_str().ok().and_then(Place::parse).ok_or_else(|| gone("Last-Event-ID is no id of ours"))?;
-    let session = message.session().ok_or_else(|| gone("there is no session"))?;
-    let stream = door.streams.find(who, session.key(), place);
-    let Some(stream) = stream else {
-        return match place.kind {
-            Kind::Session => Ok(None),
-            Kind::Call => Err(gone("the session has no such stream, or its time is over")),
-        };
-    };
+    let place = place.ok_or_else(|| gone("Last-Event-ID is no id of ours"))?;
+    let stream = stream.ok_or_else(|| gone("the session has no such stream, or its time is over"))?;
     rooms.audit.note(record::taken_up(seen, place.event)).await?;
     let ((to, receive), (taken, was_taken)) = (events::channel(), oneshot::channel());
     let again = Again { after: place.event, rooms: Arc::clone(rooms), to, taken };
@@ -131,6 +130,7 @@ async fn take_up(
 
 /// Ends a legacy session (HT-18).
 pub(super) async fn delete(
+    door: &Arc<Door>,
     rooms: &Arc<Rooms>,
     caller: Verified,
     headers: &HeaderMap,
@@ -140,11 +140,12 @@ pub(super) async fn delete(
         named.map(str::to_owned).ok_or_else(|| Refusal::new(Code::SessionMissing, "DELETE names no session"))
     });
     let named = named.map_err(|refusal| seen.clone().fails(refusal))?;
-    let (ending, rooms) = (seen.clone(), Arc::clone(rooms));
+    let (ending, door, rooms) = (seen.clone(), Arc::clone(door), Arc::clone(rooms));
     // A task of its own: a client that hangs up meanwhile does not leave half of it undone.
     let ended = tokio::spawn(async move {
         rooms.audit.note(record::session_ends(&ending)).await?;
         let session = rooms.identity.end(&caller, &named, SystemTime::now())?;
+        door.inflight.cancel_all(session);
         rooms.upstream.end_session(session).await;
         Ok::<(), Refusal>(())
     });

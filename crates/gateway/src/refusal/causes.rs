@@ -100,7 +100,7 @@ impl From<&Unknown> for Refusal {
             Unknown::Server(_) => Code::UnknownServer,
             Unknown::NotSeen { kind, .. } => unknown_of(*kind),
             Unknown::Name(_) => Code::UnknownName,
-            Unknown::Uri => Code::UnknownResource,
+            Unknown::Uri | Unknown::BadUri => Code::UnknownResource,
             Unknown::Cursor => Code::BadCursor,
             Unknown::NeedsOneServer => Code::NeedsOneServer,
             Unknown::NothingAsked => Code::NothingAsked,

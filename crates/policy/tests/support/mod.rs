@@ -8,7 +8,7 @@
 )]
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -27,6 +27,7 @@ use sekisho_wire::{
 };
 use serde_json::{Value, json};
 
+const HOUR: Duration = Duration::from_secs(3600);
 const ISSUER: &str = "https://issuer.example";
 const SERVERS: &str = r#"
 [servers.files]
@@ -156,7 +157,8 @@ impl World {
     ) -> (Authenticated<Inbound>, Asking) {
         let at = Endpoint::All;
         let session = self.session(who, &at);
-        let opened = self.catalog.ask(session.1, &ServerId::parse(server).unwrap(), question).unwrap();
+        let opened =
+            self.catalog.ask(session.1, &ServerId::parse(server).unwrap(), question, Instant::now() + HOUR).unwrap();
         let Id::Integer(id) = opened.id() else { panic!("a number") };
         let member = if answer.get("code").is_some() { "error" } else { "result" };
         let line = json!({"jsonrpc": "2.0", "id": id, member: answer});

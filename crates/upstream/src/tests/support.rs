@@ -135,6 +135,7 @@ pub(crate) async fn heard(flight: &mut Flight) -> Vec<String> {
             Heard::Notice(notice) => all.push(format!("{} {}", notice.kind.as_str(), notice.params.as_str())),
             Heard::Told(told) => all.push(format!("told {told:?}")),
             Heard::Ask(request) => all.push(format!("asks {}", request.request.kind.method())),
+            Heard::Withdrawn(id) => all.push(format!("withdraws {}", id.to_json().as_str())),
             Heard::Answer(answer) => {
                 all.push(words(answer));
                 return all;

@@ -101,9 +101,20 @@ pub(super) fn notice(era: Era, method: &str, params: &Json) -> Result<NoticeKind
         }
         ("notifications/initialized", Era::Legacy) => Ok(NoticeKind::Initialized),
         ("notifications/roots/list_changed", Era::Legacy) => Ok(NoticeKind::RootsChanged),
-        ("notifications/progress", Era::Legacy) => Ok(NoticeKind::Progress),
+        ("notifications/progress", Era::Legacy) => progress(params),
         (_, Era::Legacy | Era::Modern) => Err(Why::UnknownNotice),
     }
+}
+
+/// How far a client has come with a server's question: the token that it has for it, a number, and nothing that is not known.
+fn progress(params: &Json) -> Result<NoticeKind, Why> {
+    let token = params.get("progressToken").and_then(|token| Id::read(&token).ok());
+    let token = token.ok_or(Why::BadParams { what: "`progressToken` is neither a string nor an integer" })?;
+    let number = |key: &str| params.get(key).filter(|value| value.number().is_some());
+    let said = number("progress").ok_or(Why::BadParams { what: "`progress` is not a number" })?;
+    let message = params.get("message").filter(|message| message.string().is_some());
+    let said = Object::new().json("progress", &said).maybe("total", number("total").as_ref());
+    Ok(NoticeKind::Progress { token, said: said.maybe("message", message.as_ref()).finish() })
 }
 
 fn handshake(params: &Json) -> Result<Handshake, Why> {

@@ -36,6 +36,13 @@ pub fn valid_annotations(schema: &Json) -> Result<(), BadAnnotation> {
     annotations(schema).map(drop)
 }
 
+/// What usable annotations of a schema copy into headers: the names of these arguments, and those of their headers.
+#[must_use]
+pub fn mirrored_names(schema: &Json) -> Vec<Box<str>> {
+    let names = |of: Annotation| of.path.into_iter().chain([of.name]);
+    annotations(schema).unwrap_or_default().into_iter().flat_map(names).collect()
+}
+
 /// One usable annotation.
 pub(super) struct Annotation {
     /// From the root of the arguments to the one that is mirrored.

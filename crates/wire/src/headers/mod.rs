@@ -15,7 +15,7 @@ use crate::message::{Call, Mirrored};
 use crate::version::{Era, Version};
 
 use annotation::{Annotation, annotations};
-pub use annotation::{BadAnnotation, valid_annotations};
+pub use annotation::{BadAnnotation, mirrored_names, valid_annotations};
 
 /// `MCP-Protocol-Version`
 pub const PROTOCOL_VERSION: &str = "mcp-protocol-version";

@@ -1,8 +1,10 @@
-//! The public MCP conformance suite, asked twice: the everything server directly, and through the gateway.
+//! The public MCP conformance suite, asked twice: the everything server directly, and through the gateway. Then the other way round:
+//! the suite plays servers, which the official Rust client uses directly and through the gateway.
 //!
 //! The two runs are compared check by check. The gateway may be better than the server behind it, never worse, except where
 //! `e2e/conformance/out-of-reach.toml` says why; an entry there that is no longer true fails the run as well.
 
+mod client;
 mod outcome;
 mod reach;
 mod report;
@@ -17,6 +19,7 @@ use sekisho_e2e::fixture::Everything;
 use sekisho_e2e::gateway::{Gateway, Setup, http_server};
 use sekisho_e2e::shim::{Shim, relay};
 
+use crate::client::Leg;
 use crate::outcome::Outcomes;
 use crate::reach::OutOfReach;
 use crate::report::Report;
@@ -30,10 +33,19 @@ struct Arguments {
     /// Only asks the server directly: shows that the fixture is in order.
     #[arg(long)]
     direct_only: bool,
+    /// Is the client that the suite asks for, with this between the two.
+    #[arg(long, hide = true, requires = "url")]
+    as_client: Option<Leg>,
+    /// Where the suite plays a server.
+    #[arg(hide = true)]
+    url: Option<String>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    if let (Some(leg), Some(url)) = (arguments.as_client, &arguments.url) {
+        return client::run(leg, url);
+    }
     let out_of_reach = OutOfReach::read()?;
     let mut report = Report::default();
     for revision in REVISIONS {
@@ -58,12 +70,17 @@ fn compare(
     if revision == EXTENDED {
         runs.extend(TASKS.map(|scenario| vec!["--force", "--scenario", scenario]));
     }
-    let direct = run_all(strict.url(), revision, &runs)?;
+    let mut direct = run_all(strict.url(), revision, &runs)?;
     report.direct(revision, &direct);
     if arguments.direct_only {
         return Ok(());
     }
-    let through = through_gateway(strict.url(), revision, &runs)?;
+    let mut through = through_gateway(strict.url(), revision, &runs)?;
+    for scenario in CLIENTS.iter().filter(|(_, revisions)| revisions.contains(&revision)).map(|(scenario, _)| *scenario)
+    {
+        direct.0.extend(suite::run_client(Leg::Direct, revision, scenario)?.0);
+        through.0.extend(suite::run_client(Leg::Through, revision, scenario)?.0);
+    }
     report.compare(revision, &direct, &through, out_of_reach);
 
     // A server that checks nothing: here the gateway has to be better.
@@ -122,6 +139,21 @@ const TASKS: [&str; 9] = [
     "tasks-dispatch-and-envelope",
     "tasks-required-task-error",
     "tasks-mrtr-composition",
+];
+
+/// What the suite wants of clients, but for authorization, and the revisions that have it.
+const CLIENTS: [(&str, &[&str]); 11] = [
+    ("initialize", &["2025-11-25"]),
+    ("tools_call", &REVISIONS),
+    ("elicitation-sep1034-client-defaults", &["2025-11-25"]),
+    ("sse-retry", &["2025-11-25"]),
+    ("json-schema-2020-12-preservation", &REVISIONS),
+    ("request-metadata", &[EXTENDED]),
+    ("http-standard-headers", &[EXTENDED]),
+    ("http-custom-headers", &[EXTENDED]),
+    ("http-invalid-tool-headers", &[EXTENDED]),
+    ("json-schema-ref-no-deref", &[EXTENDED]),
+    ("sep-2322-client-request-state", &[EXTENDED]),
 ];
 
 /// The name of the server in the gateway's configuration.

@@ -51,6 +51,16 @@ pub(crate) static TOOLS: LazyLock<Vec<Tool>> = LazyLock::new(|| {
             ),
         ),
         read_only(
+            "test_ask_slowly",
+            "Asks the user after a while, and may take its question back",
+            object(
+                json!({"after": {"type": "integer", "minimum": 0, "maximum": 60_000},
+                    "withdraw_after": {"type": "integer", "minimum": 0, "maximum": 60_000}}),
+                &["after"],
+            ),
+        ),
+        read_only("test_exit", "Ends the server", object(json!({}), &[])),
+        read_only(
             "test_chatter",
             "Reports progress as often as it is asked to",
             object(json!({"count": {"type": "integer", "minimum": 0, "maximum": 10_000}}), &["count"]),

@@ -8,9 +8,9 @@ use rmcp::model::{
     ArgumentInfo, CallToolRequestParams, CallToolResponse, CancelTaskParams, CompleteRequestParams, CompleteResult,
     CompletionInfo, GetPromptRequestParams, GetPromptResponse, GetPromptResult, GetTaskParams, GetTaskResult,
     Implementation, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
-    PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult,
-    Reference, ServerCapabilities, ServerConfig, SetLevelRequestParams, SubscribeRequestParams, SubscriptionFilter,
-    Tool, UnsubscribeRequestParams, UpdateTaskParams,
+    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ReadResourceResult, Reference, ServerCapabilities, ServerConfig, SetLevelRequestParams,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -35,6 +35,7 @@ pub(crate) struct Everything {
     watched: Watched,
     log_level: Arc<Mutex<LoggingLevel>>,
     jobs: Jobs,
+    progress: Arc<Mutex<Vec<(ProgressToken, f64)>>>,
 }
 
 impl Everything {
@@ -56,6 +57,7 @@ impl Everything {
             watched: Watched::default(),
             log_level: Arc::new(Mutex::new(LoggingLevel::Debug)),
             jobs: Jobs::default(),
+            progress: Arc::default(),
         })
     }
 
@@ -67,6 +69,12 @@ impl Everything {
     /// The tasks that were begun.
     pub(crate) fn jobs(&self) -> &Jobs {
         &self.jobs
+    }
+
+    /// What was heard of a question's progress.
+    pub(crate) fn progress_of(&self, token: &ProgressToken) -> Vec<f64> {
+        let heard = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.iter().filter(|(of, _)| of == token).map(|(_, progress)| *progress).collect()
     }
 
     /// Where changes are announced.
@@ -205,6 +213,10 @@ impl ServerHandler for Everything {
 
     async fn listen(&self, subscription: SubscriptionContext) -> Result<(), ErrorData> {
         self.changes.feed(subscription).await
+    }
+
+    async fn on_progress(&self, said: ProgressNotificationParam, _: NotificationContext<RoleServer>) {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner).push((said.progress_token, said.progress));
     }
 
     async fn on_initialized(&self, context: NotificationContext<RoleServer>) {

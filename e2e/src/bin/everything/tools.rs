@@ -8,7 +8,7 @@ use rmcp::model::{
     CreateMessageRequest, ElicitRequest, LoggingLevel, LoggingMessageNotificationParam, ProgressNotificationParam,
     ServerRequest,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{PeerRequestOptions, RequestContext};
 use rmcp::{ErrorData, RoleServer};
 use serde_json::{Value, json};
 
@@ -59,6 +59,8 @@ pub(crate) async fn call(server: &Everything, request: CallToolRequestParams, co
         }
         "test_reconnection" => wait(Duration::from_millis(100)).await,
         "test_wait" => wait_unless_cancelled(server, &context, &arguments).await,
+        "test_ask_slowly" => ask_slowly(server, &context, &arguments).await,
+        "test_exit" => std::process::exit(0),
         "test_chatter" => chatter(&context, &arguments).await,
         "test_was_cancelled" => was_cancelled(server, &arguments).await,
         "test_trigger_tool_change" => announce(server, Change::Tools).await,
@@ -159,6 +161,26 @@ async fn ask_user(context: &Context, capabilities: &ClientCapabilities, form: Va
     let action = serde_json::to_value(&answer.action).unwrap_or_default();
     let content = answer.content.unwrap_or(Value::Null);
     text(&format!("{opening} action={}, content={content}", action.as_str().unwrap_or_default()))
+}
+
+/// Asks after a while; answers with what it heard, of progress too, or takes its question back.
+async fn ask_slowly(server: &Everything, context: &Context, arguments: &Value) -> Called {
+    let time = |key: &str| arguments.get(key).and_then(Value::as_u64).map(Duration::from_millis);
+    tokio::time::sleep(time("after").unwrap_or_default()).await;
+    let params = parse(form("Are you there?", json!({"ok": {"type": "boolean"}}), &[]))?;
+    let request = ServerRequest::ElicitRequest(ElicitRequest::new(params));
+    let asked = context.peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
+    let asked = asked.map_err(internal)?;
+    if let Some(time) = time("withdraw_after") {
+        tokio::time::sleep(time).await;
+        asked.cancel(Some("no longer of interest".to_owned())).await.map_err(internal)?;
+        return text("The question was taken back.");
+    }
+    let token = asked.progress_token.clone();
+    let answer = asked.await_response().await.map_err(internal)?;
+    let ClientResult::ElicitResult(answer) = answer else { return failed("the client answered something else") };
+    let action = serde_json::to_value(&answer.action).unwrap_or_default();
+    text(&format!("action={}, progress={:?}", action.as_str().unwrap_or_default(), server.progress_of(&token)))
 }
 
 fn one_form(arguments: &Value) -> Value {

@@ -7,14 +7,14 @@ use sekisho_bench::row::Row;
 use sekisho_bench::site::{Shape, Stand, Upstream};
 use sekisho_bench::usage;
 
-use super::CONNECTIONS;
+use super::{CONNECTIONS, listening};
 use crate::bars::{Bar, Limit, pick};
 use crate::compare::{Results, Turn, row};
 use crate::options::Options;
 use crate::stage::{Stage, shape};
 use crate::table::single;
 
-/// Many calls in few sessions, a session for each call, and sessions that nobody ends.
+/// Many calls in few sessions, a session for each call, sessions that nobody ends, and streams that come and go.
 pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> anyhow::Result<Vec<Bar>> {
     let upstream = Upstream::start(&[])?;
     let calls = options.calls();
@@ -26,9 +26,15 @@ pub(super) fn run(options: &Options, stage: &Stage, results: &mut Results) -> an
     for stand in stage.sekishos_of(short_lived, &load::Transport::Http1)? {
         abandon(options, &stand, calls / 100, results)?;
     }
+    for stand in stage.sekishos(&upstream)? {
+        let at = [FIRST, MIDDLE, LAST].map(|until| format!("{STREAMS}, {until}"));
+        listening::churn(options, &stand, (LOAD, at), results)?;
+    }
     let names = stage.binaries.iter().map(|(name, _)| name);
     Ok(names
-        .flat_map(|name| [CALLS, CHURN, ABANDONED].into_iter().flat_map(|what| flat(&results.rows, name, what)))
+        .flat_map(|name| {
+            [CALLS, CHURN, ABANDONED, STREAMS].into_iter().flat_map(|what| flat(&results.rows, name, what))
+        })
         .collect())
 }
 
@@ -106,6 +112,7 @@ const LOAD: &str = "life";
 const CALLS: &str = "calls";
 const CHURN: &str = "a session for each call";
 const ABANDONED: &str = "abandoned sessions";
+const STREAMS: &str = "open streams";
 const FIRST: &str = "a tenth";
 const MIDDLE: &str = "half";
 const LAST: &str = "all";
