@@ -227,6 +227,11 @@ impl Catalog {
         self.questions.withdraw(session, server, id, connection)
     }
 
+    /// Closes all questions to a session: it has ended.
+    pub fn end_session(&self, session: SessionKey) {
+        self.questions.forget(session);
+    }
+
     /// Until when to wait for what comes of the questions that a server asked on its connection for a session: for the answers, and
     /// `after` them. None if there is nothing to wait for.
     #[must_use]

@@ -163,6 +163,14 @@ impl Questions {
         Some(Id::Integer(number))
     }
 
+    /// Closes all questions to a session: it has ended.
+    pub(crate) fn forget(&self, session: SessionKey) {
+        let closed = self.table().open.remove(&session);
+        closed.iter().flat_map(HashMap::values).for_each(|question| {
+            question.take();
+        });
+    }
+
     /// Until when to wait for what comes of the questions of a server to a session; see [`Question::awaited_until`]. Those that belong
     /// to one exchange alone are known to it.
     pub(crate) fn awaited_until(&self, session: SessionKey, server: &ServerId, after: Duration) -> Option<Instant> {
@@ -185,9 +193,12 @@ impl Table {
         }
     }
 
+    /// Whoever waits for what comes of it waits no longer than if it had been answered now.
     fn remove(&mut self, session: SessionKey, number: i64) {
         let Some(own) = self.open.get_mut(&session) else { return };
-        own.remove(&number);
+        if let Some(question) = own.remove(&number) {
+            question.take();
+        }
         if own.is_empty() {
             self.open.remove(&session);
         }

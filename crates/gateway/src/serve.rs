@@ -222,6 +222,7 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
         }
         let rooms = door.rooms.load_full();
         for session in rooms.identity.sessions().sweep(SystemTime::now()) {
+            rooms.catalog.end_session(session);
             rooms.upstream.end_session(session).await;
         }
         door.instruments.sessions_ended(&rooms.identity.sessions().lives());

@@ -63,11 +63,14 @@ fn secret_of(name: &str, field: &Json) -> Option<String> {
     let title = field.get("title");
     let labels = [Some(name.into()), title.as_ref().and_then(Json::string)];
     let named = labels.into_iter().flatten().find(|label| secrets::are_named(label)).map(Cow::into_owned);
+    let kind = field.get("type");
+    let is_number = matches!(kind.as_ref().and_then(Json::string).as_deref(), Some("integer" | "number"));
+    let asked_for = if is_number { secrets::are_asked_for_in_numbers } else { secrets::are_asked_for };
     named.or_else(|| {
         let mut found = None;
         // Only looked at: nothing is changed.
         let _ = field.map_strings(&mut |text| {
-            if found.is_none() && secrets::are_asked_for(text) {
+            if found.is_none() && asked_for(text) {
                 found = Some(text.to_owned());
             }
             None

@@ -149,7 +149,8 @@ impl Schema {
             return Err(Unusable::TooDeep { depth_max: config.schema_depth_max });
         }
         if role == Role::Input
-            && let Some(name) = headers::mirrored_names(schema).into_iter().find(|name| secrets::are_named(name))
+            && let Some(name) =
+                headers::mirrored_names(schema).into_iter().find(|name| secrets::are_plainly_named(name))
         {
             return Err(Unusable::SecretHeader { name });
         }
@@ -300,7 +301,9 @@ mod tests {
             let why = unusable(Role::Input, &with(name, header));
             assert!(why.contains("HT-32"), "{why}");
         }
-        assert!(findings(&with("region", "Region"), &json!({"region": "eu"})).is_empty());
+        for (name, header) in [("region", "Region"), ("pageToken", "Page-Token"), ("secretName", "Name")] {
+            assert!(findings(&with(name, header), &json!({ name: "eu" })).is_empty(), "{name}");
+        }
         let unmirrored = json!({"type": "object", "properties": {"apiKey": {"type": "string"}}});
         assert!(findings(&unmirrored, &json!({"apiKey": "x"})).is_empty());
     }

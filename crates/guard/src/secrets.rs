@@ -7,8 +7,19 @@ pub(crate) fn are_named(text: &str) -> bool {
     Words::of(text).name_a_secret()
 }
 
-/// Whether sentences speak of one. A warning not to give it away does not count: forms do well to have it.
+/// Whether a name is that of a secret and of nothing beside: `apiKey`, `token`, but not `pageToken`.
+pub(crate) fn are_plainly_named(text: &str) -> bool {
+    Words::of(text).name_a_secret_plainly()
+}
+
+/// Whether sentences speak of one.
 pub(crate) fn are_asked_for(text: &str) -> bool {
+    clauses(text).any(|clause| Words::of(clause).name_a_secret())
+}
+
+/// The same for a field that takes a number. There a warning not to give a secret away does not count: forms do well to have it.
+/// Elsewhere a warning cannot be told from a request in its shape.
+pub(crate) fn are_asked_for_in_numbers(text: &str) -> bool {
     clauses(text).any(|clause| {
         let words = Words::of(clause);
         words.name_a_secret() && !words.warn()
@@ -58,8 +69,13 @@ impl Words {
     }
 
     fn name_a_secret(&self) -> bool {
+        self.0.iter().any(|word| SECRET_WORDS.contains(&&**word)) || self.name_a_secret_plainly()
+    }
+
+    fn name_a_secret_plainly(&self) -> bool {
         let within = |word: &String| SECRETS.iter().any(|secret| word.contains(secret));
-        if self.0.iter().any(|word| SECRET_WORDS.contains(&&**word) || within(word)) {
+        let alone = matches!(&*self.0, [word] if SECRET_WORDS.contains(&&**word));
+        if alone || self.0.iter().any(within) {
             return true;
         }
         let joined = self.0.concat();
@@ -127,10 +143,8 @@ const SECRET_WORDS: [&str; 12] =
 /// What may stand before a negation.
 const BEFORE_NO: [&str; 9] = ["please", "we", "you", "will", "must", "should", "can", "shall", "do"];
 /// What one is told not to do in a warning.
-const GIVING: [&str; 16] = [
-    "give", "enter", "type", "send", "share", "include", "provide", "use", "put", "write", "reveal", "disclose",
-    "tell", "paste", "submit", "ask",
-];
+const GIVING: [&str; 11] =
+    ["give", "enter", "send", "share", "provide", "reveal", "disclose", "tell", "paste", "submit", "ask"];
 /// What turns a warning into a request.
 const EXCEPT: [&str; 10] =
     ["but", "except", "only", "instead", "than", "unless", "until", "without", "besides", "then"];
@@ -164,23 +178,26 @@ mod tests {
             "A number. Please do not enter your password here!",
             "You must never share a token.",
             "We will never ask for your password",
-            "Don't type your PIN",
-            "Don’t type your PIN",
+            "Don't enter your PIN",
+            "Don’t enter your PIN",
         ] {
-            assert!(!are_asked_for(warning), "{warning}");
+            assert!(!are_asked_for_in_numbers(warning), "{warning}");
+            assert!(are_asked_for(warning), "{warning}");
         }
         for request in [
             "Do not forget to enter your password",
             "Do not enter anything but your password",
-            "Do not share this, type your password",
+            "Do not share this, enter your password",
             "Do not give it away. Your password:",
             "Never mind, your password",
             "Not only your name: your password",
             "Do not enter your name (your password)",
             "your password; do not enter another one",
             "Don't continue without your PIN",
+            "Do not use spaces in your PIN",
+            "Do not type your password in capitals",
         ] {
-            assert!(are_asked_for(request), "{request}");
+            assert!(are_asked_for_in_numbers(request), "{request}");
         }
     }
 }

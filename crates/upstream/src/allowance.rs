@@ -47,8 +47,8 @@ impl Allowance {
             return None;
         }
         let (left, bytes_max) = match &heard {
-            Heard::Ask(_) => (&mut self.asks_left, ASK_BYTES_MAX),
-            Heard::Notice(_) | Heard::Told(_) | Heard::Withdrawn(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
+            Heard::Ask(_) | Heard::Withdrawn(_) => (&mut self.asks_left, ASK_BYTES_MAX),
+            Heard::Notice(_) | Heard::Told(_) => (&mut self.notices_left, INTERIM_BYTES_MAX),
             Heard::Answer(_) => return Some(heard),
         };
         let passes = Allowance::take(left, bytes <= bytes_max);
@@ -58,15 +58,15 @@ impl Allowance {
         passes.then_some(heard)
     }
 
-    /// UT-05: progress is a number, and increases. What does not is of no use to anybody.
+    /// UT-05: progress is a number, and increases. What falls back is of no use to anybody; what stays is a sign of life.
     fn goes_on(&mut self, heard: &Heard) -> bool {
         let Heard::Notice(ServerNotice { kind: ServerNoticeKind::Progress, params }) = heard else { return true };
         let said = params.get("progress").and_then(|said| said.number()?.as_str().parse::<f64>().ok());
-        let increases = said.is_some_and(|said| self.progress.is_none_or(|before| before < said));
-        if increases {
+        let goes_on = said.is_some_and(|said| self.progress.is_none_or(|before| before <= said));
+        if goes_on {
             self.progress = said;
         }
-        increases
+        goes_on
     }
 
     /// Whether one more answer may be sent that the server hears from us alone. It may ask again and again whether somebody is
@@ -118,13 +118,13 @@ mod tests {
     use crate::tests::support::json;
 
     #[test]
-    fn progress_increases_or_is_not_passed_on() {
+    fn progress_that_falls_back_is_not_passed_on() {
         let mut allowance = Allowance::default();
         let mut goes_on =
             |kind, params: &str| allowance.goes_on(&Heard::Notice(ServerNotice { kind, params: json(params) }));
         let said = [
             ("0", true),
-            ("0", false),
+            ("0", true),
             ("0.5", true),
             ("0.25", false),
             ("-1", false),

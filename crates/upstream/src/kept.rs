@@ -48,6 +48,10 @@ impl Kept {
         self.kept().get(&owner).map(|settings| settings.uris.clone()).unwrap_or_default()
     }
 
+    pub(crate) fn clear(&self) {
+        self.kept().clear();
+    }
+
     pub(crate) fn forget(&self, owner: Owner) {
         self.kept().remove(&owner);
     }

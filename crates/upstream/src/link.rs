@@ -217,7 +217,7 @@ impl Flight {
         }
     }
 
-    /// The answer; whatever comes before it is dropped.
+    /// The answer; whatever comes before it is dropped, and questions are declined.
     ///
     /// # Errors
     /// See [`Fault`].
@@ -225,7 +225,8 @@ impl Flight {
         loop {
             match self.next().await? {
                 Heard::Answer(answer) => return Ok(answer),
-                Heard::Notice(_) | Heard::Told(_) | Heard::Ask(_) | Heard::Withdrawn(_) => {}
+                Heard::Ask(request) => self.decline(&request.id),
+                Heard::Notice(_) | Heard::Told(_) | Heard::Withdrawn(_) => {}
             }
         }
     }

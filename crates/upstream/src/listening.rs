@@ -24,9 +24,9 @@ pub(crate) struct Listening {
     words: Vec<mpsc::Sender<Word>>,
     /// What came while it was not known yet what each server will tell.
     early: VecDeque<FromServer>,
-    /// Servers of which that is not known yet. None: it was said.
-    awaited: Option<usize>,
-    _tasks: JoinSet<()>,
+    /// Whom to listen to. None: that has begun.
+    ears: Option<Vec<Ear>>,
+    tasks: JoinSet<()>,
 }
 
 /// What one server is listened to for.
@@ -51,23 +51,29 @@ enum Heard {
 }
 
 impl Listening {
-    pub(crate) fn start(ears: Vec<Ear>) -> Listening {
+    pub(crate) fn new(ears: Vec<Ear>) -> Listening {
+        let (_, heard) = mpsc::channel(1);
+        let (words, early, tasks) = (Vec::new(), VecDeque::new(), JoinSet::new());
+        Listening { heard, words, early, ears: Some(ears), tasks }
+    }
+
+    /// Begins to listen: not before it is asked what is heard, so that a listening that this one replaces has ended.
+    fn start(&mut self, ears: Vec<Ear>) {
         let (send, heard) = mpsc::channel(HEARD_MAX);
-        let mut tasks = JoinSet::new();
-        let mut words = Vec::new();
-        let awaited = Some(ears.len());
+        self.heard = heard;
         let alone = ears.len() == 1;
         for ear in ears {
             let (say, said) = mpsc::channel(WORDS_MAX);
-            words.push(say);
-            tasks.spawn(ear.listen(send.clone(), said, alone));
+            self.words.push(say);
+            self.tasks.spawn(ear.listen(send.clone(), said, alone));
         }
-        Listening { heard, words, early: VecDeque::new(), awaited, _tasks: tasks }
     }
 
     /// What the servers will tell, once; then what they tell.
     pub(crate) async fn next(&mut self) -> Result<FromServer, SendError> {
-        if let Some(awaited) = self.awaited.take() {
+        if let Some(ears) = self.ears.take() {
+            let awaited = ears.len();
+            self.start(ears);
             return Ok(FromServer::Listening(self.begin(awaited).await));
         }
         if let Some(said) = self.early.pop_front() {

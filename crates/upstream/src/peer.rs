@@ -190,6 +190,11 @@ impl Peer {
         Ok(Running::new(server, era, Reads { page, about, sets }, sent, (leg, self.setup.bounds.timeout)))
     }
 
+    /// Policies may have changed: what was set is decided again before it is set again.
+    pub(crate) fn forget_settings(&self) {
+        self.kept.clear();
+    }
+
     /// What a session subscribes to (legacy).
     pub(crate) fn subscribed(&self, owner: Owner) -> Vec<Box<str>> {
         self.kept.uris(owner)
@@ -286,7 +291,9 @@ impl Peer {
     ) -> Result<Items, SendError> {
         let call = Call::List { kind, cursor };
         let mut course = Course::from(self.ask_by(caller, Question::of(&call), deadline).await?);
-        course.page(kind, self.id()).await
+        // A list waits for no question.
+        let late = |_| Err(Fault::TimedOut("its list did not come in time".into()).of(self.id()));
+        timeout_at(deadline, course.page(kind, self.id())).await.unwrap_or_else(late)
     }
 
     async fn send(
@@ -396,17 +403,20 @@ impl Peer {
 
     /// Sets what the session had set on a connection that was there before. Each of it was decided then.
     async fn set_again(&self, link: &Link, caller: &Caller, deadline: Instant) {
-        let deadline = deadline.min(Instant::now() + SET_AGAIN_WITHIN);
+        // The call that the connection is opened for needs time, too.
+        let left = deadline.saturating_duration_since(Instant::now()) / 2;
+        let deadline = Instant::now() + left.min(SET_AGAIN_WITHIN);
         let meta = Meta::default();
         for call in self.kept.calls(caller.owner) {
             let ask = Ask::call(Question::of(&call), &meta, caller.askable, link.version());
             let answered = async { link.ask(&ask, deadline).await?.answer().await };
-            let what = call.method().as_str();
+            let about = if let Call::Subscribe { uri } = &call { &**uri } else { "" };
+            let what = format!("{} {about}", call.method().as_str());
             match answered.await {
-                Ok(Answer::Result(_)) => self.notes.turn(Outcome::Noted, "a setting was made again", what),
-                Ok(Answer::Error(_)) => self.notes.turn(Outcome::Failed, "a setting was refused this time", what),
+                Ok(Answer::Result(_)) => self.notes.turn(Outcome::Noted, "a setting was made again", &what),
+                Ok(Answer::Error(_)) => self.notes.turn(Outcome::Failed, "a setting was refused this time", &what),
                 // The rest would not come further.
-                Err(_) => return self.notes.turn(Outcome::Failed, "a setting could not be made again", what),
+                Err(_) => return self.notes.turn(Outcome::Failed, "a setting could not be made again", &what),
             }
         }
     }

@@ -111,6 +111,7 @@ impl Upstream {
         }
         let peers = Arc::new(peers);
         self.peers.store(peers.clone());
+        peers.values().for_each(|peer| peer.forget_settings());
         for (id, peer) in before.iter() {
             if !peers.get(id).is_some_and(|kept| Arc::ptr_eq(kept, peer)) {
                 peer.close();
@@ -260,7 +261,7 @@ impl Upstream {
             let peer = self.peer_of(&ear.server)?;
             ears.push(Ear { peer, caller: caller.clone().offering(askable), filter: ear.filter.clone() });
         }
-        Ok(Course::Listening(Box::new(Listening::start(ears))))
+        Ok(Course::Listening(Box::new(Listening::new(ears))))
     }
 
     async fn ask(&self, caller: Option<Caller>, route: &Route) -> Result<Course, SendError> {

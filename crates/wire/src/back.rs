@@ -116,6 +116,8 @@ pub enum BadMessage {
 
 /// Most items on one page of a list.
 pub const ITEMS_MAX: usize = 4096;
+/// Longest id of a server's question, and progress token in it, in bytes.
+pub const ASK_ID_BYTES_MAX: usize = 256;
 /// Most protocol versions that a server may name.
 pub const VERSIONS_MAX: usize = 64;
 
@@ -319,6 +321,12 @@ fn ask(id: Id, method: &str, params: Option<Json>) -> Message {
     if method == PING {
         return Message::Ping { id };
     }
+    // It is remembered, and so is the token for its progress.
+    let token = params.as_ref().and_then(|params| params.get("_meta")?.get("progressToken"));
+    let bytes = token.map_or(0, |token| token.bytes().len()).max(id.to_json().bytes().len());
+    if bytes > ASK_ID_BYTES_MAX {
+        return Message::BadAsk { id, why: BadInput::Params { what: "its id or its progress token is too long" } };
+    }
     match input::request(method, params) {
         Ok(request) => Message::Ask(ServerRequest { id, request, on: AskedOn::default() }),
         Err(why) => Message::BadAsk { id, why },
@@ -338,7 +346,8 @@ fn notice(method: Box<str>, params: Option<Json>, era: Era) -> Result<Message, B
         "notifications/message" => ServerNoticeKind::Message,
         "notifications/cancelled" if era == Era::Legacy => {
             let id = params.as_ref().and_then(|params| Id::read(&params.get("requestId")?).ok());
-            return Ok(Message::Withdrawn { id: id.ok_or(BadMessage::Params)? });
+            // Which one it means cannot be told.
+            return Ok(id.map_or(Message::OtherNotice { method }, |id| Message::Withdrawn { id }));
         }
         "notifications/elicitation/complete" if era == Era::Legacy => return elicited(params.as_ref()),
         _ => {

@@ -251,7 +251,7 @@ pub enum NoticeKind {
     Progress {
         /// The question, by the token that came with it.
         token: Id,
-        /// `progress`, and `total` and `message` where they are there.
+        /// `progress`, and `total` where it is there.
         said: Json,
     },
 }

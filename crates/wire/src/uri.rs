@@ -10,7 +10,9 @@ use crate::text;
 #[must_use]
 pub fn is_plain(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else { return false };
-    let path = rest.split(['?', '#']).next().unwrap_or_default();
+    // What comes behind is no path on the web; elsewhere nobody knows what a server makes of it.
+    let web = ["http", "https"].iter().any(|web| scheme.eq_ignore_ascii_case(web));
+    let path = if web { rest.split(['?', '#']).next().unwrap_or_default() } else { rest };
     is_scheme(scheme) && !rest.is_empty() && text::visible(uri) == uri && !uri.contains(['\n', '\t']) && !climbs(path)
 }
 
@@ -70,6 +72,8 @@ mod tests {
             "file:///srv/..%5cetc",
             "file:///srv/%252e%252e/etc",
             "file:///srv\\..\\etc",
+            "file:///srv/x?/../../etc/passwd",
+            "note://x#/../../y",
             "file:///a\u{202e}b",
             "file:///a\nb",
             "file:///a\0b",

@@ -86,6 +86,8 @@ async fn take(client: &Client, step: &Value) -> anyhow::Result<Value> {
         "progress" => {
             client.service().progress.take();
             let result = client.call_tool(tool(step)).await?;
+            // This client hands notifications on in tasks of their own: the last may be behind the result.
+            tokio::time::sleep(SETTLE).await;
             json!({"result": result, "progress": client.service().progress.all()})
         }
         "cancel" => cancel(client, step).await?,
@@ -141,6 +143,9 @@ async fn subscribe(client: &Client, step: &Value) -> anyhow::Result<Value> {
     client.service().updates.wait().await;
     Ok(json!({"updated": client.service().updates.all()}))
 }
+
+/// How long a notification may be on its way within the client.
+const SETTLE: Duration = Duration::from_millis(200);
 
 /// Answers what servers ask, and keeps what they ask and tell.
 #[derive(Debug, Default)]

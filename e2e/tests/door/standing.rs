@@ -10,10 +10,10 @@ use super::*;
 
 const WATCHED: &str = "test://watched-resource";
 
-/// A process whose calls may take a second.
+/// A process whose calls may take two seconds.
 fn stand() -> Gateway {
     let command = everything_command(&["--era", "legacy"]).expect("the fixture");
-    let servers = stdio_server("all", &command) + "timeout_seconds = 1\n";
+    let servers = stdio_server("all", &command) + "timeout_seconds = 2\n";
     let gateway = Gateway::start(&Setup::open(&servers)).expect("a gateway");
     gateway.wait_for_servers(&["all"]).expect("probed");
     gateway
@@ -41,11 +41,11 @@ fn a_question_of_a_process_outlives_the_call_that_heard_it_and_all_calls_have_ti
     let mut alice = client(&gateway, "all");
     let mut again = client(&gateway, "all");
     again.set_session(alice.session());
-    // An id of its own.
-    again.request("ping", json!({})).expect("a result");
-    let asking = std::thread::spawn(move || again.open("tools/call", asks(400)).expect("a stream"));
-    std::thread::sleep(Duration::from_millis(150));
-    let waiting = json!({"name": "test_wait", "arguments": {"milliseconds": 600}});
+    // An id of its own, and a process that is there.
+    again.call("test_echo", json!({"text": "here"})).expect("a result");
+    let asking = std::thread::spawn(move || again.open("tools/call", asks(1_000)).expect("a stream"));
+    std::thread::sleep(Duration::from_millis(300));
+    let waiting = json!({"name": "test_wait", "arguments": {"milliseconds": 1_500}});
     let mut other = alice.open("tools/call", waiting).expect("a stream");
     // Which of the two asks cannot be told: the later one hears it.
     let question = other.message().expect("a message").expect("a question");
@@ -53,7 +53,7 @@ fn a_question_of_a_process_outlives_the_call_that_heard_it_and_all_calls_have_ti
     let waited = other.message().expect("a message").expect("a result");
     assert!(text(&waited).contains("waiting"), "{waited}");
     // Longer than a call may take, but for its question.
-    std::thread::sleep(Duration::from_millis(1_300));
+    std::thread::sleep(Duration::from_millis(2_000));
     assert_eq!(alice.reply(&question["id"], &json!({"action": NO})).expect("an answer").status, 202);
     let result = asking.join().expect("a stream").message().expect("a message").expect("a result");
     assert!(text(&result).contains(NO), "{result}");
@@ -98,7 +98,7 @@ fn a_question_that_its_server_takes_back_is_closed_and_its_client_told() {
     gateway.wait_for_servers(&["http", "stdio"]).expect("probed");
     for server in ["http", "stdio"] {
         let mut alice = client(&gateway, server);
-        let call = json!({"name": "test_ask_slowly", "arguments": {"after": 0, "withdraw_after": 200}});
+        let call = json!({"name": "test_ask_slowly", "arguments": {"after": 0, "withdraw_after": 500}});
         let mut own = alice.listen().expect("a stream");
         let mut stream = alice.open("tools/call", call).expect("a stream");
         let question = stream.message().expect("a message").expect("a question");

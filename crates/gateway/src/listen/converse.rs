@@ -61,6 +61,7 @@ pub(super) fn converse(
         id: message.message().id().cloned().filter(|_| !(listens && era == Era::Legacy)),
         era,
         listens,
+        leaves: listens || matches!(message.message(), Inbound::Request(r) if sets(r.call())),
         tool_call: matches!(message.message(), Inbound::Request(r) if render::is_tool_call(r.call())),
         door: Arc::clone(door),
         rooms: Arc::clone(rooms),
@@ -171,6 +172,8 @@ struct Talk {
     id: Option<Id>,
     era: Era,
     listens: bool,
+    /// It leaves something open at servers, which ends with the session.
+    leaves: bool,
     tool_call: bool,
     mouth: Arc<Mouth>,
     progress: Progress,
@@ -198,8 +201,8 @@ impl Talk {
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
         };
         self.close_questions(ended.is_err(), entry.as_ref());
-        if let Some(session) = self.session.filter(|_| self.listens && self.session_is_over()) {
-            // A server may have been listened to anew after the session's connections were closed.
+        if let Some(session) = self.session.filter(|_| self.leaves && self.session_is_over()) {
+            // A server may have been listened to anew, or have agreed to a setting, after the session's connections were closed.
             self.rooms.upstream.end_session(session).await;
         }
         match ended {
@@ -470,6 +473,11 @@ const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 const ANSWER_TIME: Duration = Duration::from_secs(600);
 /// LIMIT: how long a call takes at most that asks questions.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3600);
+
+/// Whether it sets something at a server for as long as its session lasts (legacy).
+fn sets(call: &Call) -> bool {
+    matches!(call, Call::SetLogLevel { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. })
+}
 
 /// Which of the two ended first.
 fn timed_out(lease: Duration, limit: Duration) -> Refusal {

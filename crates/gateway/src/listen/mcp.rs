@@ -146,6 +146,7 @@ pub(super) async fn delete(
         rooms.audit.note(record::session_ends(&ending)).await?;
         let session = rooms.identity.end(&caller, &named, SystemTime::now())?;
         door.inflight.cancel_all(session);
+        rooms.catalog.end_session(session);
         rooms.upstream.end_session(session).await;
         Ok::<(), Refusal>(())
     });

@@ -112,9 +112,9 @@ fn progress(params: &Json) -> Result<NoticeKind, Why> {
     let token = token.ok_or(Why::BadParams { what: "`progressToken` is neither a string nor an integer" })?;
     let number = |key: &str| params.get(key).filter(|value| value.number().is_some());
     let said = number("progress").ok_or(Why::BadParams { what: "`progress` is not a number" })?;
-    let message = params.get("message").filter(|message| message.string().is_some());
+    // Words would be an answer that nobody judges.
     let said = Object::new().json("progress", &said).maybe("total", number("total").as_ref());
-    Ok(NoticeKind::Progress { token, said: said.maybe("message", message.as_ref()).finish() })
+    Ok(NoticeKind::Progress { token, said: said.finish() })
 }
 
 fn handshake(params: &Json) -> Result<Handshake, Why> {

@@ -174,6 +174,8 @@ async fn ask_slowly(server: &Everything, context: &Context, arguments: &Value) -
     if let Some(time) = time("withdraw_after") {
         tokio::time::sleep(time).await;
         asked.cancel(Some("no longer of interest".to_owned())).await.map_err(internal)?;
+        // It may go another way than the answer.
+        tokio::time::sleep(time).await;
         return text("The question was taken back.");
     }
     let token = asked.progress_token.clone();
