@@ -27,6 +27,27 @@ impl Era {
             Self::Modern => "2026-07-28",
         }
     }
+
+    /// Parameters with the metadata that this era wants of a client of these capabilities.
+    pub(crate) fn described(self, capabilities: &Value, mut params: Value) -> Value {
+        if self == Self::Legacy {
+            return params;
+        }
+        let ours = json!({
+            "io.modelcontextprotocol/protocolVersion": self.version(),
+            "io.modelcontextprotocol/clientCapabilities": capabilities,
+            "io.modelcontextprotocol/clientInfo": {"name": "sekisho-e2e", "version": "1"},
+        });
+        if let (Some(params), Value::Object(ours)) = (params.as_object_mut(), ours) {
+            let meta = params.entry("_meta").or_insert_with(|| json!({}));
+            for (key, value) in ours {
+                if let Some(meta) = meta.as_object_mut() {
+                    meta.entry(key).or_insert(value);
+                }
+            }
+        }
+        params
+    }
 }
 
 /// A client of one endpoint.
@@ -190,7 +211,7 @@ impl Client {
     pub fn send(&mut self, method: &str, params: Value) -> anyhow::Result<Response> {
         let id = self.next_id;
         self.next_id = id.saturating_add(1);
-        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": self.described(params)});
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": self.era.described(&self.capabilities, params)});
         self.post(&message)
     }
 
@@ -201,7 +222,7 @@ impl Client {
     pub fn open(&mut self, method: &str, params: Value) -> anyhow::Result<Stream> {
         let id = self.next_id;
         self.next_id = id.saturating_add(1);
-        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": self.described(params)});
+        let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": self.era.described(&self.capabilities, params)});
         Stream::open(self.address, &self.bytes(&message), LIMIT)
     }
 
@@ -235,7 +256,8 @@ impl Client {
     /// # Errors
     /// When there is no response.
     pub fn notify(&mut self, method: &str, params: Value) -> anyhow::Result<Response> {
-        let message = json!({"jsonrpc": "2.0", "method": method, "params": self.described(params)});
+        let message =
+            json!({"jsonrpc": "2.0", "method": method, "params": self.era.described(&self.capabilities, params)});
         self.post(&message)
     }
 
@@ -275,27 +297,6 @@ impl Client {
         let answer = messages.iter().find(|message| message.get("id") == Some(&json!(id))).with_context(describe)?;
         let result = answer.get("result").cloned().with_context(describe)?;
         Ok((result, response))
-    }
-
-    /// The parameters with the metadata that this era wants.
-    fn described(&self, mut params: Value) -> Value {
-        if self.era == Era::Legacy {
-            return params;
-        }
-        let ours = json!({
-            "io.modelcontextprotocol/protocolVersion": self.era.version(),
-            "io.modelcontextprotocol/clientCapabilities": self.capabilities,
-            "io.modelcontextprotocol/clientInfo": {"name": "sekisho-e2e", "version": "1"},
-        });
-        if let (Some(params), Value::Object(ours)) = (params.as_object_mut(), ours) {
-            let meta = params.entry("_meta").or_insert_with(|| json!({}));
-            for (key, value) in ours {
-                if let Some(meta) = meta.as_object_mut() {
-                    meta.entry(key).or_insert(value);
-                }
-            }
-        }
-        params
     }
 
     /// The fields that repeat the body (2026-07-28, Streamable HTTP, "Standard headers").

@@ -8,10 +8,12 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::client::{Client, Era};
 use crate::issuer::Issuer;
+use crate::line::{self, Line};
 use crate::place;
 use crate::process::Running;
 use crate::raw;
@@ -191,6 +193,14 @@ impl Gateway {
         let endpoint = self.endpoint(server);
         let token = self.token("alice", &endpoint)?;
         Client::connect(&endpoint, Some(&token), era).with_context(|| self.log())
+    }
+
+    /// A client over standard input and output of the same configuration, served by a process of its own.
+    ///
+    /// # Errors
+    /// When that does not answer.
+    pub fn line(&self, server: Option<&str>, era: Era, capabilities: Value) -> anyhow::Result<Line> {
+        Line::open(&mut line::command(&self.folder().join("sekisho.toml"), server)?, era, capabilities)
     }
 
     /// What it said so far.

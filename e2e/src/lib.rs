@@ -11,6 +11,7 @@ pub mod collector;
 pub mod fixture;
 pub mod gateway;
 pub mod issuer;
+pub mod line;
 pub mod matrix;
 pub mod peers;
 pub mod place;

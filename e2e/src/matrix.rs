@@ -102,7 +102,7 @@ impl Eras {
 }
 
 /// The pairs that every test run looks at: each client, each server and each verb at least once. `cargo xtask matrix` looks at all.
-pub const PART: [(&str, &str); 13] = [
+pub const PART: [(&str, &str); 19] = [
     ("python legacy", "everything"),
     ("python auto", "fastmcp-http"),
     ("python 2026", "fixture-modern"),
@@ -116,4 +116,10 @@ pub const PART: [(&str, &str); 13] = [
     ("rust legacy", "memory"),
     ("rust auto", "fastmcp-stdio"),
     ("rust 2026", "fixture-http"),
+    ("python auto, stdio", "fixture-http"),
+    ("typescript v1, stdio", "everything"),
+    ("typescript v2 auto, stdio", "fixture-stdio"),
+    ("inspector auto, stdio", "memory"),
+    ("rust legacy, stdio", "fixture-stdio"),
+    ("rust 2026, stdio", "fastmcp-http"),
 ];

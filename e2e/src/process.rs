@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,17 @@ impl Running {
     pub fn start(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.process_group(0).spawn().with_context(|| format!("{command:?} cannot be started"))?;
         Ok(Self { child })
+    }
+
+    /// Starts `command` with both of its streams in our hands.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn talking(command: &mut Command) -> anyhow::Result<(Self, ChildStdin, ChildStdout)> {
+        let mut running = Self::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()))?;
+        let streams = running.child.stdin.take().zip(running.child.stdout.take());
+        let (input, output) = streams.context("the streams are not piped")?;
+        Ok((running, input, output))
     }
 
     /// The first line of its standard output, which must be piped. The rest is read and dropped.

@@ -75,7 +75,7 @@ pub fn front(data: &[u8]) {
         }
     }
     let body = Bytes::copy_from_slice(body);
-    let _ = front::decode_line(body.clone(), &LIMITS);
+    let _ = front::decode_line(body.clone(), Spoken::LegacyUnsaid, &LIMITS);
     let Ok(Inbound::Request(request)) = front::decode(&map, body, &LIMITS) else {
         return;
     };

@@ -5,6 +5,7 @@ mod config;
 mod demo;
 mod serve;
 mod status;
+mod stdio;
 mod token;
 mod up;
 mod version;
@@ -14,6 +15,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::folder_of as config_folder;
+use crate::folder::{Folder, PLACES_MAX};
 use crate::problem::Problem;
 
 /// How a command ends.
@@ -44,6 +47,7 @@ pub(crate) struct Cli {
 enum Command {
     Up(up::Up),
     Serve(serve::Serve),
+    Stdio(stdio::Stdio),
     Status(status::Status),
     Why(why::Why),
     Audit(audit::Audit),
@@ -62,6 +66,7 @@ impl Cli {
         match self.command {
             Command::Up(command) => command.run(),
             Command::Serve(command) => command.run(),
+            Command::Stdio(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Why(command) => command.run(),
             Command::Audit(command) => command.run(),
@@ -79,6 +84,27 @@ struct ConfigFile {
     /// The configuration file
     #[arg(long = "config", short = 'c', value_name = "FILE", default_value = "sekisho.toml")]
     path: PathBuf,
+}
+
+/// Which gateway a command is about that looks at one.
+#[derive(Debug, Clone, Args)]
+struct Place {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Not the gateway that listens, but the one that serves a client over stdio from this folder of `<data_dir>/stdio`
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=i64::from(PLACES_MAX)))]
+    stdio: Option<u8>,
+}
+
+impl Place {
+    /// Its folder.
+    ///
+    /// # Errors
+    /// The configuration cannot be read.
+    fn folder(&self) -> Result<Folder, Vec<Problem>> {
+        let folder = config_folder(&self.config.path)?;
+        Ok(self.stdio.map_or_else(|| folder.clone(), |number| folder.place(number)))
+    }
 }
 
 #[cfg(test)]

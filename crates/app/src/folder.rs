@@ -41,6 +41,41 @@ impl Folder {
         self.path.join("status.sock")
     }
 
+    /// The folders of clients over stdio, each with a log and a status of its own: one for each that is served at once, used again.
+    #[must_use]
+    pub(crate) fn place(&self, number: u8) -> Folder {
+        Folder::new(self.path.join("stdio").join(number.to_string()))
+    }
+
+    /// This folder and those of clients over stdio, as far as they have a log.
+    #[must_use]
+    pub(crate) fn with_logs(&self) -> Vec<Folder> {
+        let places = (1..=PLACES_MAX).map(|number| self.place(number));
+        std::iter::once(self.clone()).chain(places).filter(|folder| folder.audit().is_dir()).collect()
+    }
+
+    /// Takes the first folder of a client over stdio that nobody uses, with its log.
+    ///
+    /// # Errors
+    /// All are in use, or one cannot be used.
+    pub(crate) fn take_place(
+        &self,
+        config: &sekisho_audit::Config,
+        now: SystemTime,
+    ) -> Result<(Folder, Audit), Problem> {
+        for place in (1..=PLACES_MAX).map(|number| self.place(number)) {
+            place.prepare()?;
+            match place.open_audit(config, now) {
+                Err(problem) if problem.code_of() == Code::DataInUse => {}
+                Err(problem) => return Err(problem),
+                Ok(audit) => return Ok((place, audit)),
+            }
+        }
+        let words = format!("{PLACES_MAX} clients are served over stdio from `{}` already", self.path.display());
+        Err(Problem::new(Code::DataInUse, words)
+            .help("end one of them, or let clients connect to one gateway over HTTP"))
+    }
+
     /// Makes the folder, for its owner alone, if it is missing.
     ///
     /// # Errors
@@ -90,6 +125,9 @@ impl Folder {
     }
 }
 
+/// LIMIT: clients that are served over stdio from one data folder at once.
+pub(crate) const PLACES_MAX: u8 = 32;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +152,20 @@ mod tests {
         assert!(folder.open_audit(&config, SystemTime::now()).unwrap_err().line().ends_with("(SK0203)"));
         drop(held);
         folder.open_audit(&config, SystemTime::now()).unwrap();
+    }
+
+    #[test]
+    fn each_client_has_a_place_which_is_used_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, config) = (Folder::new(dir.path().join("data")), sekisho_audit::Config::default());
+        assert!(folder.with_logs().is_empty());
+        let take = || folder.take_place(&config, SystemTime::now());
+        let mut held: Vec<_> = (1..=PLACES_MAX).map(|_| take().unwrap()).collect();
+        assert_eq!(take().map(|(folder, _)| folder).unwrap_err().code_of(), Code::DataInUse);
+        let (third, audit) = held.remove(2);
+        drop(audit);
+        assert_eq!(take().unwrap().0.path(), third.path());
+        assert_eq!(folder.with_logs().len(), usize::from(PLACES_MAX));
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(crate) enum Code {
     CollectorDown,
     /// The local status cannot be offered.
     StatusUnavailable,
+    /// Whoever is at the other end of standard input is nobody that can be named.
+    Caller,
     /// No gateway runs here.
     NotRunning,
     /// The log has nothing about the request.
@@ -136,6 +138,7 @@ impl Code {
             Code::ReloadRefused => "SK0209",
             Code::StatusUnavailable => "SK0210",
             Code::CollectorDown => "SK0211",
+            Code::Caller => "SK0212",
             Code::NotRunning => "SK0301",
             Code::RequestUnknown => "SK0302",
             Code::LogUnreadable => "SK0303",

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use sekisho_audit::{Event, EventKind, Outcome as Ended};
-use sekisho_gateway::{Gateway, Instruments, Running, Span, StartError};
+use sekisho_audit::{Audit, Event, EventKind, Outcome as Ended};
+use sekisho_gateway::{Gateway, Instruments, Parts, Running, Span, StartError, Stdio};
+use sekisho_wire::Endpoint;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -17,6 +18,7 @@ use crate::assemble::{self, Rooms, Standing, refused_admin, refused_gateway};
 use crate::clock;
 use crate::config::{self, Loaded};
 use crate::export::{Export, Sender};
+use crate::folder::Folder;
 use crate::local::Socket;
 use crate::problem::{Code, Problem};
 use crate::status::Report;
@@ -28,8 +30,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) path: &'a std::path::Path,
     /// Done before the rooms are made, at the start and at each reload.
     pub(crate) prepare: &'a dyn Fn(&Loaded) -> Result<(), Problem>,
-    /// Done once the gateway listens.
+    /// Done once the gateway listens at an address.
     pub(crate) ready: &'a dyn Fn(&Loaded, SocketAddr),
+    /// The one client at standard input and output, where nobody else is served.
+    pub(crate) client: Option<Stdio>,
     /// How another port is chosen.
     pub(crate) elsewhere: &'a str,
 }
@@ -40,7 +44,7 @@ pub(crate) struct Plan<'a> {
 /// Why it does not start, or did not stop in peace.
 pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
     raise_open_files();
-    let loaded = config::load(plan.path)?;
+    let loaded = plan.load()?;
     let runtime =
         runtime(loaded.config.gateway.workers).map_err(|error| vec![system("the runtime cannot start", &error)])?;
     let ended = runtime.block_on(async {
@@ -52,6 +56,43 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
     // Whatever still blocks must not keep the process.
     runtime.shutdown_background();
     ended
+}
+
+impl Plan<'_> {
+    fn load(&self) -> Result<Loaded, Vec<Problem>> {
+        let mut loaded = config::load(self.path)?;
+        if let Some(client) = &self.client {
+            loaded.config.identity.sessions = loaded.config.identity.sessions.lasting();
+            // Nobody asks the others for anything, so they are not started.
+            if let Endpoint::One(server) = &client.endpoint {
+                loaded.config.servers.retain(|name, _| name == server.as_str());
+            }
+        }
+        Ok(loaded)
+    }
+
+    /// The folder of this gateway and its log. Each client over stdio has its own, so that many can be served from one configuration,
+    /// beside a gateway that listens.
+    fn open_log(&self, loaded: &Loaded, now: SystemTime) -> Result<(Folder, Arc<Audit>), Problem> {
+        let (folder, config) = (loaded.folder(), &loaded.config.audit);
+        let (folder, audit) = match self.client {
+            Some(_) => folder.take_place(config, now)?,
+            None => {
+                let audit = folder.open_audit(config, now)?;
+                (folder, audit)
+            }
+        };
+        Ok((folder, Arc::new(audit)))
+    }
+
+    async fn start(&self, parts: Parts) -> Result<Running, StartError> {
+        match &self.client {
+            Some(client) => {
+                Gateway::start_stdio(parts, client.clone(), (tokio::io::stdin(), tokio::io::stdout())).await
+            }
+            None => Gateway::start(parts).await,
+        }
+    }
 }
 
 /// A gateway that runs, and all that belongs to it.
@@ -86,13 +127,18 @@ impl House {
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let rooms = assemble::at_start(&loaded, &egress, now)?;
         let sender = assemble::sender(&loaded, &egress)?;
-        let admin = sekisho_admin::Bound::take(&loaded.config.admin).await;
-        let admin = admin.map_err(|error| vec![refused_admin(&loaded, &error)])?;
+        // One port cannot be that of every client's process.
+        let admin = match plan.client {
+            Some(_) => None,
+            None => {
+                sekisho_admin::Bound::take(&loaded.config.admin).await.map_err(|e| vec![refused_admin(&loaded, &e)])?
+            }
+        };
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
-        let audit = Arc::new(folder.open_audit(&loaded.config.audit, now).map_err(alone)?);
+        let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
         let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
         let standing = Standing { audit, egress, upstream, instruments };
-        let running = match Gateway::start(rooms.parts(&loaded, &standing)).await {
+        let running = match plan.start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,
             Err(error) => {
                 standing.upstream.shutdown().await;
@@ -113,8 +159,10 @@ impl House {
         if let Some(admin) = &admin {
             tracing::info!(target: "app", address = %admin.local_addr(), "metrics and probes are offered");
         }
-        announce(&loaded, running.local_addr());
-        (plan.ready)(&loaded, running.local_addr());
+        announce(&loaded, &folder, running.local_addr());
+        if let Some(address) = running.local_addr() {
+            (plan.ready)(&loaded, address);
+        }
         Ok(House {
             running,
             loaded,
@@ -138,6 +186,7 @@ impl House {
         let mut settling = true;
         loop {
             tokio::select! {
+                () = self.running.ended() => return,
                 wanted = signals.wanted() => match wanted {
                     Wanted::Stop => return,
                     Wanted::Reload => self.reload(plan).await,
@@ -204,7 +253,7 @@ impl House {
 
     async fn take_over(&mut self, plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
         self.again = false;
-        let loaded = block_in_place(|| config::load(plan.path))?;
+        let loaded = block_in_place(|| plan.load())?;
         let fixed = loaded.fixed_differing(&self.loaded);
         // From here on the new file's own files are looked at, so that mending one of them is noticed.
         self.watch = block_in_place(|| Watch::of(&loaded));
@@ -246,7 +295,8 @@ impl House {
     }
 
     fn report(&self) -> Report {
-        let (overview, listen) = (self.running.overview(), self.running.local_addr().to_string());
+        let (overview, address) = (self.running.overview(), self.running.local_addr());
+        let listen = address.map_or_else(|| "standard input".to_owned(), |address| address.to_string());
         Report::new(overview, &self.loaded, &self.rooms, listen, self.started).not_used(self.not_used.clone())
     }
 }
@@ -314,12 +364,19 @@ async fn next_caller(socket: Option<&Socket>) -> crate::local::Caller {
     }
 }
 
-fn announce(loaded: &Loaded, address: SocketAddr) {
+fn announce(loaded: &Loaded, folder: &Folder, address: Option<SocketAddr>) {
     for danger in loaded.dangers() {
         tracing::warn!(target: "app", option = danger, "a dangerous option is on");
     }
-    let (url, servers) = (&loaded.config.gateway.public_url, loaded.config.servers.len());
-    tracing::info!(target: "app", %address, %url, servers, version = env!("CARGO_PKG_VERSION"), "listening");
+    let (url, servers, version) =
+        (&loaded.config.gateway.public_url, loaded.config.servers.len(), env!("CARGO_PKG_VERSION"));
+    match address {
+        Some(address) => tracing::info!(target: "app", %address, %url, servers, version, "listening"),
+        None => {
+            let folder = folder.path().display();
+            tracing::info!(target: "app", %folder, servers, version, "serving one client over standard input and output");
+        }
+    }
 }
 
 fn ticking() -> Interval {

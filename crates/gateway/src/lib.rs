@@ -3,7 +3,7 @@
 //! Read [`pipeline`] first: `walk` is the way in, `release` the way back. [`refusal`] is the one map from
 //! inner errors to what a client sees. The crate decides nothing of its own: it only puts rooms in order.
 //!
-//! *Depth still missing*: the GET stream and resumption, server requests, subscriptions, stdio listening, CORS.
+//! *Depth still missing*: CORS.
 #![forbid(unsafe_code)]
 
 mod config;
@@ -27,6 +27,7 @@ pub use config::{Config, ConfigError, TlsConfig};
 pub use instruments::{
     Distribution, Family, Instruments, Kind, Moment, Parent, Point, Points, Sampling, Span, Unit, Value,
 };
+pub use listen::Stdio;
 pub use serve::{Gateway, Overview, Prepared, Readings, Running, StartError};
 pub use snapshot::Parts;
 pub use tls::TlsError;

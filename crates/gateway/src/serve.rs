@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sekisho_audit::{Event, EventKind, LogDown, Outcome};
 use sekisho_upstream::Status;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -16,7 +17,7 @@ use tokio::task::JoinHandle;
 use crate::config::{Config, ConfigError};
 use crate::inflight::InFlight;
 use crate::instruments::{self, Family};
-use crate::listen::{Door, listen};
+use crate::listen::{Door, Stdio, listen, serve};
 use crate::snapshot::{Parts, Rooms};
 use crate::strangers::Strangers;
 use crate::tls::{self, TlsError};
@@ -28,9 +29,11 @@ pub struct Gateway;
 pub struct Running {
     door: Arc<Door>,
     config: Config,
-    address: SocketAddr,
+    /// None where one client is served over stdio.
+    address: Option<SocketAddr>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    /// None once it has ended.
+    serving: Option<JoinHandle<()>>,
     sweeping: JoinHandle<()>,
 }
 
@@ -97,36 +100,73 @@ impl Gateway {
         let listener = TcpListener::bind(config.listen).await.map_err(refuse)?;
         let address = listener.local_addr().map_err(refuse)?;
         let bounds = parts.limits.bounds().clone();
-        let revision = parts.revision.clone();
-        let instruments = Arc::clone(&parts.instruments);
-        let rooms = Arc::new(Rooms::of(parts));
-        rooms.audit.note(lifecycle(&format!("started: {revision}"))).await?;
-        instruments.serve(rooms.catalog.servers());
         let (stop, stopped) = watch::channel(false);
-        let door = Arc::new(Door {
-            rooms: ArcSwap::new(rooms),
-            tls: ArcSwap::from_pointee(tls),
-            inflight: Arc::new(InFlight::default()),
-            streams: Arc::default(),
-            instruments,
-            reading: Semaphore::new(READING_KIB_MAX),
-            strangers: Strangers::default(),
-            secure: config.public_url.scheme() == "https",
-            stopping: stopped.clone(),
-            refusing: AtomicBool::new(false),
-        });
+        let door = open(parts, tls, stopped.clone()).await?;
         let patience = Duration::from_secs(config.shutdown_seconds);
-        let accepting = tokio::spawn(listen(listener, Arc::clone(&door), bounds, stopped.clone(), patience));
+        let serving = tokio::spawn(listen(listener, Arc::clone(&door), bounds, stopped.clone(), patience));
         let sweeping = tokio::spawn(sweep(Arc::clone(&door), stopped));
-        Ok(Running { door, config, address, stop, accepting, sweeping })
+        Ok(Running { door, config, address: Some(address), stop, serving: Some(serving), sweeping })
+    }
+
+    /// Serves one client over these streams, and listens nowhere. [`Running::ended`] tells when the client has gone.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running then.
+    pub async fn start_stdio<R, W>(parts: Parts, client: Stdio, streams: (R, W)) -> Result<Running, StartError>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+        W: AsyncWrite + Unpin + Send + 'static,
+    {
+        let config = parts.config.clone();
+        config.check()?;
+        let (stop, stopped) = watch::channel(false);
+        let door = open(parts, None, stopped.clone()).await?;
+        let patience = Duration::from_secs(config.shutdown_seconds);
+        let serving = tokio::spawn(serve(Arc::clone(&door), client, streams, stopped.clone(), patience));
+        let sweeping = tokio::spawn(sweep(Arc::clone(&door), stopped));
+        Ok(Running { door, config, address: None, stop, serving: Some(serving), sweeping })
     }
 }
 
+/// What every way in shares; the start is written down.
+async fn open(
+    parts: Parts,
+    tls: Option<Arc<ServerConfig>>,
+    stopping: watch::Receiver<bool>,
+) -> Result<Arc<Door>, StartError> {
+    let revision = parts.revision.clone();
+    let instruments = Arc::clone(&parts.instruments);
+    let secure = parts.config.public_url.scheme() == "https";
+    let rooms = Arc::new(Rooms::of(parts));
+    rooms.audit.note(lifecycle(&format!("started: {revision}"))).await?;
+    instruments.serve(rooms.catalog.servers());
+    Ok(Arc::new(Door {
+        rooms: ArcSwap::new(rooms),
+        tls: ArcSwap::from_pointee(tls),
+        inflight: Arc::new(InFlight::default()),
+        streams: Arc::default(),
+        instruments,
+        reading: Semaphore::new(READING_KIB_MAX),
+        strangers: Strangers::default(),
+        secure,
+        stopping,
+        refusing: AtomicBool::new(false),
+    }))
+}
+
 impl Running {
-    /// Where it listens; the port is the real one even if 0 was configured.
+    /// Where it listens, if it does; the port is the real one even if 0 was configured.
     #[must_use]
-    pub fn local_addr(&self) -> SocketAddr {
+    pub fn local_addr(&self) -> Option<SocketAddr> {
         self.address
+    }
+
+    /// Waits until it serves nobody any more: the one client over stdio has gone. Who listens at an address does not end by itself.
+    pub async fn ended(&mut self) {
+        if let Some(serving) = &mut self.serving {
+            let _ = serving.await;
+            self.serving = None;
+        }
     }
 
     /// Checks new parts and writes down that they are taken over: all that can fail of a reload.
@@ -136,10 +176,12 @@ impl Running {
     pub async fn prepare(&self, parts: Parts) -> Result<Prepared, StartError> {
         let config = parts.config.clone();
         config.check()?;
-        if config.needs_restart_after(&self.config) {
+        // Over stdio no address is listened on.
+        if self.address.is_some() && config.needs_restart_after(&self.config) {
             return Err(StartError::NeedsRestart);
         }
-        let tls = config.tls.as_ref().map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
+        let tls = config.tls.as_ref().filter(|_| self.address.is_some());
+        let tls = tls.map(|tls| tls::load(&tls.rooted(&parts.base))).transpose()?;
         let mut event = Event::new(EventKind::Config, Outcome::Completed);
         event.reason = Some(format!("taken over: {}", parts.revision).into());
         parts.audit.note(event).await?;
@@ -167,9 +209,9 @@ impl Running {
     }
 
     /// Takes no more calls, lets those under way end for `shutdown_seconds`, ends servers, and closes the log.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
-        let _ = self.accepting.await;
+        self.ended().await;
         self.sweeping.abort();
         let rooms = self.door.rooms.load_full();
         rooms.upstream.shutdown().await;
@@ -222,8 +264,7 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
         }
         let rooms = door.rooms.load_full();
         for session in rooms.identity.sessions().sweep(SystemTime::now()) {
-            rooms.catalog.end_session(session);
-            rooms.upstream.end_session(session).await;
+            rooms.end_session(session).await;
         }
         door.instruments.sessions_ended(&rooms.identity.sessions().lives());
     }

@@ -7,14 +7,16 @@ use sekisho_audit::Audit;
 use sekisho_catalog::Catalog;
 use sekisho_flow::Flow;
 use sekisho_guard::Guard;
-use sekisho_identity::Identity;
+use sekisho_identity::{Identity, SessionKey};
 use sekisho_limits::Limits;
 use sekisho_policy::Policy;
 use sekisho_upstream::Upstream;
+use sekisho_wire::Endpoint;
 
 use crate::config::Config;
 use crate::hosts::Hosts;
 use crate::instruments::Instruments;
+use crate::refusal::{Code, Refusal};
 
 /// Everything a gateway is made of. `app` puts it together.
 pub struct Parts {
@@ -68,5 +70,24 @@ impl Rooms {
             audit: parts.audit,
             upstream: parts.upstream,
         }
+    }
+
+    /// Whether an endpoint leads anywhere.
+    ///
+    /// # Errors
+    /// It is that of a server that is not configured.
+    pub(crate) fn knows(&self, endpoint: &Endpoint) -> Result<(), Refusal> {
+        match endpoint {
+            Endpoint::One(server) if self.catalog.server(server).is_none() => {
+                Err(Refusal::new(Code::UnknownServer, format!("`{server}` is not configured")))
+            }
+            Endpoint::One(_) | Endpoint::All => Ok(()),
+        }
+    }
+
+    /// Ends all that a session leaves here and at servers. The session itself has ended before.
+    pub(crate) async fn end_session(&self, session: SessionKey) {
+        self.catalog.end_session(session);
+        self.upstream.end_session(session).await;
     }
 }

@@ -114,6 +114,14 @@ pub struct SessionsConfig {
     pub total_max: u32,
 }
 
+impl SessionsConfig {
+    /// The same for a client whose connection is a process: its session ends with that, and not before.
+    #[must_use]
+    pub fn lasting(self) -> SessionsConfig {
+        SessionsConfig { idle_seconds: crate::BOUND_MAX, absolute_seconds: crate::BOUND_MAX, ..self }
+    }
+}
+
 impl Default for SessionsConfig {
     fn default() -> SessionsConfig {
         SessionsConfig { idle_seconds: 1800, absolute_seconds: 43_200, per_principal_max: 64, total_max: 10_000 }

@@ -30,6 +30,7 @@ mod files;
 mod issuer;
 mod jwt;
 mod keys;
+mod local;
 mod principal;
 mod remote;
 mod seal;
@@ -49,6 +50,7 @@ use url::Url;
 
 pub use config::{Algorithm, Config, ConfigError, IssuerConfig, SessionsConfig};
 pub use keys::KeySetError;
+pub use local::{LOCAL_ISSUER, Local, LocalError};
 pub use principal::{Lease, Principal, PrincipalKey};
 pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
 pub use session::{Session, SessionError, SessionKey, SessionToken, Sessions};

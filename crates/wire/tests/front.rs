@@ -425,7 +425,7 @@ fn replies_are_legacy_and_well_formed() {
 
 #[test]
 fn a_line_needs_no_headers_and_its_meta_still_decides_the_era() {
-    let line = |text: String| front::decode_line(text.into(), &Limits::default());
+    let line = |text: String| front::decode_line(text.into(), Spoken::LegacyUnsaid, &Limits::default());
     let Ok(Inbound::Request(request)) = line(modern("tools/call", r#""name":"add","#)) else {
         panic!("a request");
     };
@@ -434,4 +434,33 @@ fn a_line_needs_no_headers_and_its_meta_still_decides_the_era() {
     assert_eq!(inbound.spoken(), Spoken::LegacyUnsaid);
     let unsupported = line(modern("tools/list", "").replace("2026-07-28", "2027-01-01"));
     assert!(matches!(unsupported.expect_err("refused").why, Why::UnsupportedVersion { .. }));
+}
+
+#[test]
+fn a_line_that_is_no_request_speaks_as_its_connection_does() {
+    let newest = Spoken::Modern(Version::LATEST_MODERN);
+    let line = |text: &str, unsaid| front::decode_line(text.to_owned().into(), unsaid, &Limits::default());
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    for unsaid in [newest, Spoken::LegacyUnsaid] {
+        assert_eq!(line(cancelled, unsaid).expect("a notification").spoken(), unsaid);
+    }
+    // ST-04: servers ask nothing in the modern era.
+    let reply = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+    line(reply, Spoken::LegacyUnsaid).expect("a reply");
+    assert_eq!(line(reply, newest).expect_err("refused").why, Why::ReplyInModern);
+    // Nobody waits for an answer to either, whatever is wrong with it.
+    for silent in [
+        reply,
+        r#"{"jsonrpc":"2.0","method":"notifications/nobody"}"#,
+        r#"{"jsonrpc":"2.0","method":"notifications/cancelled"}"#,
+    ] {
+        assert!(!line(silent, newest).expect_err("refused").calls_for_an_answer(), "{silent}");
+    }
+    for asking in
+        [r#"{"jsonrpc":"2.0","id":1,"method":"nothing"}"#, "{", "[]", r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#]
+    {
+        assert!(line(asking, newest).expect_err("refused").calls_for_an_answer(), "{asking}");
+    }
+    // A request says it itself, or is one of the legacy era.
+    assert_eq!(line(&legacy("ping", "{}"), newest).expect("a request").spoken(), Spoken::LegacyUnsaid);
 }

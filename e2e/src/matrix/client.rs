@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use serde_json::{Value, json};
 
 use super::{Eras, Verb, rust};
@@ -15,6 +16,25 @@ pub struct Client {
     pub name: &'static str,
     kind: Kind,
     mode: Mode,
+    way: Way,
+}
+
+/// How it reaches the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Over HTTP, with a token.
+    Http,
+    /// As a process that it starts.
+    Stdio,
+}
+
+/// Where a client finds a server of the gateway.
+#[derive(Debug)]
+pub(super) enum At {
+    /// At this URL, with this token.
+    Http { url: String, token: String },
+    /// By this command, in its own standard input and output.
+    Stdio { command: Vec<String> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +58,15 @@ pub(super) enum Mode {
 }
 
 const fn client(name: &'static str, kind: Kind, mode: Mode) -> Client {
-    Client { name, kind, mode }
+    Client { name, kind, mode, way: Way::Http }
 }
 
-/// Every client in each of its modes.
-pub static CLIENTS: [Client; 13] = [
+const fn over_stdio(name: &'static str, kind: Kind, mode: Mode) -> Client {
+    Client { name, kind, mode, way: Way::Stdio }
+}
+
+/// Every client in each of its modes, and each once more over stdio.
+pub static CLIENTS: [Client; 19] = [
     client("python legacy", Kind::Python, Mode::Legacy),
     client("python auto", Kind::Python, Mode::Auto),
     client("python 2026", Kind::Python, Mode::Modern),
@@ -56,6 +80,12 @@ pub static CLIENTS: [Client; 13] = [
     client("rust legacy", Kind::Rust, Mode::Legacy),
     client("rust auto", Kind::Rust, Mode::Auto),
     client("rust 2026", Kind::Rust, Mode::Modern),
+    over_stdio("python auto, stdio", Kind::Python, Mode::Auto),
+    over_stdio("typescript v1, stdio", Kind::TypeScriptV1, Mode::Legacy),
+    over_stdio("typescript v2 auto, stdio", Kind::TypeScriptV2, Mode::Auto),
+    over_stdio("inspector auto, stdio", Kind::Inspector, Mode::Auto),
+    over_stdio("rust legacy, stdio", Kind::Rust, Mode::Legacy),
+    over_stdio("rust 2026, stdio", Kind::Rust, Mode::Modern),
 ];
 
 impl Client {
@@ -76,6 +106,9 @@ impl Client {
         if self.kind == Kind::Inspector && !matches!(verb, Verb::List | Verb::Call | Verb::Read | Verb::Prompt) {
             return Some("the inspector's command line does one request at a time, and has no such method");
         }
+        if verb == Verb::Resume && self.way == Way::Stdio {
+            return Some("a connection over stdio that breaks off is over");
+        }
         if verb == Verb::Resume && era == Era::Modern {
             return Some("2026-07-28 has no streams that are taken up again");
         }
@@ -84,26 +117,37 @@ impl Client {
 
     /// Whether its report says which revision was agreed on.
     pub(super) fn says_version(&self) -> bool {
-        self.kind != Kind::Inspector
+        // The first TypeScript client tells its transport alone, and that over stdio does not keep it.
+        self.kind != Kind::Inspector && (self.kind, self.way) != (Kind::TypeScriptV1, Way::Stdio)
     }
 
-    /// Does these steps at `url`, and reports what came of each.
+    /// Whether it starts the gateway as a process.
+    pub(super) fn is_over_stdio(&self) -> bool {
+        self.way == Way::Stdio
+    }
+
+    /// Does these steps at a server, and reports what came of each.
     ///
     /// # Errors
     /// When it does not end, or reports nothing.
-    pub(super) fn work(&self, url: &str, token: &str, steps: &[&Value]) -> anyhow::Result<Value> {
-        let plan = json!({"sdk": self.sdk(), "url": url, "token": token, "mode": self.mode(), "steps": steps});
+    pub(super) fn work(&self, at: &At, steps: &[&Value]) -> anyhow::Result<Value> {
+        let (sdk, mode) = (self.sdk(), self.mode());
+        let plan = match at {
+            At::Http { url, token } => {
+                json!({"sdk": sdk, "mode": mode, "steps": steps, "url": url, "token": token})
+            }
+            At::Stdio { command } => json!({"sdk": sdk, "mode": mode, "steps": steps, "command": command}),
+        };
         match self.kind {
             Kind::Python => script(peers::python_script("tests/clients/python_client.py")?, &plan),
             Kind::TypeScriptV1 | Kind::TypeScriptV2 => {
                 script(peers::node_script("tests/clients/typescript_client.mjs")?, &plan)
             }
             Kind::Inspector => {
-                let done: anyhow::Result<Vec<Value>> =
-                    steps.iter().map(|step| self.inspect(url, token, step)).collect();
+                let done: anyhow::Result<Vec<Value>> = steps.iter().map(|step| self.inspect(at, step)).collect();
                 Ok(json!({"done": done?}))
             }
-            Kind::Rust => rust::work(url, token, self.mode, steps, LIMIT),
+            Kind::Rust => rust::work(at, self.mode, steps, LIMIT),
         }
     }
 
@@ -122,25 +166,38 @@ impl Client {
     }
 
     /// One step with the inspector: one process for each request.
-    fn inspect(&self, url: &str, token: &str, step: &Value) -> anyhow::Result<Value> {
+    fn inspect(&self, at: &At, step: &Value) -> anyhow::Result<Value> {
         if step["do"] != "list" {
-            let result = self.inspector(url, token, &arguments(step))?;
+            let result = self.inspector(at, &arguments(step))?;
             return Ok(result.map_or_else(|why| json!({"refused": why}), |result| json!({"result": result})));
         }
         let mut lists = serde_json::Map::new();
         for list in step["of"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             let method = format!("{list}/list");
-            let listed = self.inspector(url, token, &["--method".to_owned(), method])?;
+            let listed = self.inspector(at, &["--method".to_owned(), method])?;
             lists.insert(list.to_owned(), listed.map_or_else(Value::from, |listed| names(&listed, list)));
         }
         Ok(Value::Object(lists))
     }
 
-    fn inspector(&self, url: &str, token: &str, arguments: &[String]) -> anyhow::Result<Result<Value, String>> {
+    fn inspector(&self, at: &At, arguments: &[String]) -> anyhow::Result<Result<Value, String>> {
         let home = tempfile::tempdir()?;
         let mut command = peers::inspector()?;
-        command.args([url, "--transport", "http", "--protocol-era", self.mode(), "--header"]);
-        command.arg(format!("Authorization: Bearer {token}")).args(arguments).env("HOME", home.path());
+        command.env("HOME", home.path());
+        match at {
+            At::Http { url, token } => {
+                command.args([url, "--transport", "http", "--header", &format!("Authorization: Bearer {token}")]);
+            }
+            At::Stdio { command: words } => {
+                // As clients have it in their configuration.
+                let (program, rest) = words.split_first().context("an empty command")?;
+                let file = home.path().join("servers.json");
+                std::fs::write(&file, json!({"mcpServers": {"it": {"command": program, "args": rest}}}).to_string())?;
+                command.arg("--config").arg(file).args(["--server", "it"]);
+            }
+        }
+        // Behind the rest: it takes whatever follows the arguments of a prompt for one of them.
+        command.args(["--protocol-era", self.mode()]).args(arguments);
         let ended = process::run(&mut command, "", LIMIT)?;
         if !ended.status.success() {
             return Ok(Err(format!("{}{}", ended.out, ended.err)));

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::client::At;
 use super::expect::Ask;
 use super::{Client, Server, Verb, Yard};
 use crate::client::Era;
@@ -106,9 +107,13 @@ fn refused(yard: &Yard, client: &Client, server: &Server) -> Cell {
 /// What the client reports; what goes wrong before that is no answer to any step.
 fn work(yard: &Yard, client: &Client, server: &Server, url: &str, steps: &[&Value]) -> Value {
     let subject = client.name.replace(' ', "-");
-    let token = yard.gateway().token(&subject, &yard.gateway().endpoint(server.name));
-    let report = token.and_then(|token| client.work(url, &token, steps));
-    report.unwrap_or_else(|error| json!({"broken": format!("{error:#}")}))
+    let at = if client.is_over_stdio() {
+        yard.command(server).map(|command| At::Stdio { command })
+    } else {
+        let token = yard.gateway().token(&subject, &yard.gateway().endpoint(server.name));
+        token.map(|token| At::Http { url: url.to_owned(), token })
+    };
+    at.and_then(|at| client.work(&at, steps)).unwrap_or_else(|error| json!({"broken": format!("{error:#}")}))
 }
 
 fn check_version(client: &Client, era: Era, report: &Value) -> Result<(), String> {

@@ -16,28 +16,26 @@ use rmcp::model::{
     SubscriptionFilter,
 };
 use rmcp::service::{NotificationContext, PeerRequestOptions, RequestContext, RunningService};
-use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
 use rmcp::{ClientHandler, ClientLifecycleMode, ClientServiceExt as _, ErrorData, RoleClient};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::client::Mode;
+use super::client::{At, Mode};
 
-/// Does these steps at `url`, and reports what came of each.
+/// Does these steps at a server, and reports what came of each.
 ///
 /// # Errors
 /// When it takes longer than `limit`.
-pub(super) fn work(url: &str, token: &str, mode: Mode, steps: &[&Value], limit: Duration) -> anyhow::Result<Value> {
+pub(super) fn work(at: &At, mode: Mode, steps: &[&Value], limit: Duration) -> anyhow::Result<Value> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let worked = runtime.block_on(async { tokio::time::timeout(limit, walk(url, token, mode, steps)).await });
+    let worked = runtime.block_on(async { tokio::time::timeout(limit, walk(at, mode, steps)).await });
     worked.context("the Rust client did not end")
 }
 
-async fn walk(url: &str, token: &str, mode: Mode, steps: &[&Value]) -> Value {
-    let config = StreamableHttpClientTransportConfig::with_uri(url).auth_header(token);
-    let transport = StreamableHttpClientTransport::from_config(config);
-    let client = match Asked::default().serve_with_lifecycle(transport, lifecycle(mode)).await {
+async fn walk(at: &At, mode: Mode, steps: &[&Value]) -> Value {
+    let client = match connect(at, mode).await {
         Ok(client) => client,
         Err(error) => return json!({"failed": format!("{error:?}")}),
     };
@@ -49,6 +47,23 @@ async fn walk(url: &str, token: &str, mode: Mode, steps: &[&Value]) -> Value {
     // What it did is told already.
     let _ = client.cancel().await;
     json!({"version": version, "done": done})
+}
+
+async fn connect(at: &At, mode: Mode) -> anyhow::Result<Client> {
+    let client = Asked::default();
+    Ok(match at {
+        At::Http { url, token } => {
+            let config = StreamableHttpClientTransportConfig::with_uri(url.as_str()).auth_header(token.as_str());
+            let transport = StreamableHttpClientTransport::from_config(config);
+            client.serve_with_lifecycle(transport, lifecycle(mode)).await?
+        }
+        At::Stdio { command } => {
+            let (program, rest) = command.split_first().context("an empty command")?;
+            let mut process = tokio::process::Command::new(program);
+            process.args(rest).stderr(std::process::Stdio::null());
+            client.serve_with_lifecycle(TokioChildProcess::new(process)?, lifecycle(mode)).await?
+        }
+    })
 }
 
 fn lifecycle(mode: Mode) -> ClientLifecycleMode {

@@ -8,14 +8,14 @@ use crate::client::Era;
 /// One line for each pair, and a line of sums.
 #[must_use]
 pub fn table(rows: &[Row]) -> String {
-    let mut table = format!("{:20} {:14} {:10}", "client", "server", "revision");
+    let mut table = format!("{:25} {:14} {:10}", "client", "server", "revision");
     for verb in Verb::ALL {
         let _ = write!(table, " {:>9}", verb.name());
     }
     table.push('\n');
     for row in rows {
         let revision = row.era.map_or("none", Era::version);
-        let _ = write!(table, "{:20} {:14} {revision:10}", row.client, row.server);
+        let _ = write!(table, "{:25} {:14} {revision:10}", row.client, row.server);
         for verb in Verb::ALL {
             let cell = row.cells.iter().find(|(of, _)| *of == verb).map(|(_, cell)| cell);
             let _ = write!(table, " {:>9}", cell.map_or("-", word));

@@ -15,7 +15,7 @@ use crate::client::Era;
 use crate::fixture::{Everything, everything_command};
 use crate::gateway::{Gateway, Setup, free_address, http_server, stdio_server};
 use crate::process::Running;
-use crate::servers;
+use crate::{line, servers};
 
 /// What the servers work on.
 #[derive(Debug)]
@@ -68,7 +68,10 @@ impl Yard {
         let ground = Ground::lay()?;
         let mut started = Started::default();
         let mut tables = String::new();
-        for server in servers {
+        let mut servers = servers.to_vec();
+        servers.sort_by_key(|server| server.name);
+        servers.dedup_by_key(|server| server.name);
+        for server in &servers {
             let table = started.table(server, &ground).with_context(|| format!("{} does not start", server.name))?;
             tables.push_str(&table);
         }
@@ -84,6 +87,11 @@ impl Yard {
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// The command that serves one client at a server over stdio, beside the gateway.
+    pub(super) fn command(&self, server: &Server) -> anyhow::Result<Vec<String>> {
+        Ok(words(&line::command(&self.gateway.folder().join("sekisho.toml"), Some(server.name))?))
     }
 
     pub(super) fn ground(&self) -> &Ground {

@@ -1,6 +1,6 @@
 """Does with the official Python client what a plan says, and prints what came back.
 
-The plan is one JSON object on standard input: `url`, `token`, `mode` (`auto`, `legacy` or a revision), and what to do:
+The plan is one JSON object on standard input: `url` and `token`, or `command`, `mode` (`auto`, `legacy` or a revision), and what to do:
 `call` (tool name and arguments, several), `read` (URIs), `prompt` (name and arguments), `complete` (reference and argument). With
 `asked` it answers what servers ask, and reports the questions. With `steps` it does these instead, one after the other, as
 `typescript_client.mjs` does.
@@ -13,6 +13,7 @@ import sys
 import anyio
 import httpx2
 from mcp import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import (
     CreateMessageResult,
@@ -183,7 +184,11 @@ async def main():
     headers = {"Authorization": f"Bearer {plan['token']}"} if plan.get("token") else {}
     try:
         async with httpx2.AsyncClient(headers=headers, timeout=30) as http:
-            transport = streamable_http_client(plan["url"], http_client=http)
+            if plan.get("command"):
+                program, *rest = plan["command"]
+                transport = stdio_client(StdioServerParameters(command=program, args=rest))
+            else:
+                transport = streamable_http_client(plan["url"], http_client=http)
             asked = Asked()
             callbacks = {
                 "elicitation_callback": asked.elicit,

@@ -1,7 +1,7 @@
 // Does with an official TypeScript client what a plan says, and prints what came back.
 //
 // The plan is one JSON object on standard input: `sdk` (`v1` is `@modelcontextprotocol/sdk`, `v2` is `@modelcontextprotocol/client`),
-// `url`, `token`, `mode` (`legacy`, `auto` or a revision; `v1` has one only) and `steps`. The report has the revision that was agreed
+// `url` and `token`, or `command`, `mode` (`legacy`, `auto` or a revision; `v1` has one only) and `steps`. The report has the revision that was agreed
 // on and, for each step, what came of it. The first argument is the folder where npm put the clients.
 
 import { createRequire } from "node:module";
@@ -18,6 +18,7 @@ const sdks = {
     return {
       Client: require("@modelcontextprotocol/sdk/client/index.js").Client,
       Transport: require("@modelcontextprotocol/sdk/client/streamableHttp.js").StreamableHTTPClientTransport,
+      Process: require("@modelcontextprotocol/sdk/client/stdio.js").StdioClientTransport,
       methods: {
         "elicitation/create": types.ElicitRequestSchema,
         "sampling/createMessage": types.CreateMessageRequestSchema,
@@ -34,6 +35,7 @@ const sdks = {
     return {
       Client: sdk.Client,
       Transport: sdk.StreamableHTTPClientTransport,
+      Process: require("@modelcontextprotocol/client/stdio").StdioClientTransport,
       methods: {},
       call: (client, params, options) => client.callTool(params, options),
       version: (client) => client.getNegotiatedProtocolVersion(),
@@ -44,9 +46,10 @@ const sdks = {
 const sdk = sdks[plan.sdk]();
 const method = (name) => sdk.methods[name] ?? name;
 
-const transport = new sdk.Transport(new URL(plan.url), {
-  requestInit: { headers: plan.token ? { Authorization: `Bearer ${plan.token}` } : {} },
-});
+const headers = plan.token ? { Authorization: `Bearer ${plan.token}` } : {};
+const transport = plan.command
+  ? new sdk.Process({ command: plan.command[0], args: plan.command.slice(1), stderr: "ignore" })
+  : new sdk.Transport(new URL(plan.url), { requestInit: { headers } });
 const client = new sdk.Client(
   { name: "typescript", version: "1" },
   { capabilities: { elicitation: { form: {} }, sampling: {} }, ...sdk.options },
@@ -111,7 +114,7 @@ const VERBS = {
   async subscribe(step) {
     const told = new Promise((resolve) => (updated = resolve));
     let listening;
-    if (transport.sessionId) await client.subscribeResource({ uri: step.uri });
+    if (plan.sdk === "v1" || sdk.version(client) < "2026") await client.subscribeResource({ uri: step.uri });
     else listening = await client.listen({ resourceSubscriptions: [step.uri] });
     await sdk.call(client, tool(step.then));
     await told;

@@ -17,6 +17,7 @@ mod listening;
 mod policy;
 mod resumption;
 mod standing;
+mod stdio;
 mod tasks;
 mod tls;
 mod tokens;

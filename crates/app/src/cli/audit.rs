@@ -8,8 +8,7 @@ use clap::{Args, Subcommand};
 use sekisho_audit::{Follow, ReadError, Since, read, render};
 use sekisho_wire::Json;
 
-use super::{ConfigFile, Outcome};
-use crate::config;
+use super::{Outcome, Place};
 use crate::problem::{Code, Problem};
 
 /// Read the audit log
@@ -31,7 +30,7 @@ enum What {
 )]
 struct Tail {
     #[command(flatten)]
-    config: ConfigFile,
+    place: Place,
     /// Go on as records come
     #[arg(short, long)]
     follow: bool,
@@ -53,7 +52,7 @@ impl Audit {
 
 impl Tail {
     fn run(self) -> Outcome {
-        let dir = config::folder_of(&self.config.path)?.audit();
+        let dir = self.place.folder()?.audit();
         // Before the newest are read, so that nothing falls between.
         let follow = if self.follow { Some(Follow::new(&dir, Since::Now).map_err(unreadable)?) } else { None };
         let newest = newest(&dir, usize::try_from(self.number).unwrap_or(usize::MAX)).map_err(unreadable)?;

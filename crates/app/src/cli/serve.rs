@@ -28,6 +28,7 @@ impl Serve {
         run(&Plan {
             path: &self.config.path,
             prepare: &|_| Ok(()),
+            client: None,
             ready: &|_, _| {},
             elsewhere: "stop that one, or set another `listen` and `public_url` in `[gateway]`",
         })

@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::{ConfigFile, Outcome};
-use crate::config;
+use super::{Outcome, Place};
 use crate::local;
 
 /// Show how the running gateway is: servers, sessions, audit log, policy, dangerous options
@@ -11,7 +10,7 @@ use crate::local;
 #[command(after_help = "Examples:\n  sekisho status\n  sekisho status --config /etc/sekisho/sekisho.toml --json")]
 pub(crate) struct Status {
     #[command(flatten)]
-    config: ConfigFile,
+    place: Place,
     /// Print the status as one line of JSON
     #[arg(long)]
     json: bool,
@@ -19,7 +18,7 @@ pub(crate) struct Status {
 
 impl Status {
     pub(super) fn run(self) -> Outcome {
-        let folder = config::folder_of(&self.config.path)?;
+        let folder = self.place.folder()?;
         let seen = local::ask(&folder).map_err(|problem| vec![problem])?;
         if self.json {
             println!("{}", seen.json());

@@ -49,6 +49,7 @@ impl Up {
         run(&Plan {
             path: &path,
             prepare: &refresh,
+            client: None,
             ready: &|loaded, address| paste::print(loaded, address, kept),
             elsewhere: ELSEWHERE,
         })

@@ -10,7 +10,7 @@ use crate::problem::{Code, Problem};
 
 /// Tell what happened to a request, why, and what would have permitted it
 ///
-/// Reads the audit log; the gateway need not run.
+/// Reads the audit logs, those of clients over stdio too; the gateway need not run.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  sekisho why 5f0c2b9a71d3e846")]
 pub(crate) struct Why {
@@ -24,8 +24,15 @@ pub(crate) struct Why {
 impl Why {
     pub(super) fn run(self) -> Outcome {
         let folder = config::folder_of(&self.config.path)?;
-        let records = sekisho_audit::find(&folder.audit(), &self.request)
-            .map_err(|error| vec![Problem::of(Code::LogUnreadable, &error)])?;
+        let mut logs = folder.with_logs();
+        if logs.is_empty() {
+            logs.push(folder.clone());
+        }
+        let mut records = Vec::new();
+        for log in logs {
+            let found = sekisho_audit::find(&log.audit(), &self.request);
+            records.extend(found.map_err(|error| vec![Problem::of(Code::LogUnreadable, &error)])?);
+        }
         if records.is_empty() {
             let words = format!("the audit log `{}` has no request `{}`", folder.audit().display(), self.request);
             let help =

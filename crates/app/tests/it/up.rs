@@ -1,6 +1,8 @@
 //! From nothing to a first call.
 
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
@@ -72,6 +74,48 @@ fn permitted_call_passes_and_its_refused_neighbour_is_explained() {
     for part in ["forbid", "no-reading", "tools/call", "files__read_file", "sekisho-developer"] {
         assert!(why.out.contains(part), "{part} in\n{}", why.out);
     }
+}
+
+#[test]
+fn client_that_starts_its_servers_itself_is_served_beside_the_gateway_by_what_it_is_told_to_paste() {
+    let home = Home::empty();
+    let (gateway, _token) = up(&home);
+    let told = gateway.out();
+    let line = told.lines().map(str::trim).find(|line| line.starts_with('{') && line.contains("\"command\"")).unwrap();
+    let server = json(line).get("mcpServers").unwrap().get("sekisho").unwrap();
+    let words: Vec<String> =
+        server.get("args").unwrap().elements().map(|word| word.string().unwrap().into_owned()).collect();
+    let call = |name: &str, arguments: &str| {
+        format!(
+            r#"{{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{{"name":"{name}","arguments":{arguments},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+        )
+    };
+    let said = run_with_input(
+        &text_at(&server, &["command"]),
+        &words,
+        &(call("files__read_file", r#"{"path":"welcome.txt"}"#) + "\n"),
+    );
+    assert!(said.contains("Welcome."), "{said}");
+    // The same once a policy forbids it: no gateway has to be told.
+    let policy = std::fs::read_to_string(home.path("policy.cedar")).unwrap();
+    home.write(
+        "policy.cedar",
+        &(policy + "\n@id(\"nobody\") forbid (principal, action == Sekisho::Action::\"tools/call\", resource) when { principal.issuer == \"local\" };\n"),
+    );
+    let said = run_with_input(
+        &text_at(&server, &["command"]),
+        &words,
+        &(call("files__read_file", r#"{"path":"welcome.txt"}"#) + "\n"),
+    );
+    assert!(said.contains("SK1701"), "{said}");
+}
+
+/// What a command says on standard output, which is given this on standard input.
+fn run_with_input(program: &str, arguments: &[String], input: &str) -> String {
+    let mut command = Command::new(program);
+    let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
 }
 
 #[test]

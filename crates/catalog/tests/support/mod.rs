@@ -10,6 +10,7 @@ use sekisho_catalog::{Catalog, Config};
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionToken};
 use sekisho_wire::json::Limits;
+use sekisho_wire::message::Spoken;
 use sekisho_wire::server::Item;
 use sekisho_wire::{Endpoint, Era, Inbound, Items, Json, ListKind, ServerId, Version, front};
 
@@ -79,7 +80,7 @@ impl Gate {
         let presented = Presented::from_headers(&headers).expect("a token");
         let caller = self.identity.verify(&presented, at, now).await.expect("a good token");
         let line = Bytes::copy_from_slice(line.as_bytes());
-        let inbound = front::decode_line(line, &Limits::default()).expect("a message");
+        let inbound = front::decode_line(line, Spoken::LegacyUnsaid, &Limits::default()).expect("a message");
         self.identity.authenticate(caller, inbound, session, now).expect("authentic")
     }
 }

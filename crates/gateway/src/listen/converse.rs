@@ -33,7 +33,7 @@ pub(super) enum Said {
     Listening,
     /// A notification was taken in. The end.
     Absorbed,
-    /// Refused before anything was said. The end. `message`: the refusal as a message, if it answers a request.
+    /// Refused, before anything was said or behind it. The end. `message`: the refusal as a message, if it answers a request.
     Refused { refusal: Box<Refusal>, message: Option<Bytes> },
 }
 
@@ -297,16 +297,9 @@ impl Talk {
             (Err(down), Stage::Begun | Stage::Spoken) => Refusal::from(down).after_the_effect(),
         };
         self.door.instruments.ended(&self.seen, Some(refusal.code));
-        let rendered = |id| render::refused(&refusal, self.era, id, self.tool_call, &self.seen.request);
+        let rendered = |id| render::refused(&refusal, self.era, id, self.tool_call, &self.seen.request).bytes;
         let message = self.id.as_ref().map(rendered);
-        let said = match (message, stage) {
-            (Some(message), Stage::Spoken) => Said::Message(message),
-            (message, Stage::Before | Stage::Begun | Stage::Spoken) => {
-                let message = message.map(|message| message.bytes);
-                Said::Refused { refusal: Box::new(refusal), message }
-            }
-        };
-        self.mouth.say(said).await;
+        self.mouth.say(Said::Refused { refusal: Box::new(refusal), message }).await;
     }
 
     /// Enters the table of what can be cancelled.

@@ -37,11 +37,7 @@ pub(super) struct Knock {
 pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> Result<Response<Body>, Box<Failed>> {
     let Knock { endpoint, caller, head, body, seen } = knock;
     let bounds = rooms.limits.bounds();
-    if let Endpoint::One(server) = &endpoint
-        && rooms.catalog.server(server).is_none()
-    {
-        return Err(seen.fails(Refusal::new(Code::UnknownServer, format!("`{server}` is not configured"))));
-    }
+    rooms.knows(&endpoint).map_err(|refusal| seen.clone().fails(refusal))?;
     negotiable(&head.headers).map_err(|refusal| seen.clone().fails(refusal))?;
     let body = body::read(body, bounds.body_bytes_max, bounds.body_read_timeout, &door.reading).await;
     let body = body.map_err(|refusal| seen.clone().fails(refusal))?;
@@ -142,14 +138,7 @@ pub(super) async fn delete(
     let named = named.map_err(|refusal| seen.clone().fails(refusal))?;
     let (ending, door, rooms) = (seen.clone(), Arc::clone(door), Arc::clone(rooms));
     // A task of its own: a client that hangs up meanwhile does not leave half of it undone.
-    let ended = tokio::spawn(async move {
-        rooms.audit.note(record::session_ends(&ending)).await?;
-        let session = rooms.identity.end(&caller, &named, SystemTime::now())?;
-        door.inflight.cancel_all(session);
-        rooms.catalog.end_session(session);
-        rooms.upstream.end_session(session).await;
-        Ok::<(), Refusal>(())
-    });
+    let ended = tokio::spawn(async move { door.end_session(&rooms, &caller, &named, &ending).await });
     let ended = ended.await.unwrap_or_else(|_| Err(Refusal::new(Code::ShuttingDown, "the task was dropped")));
     ended.map_err(|refusal| seen.fails(refusal))?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
@@ -213,7 +202,7 @@ fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> 
 }
 
 /// What cannot be decoded has no era but the one it claims.
-fn undecodable(seen: &Seen, refused: front::Refused) -> Box<Failed> {
+pub(super) fn undecodable(seen: &Seen, refused: front::Refused) -> Box<Failed> {
     let era = refused.spoken.map_or(Era::Legacy, |spoken| spoken.era());
     Box::new(Failed { id: refused.id, era, ..*seen.clone().fails(refused.why.into()) })
 }

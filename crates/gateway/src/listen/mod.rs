@@ -9,16 +9,18 @@ mod preface;
 mod public;
 mod pulse;
 mod respond;
+mod stdio;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
+use sekisho_identity::Verified;
 use sekisho_limits::Bounds;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -27,9 +29,14 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::inflight::InFlight;
 use crate::instruments::Instruments;
+use crate::record::{self, Seen};
+use crate::refusal::Refusal;
 use crate::snapshot::Rooms;
 use crate::strangers::Strangers;
 use crate::streams::Streams;
+pub use stdio::Stdio;
+pub(crate) use stdio::serve;
+
 use preface::{Protocol, preface};
 use pulse::{Pulse, Watched};
 
@@ -50,6 +57,23 @@ pub(crate) struct Door {
     pub(crate) stopping: watch::Receiver<bool>,
     /// A shutdown has gone so far that requests are refused.
     pub(crate) refusing: AtomicBool,
+}
+
+impl Door {
+    /// Ends a caller's session, and all that it has under way.
+    pub(crate) async fn end_session(
+        &self,
+        rooms: &Rooms,
+        caller: &Verified,
+        session: &str,
+        seen: &Seen,
+    ) -> Result<(), Refusal> {
+        rooms.audit.note(record::session_ends(seen)).await?;
+        let session = rooms.identity.end(caller, session, SystemTime::now())?;
+        self.inflight.cancel_all(session);
+        rooms.end_session(session).await;
+        Ok(())
+    }
 }
 
 /// Accepts until told to stop, then waits for connections to end, at most `patience`.

@@ -35,8 +35,30 @@ impl Seen {
     }
 }
 
-/// Records a refusal and renders it. If it cannot be recorded, that is the refusal.
+impl Failed {
+    /// The refusal as a JSON-RPC message; without an id where none could be read.
+    pub(super) fn message(&self) -> Bytes {
+        let Failed { refusal, seen, era, .. } = self;
+        if let Some(id) = &self.id {
+            return render::refused(refusal, *era, id, self.tool_call, &seen.request).bytes;
+        }
+        let error = RpcError {
+            code: refusal.code.rpc(*era),
+            message: refusal.message().into(),
+            data: Some(refusal.data(&seen.request)),
+        };
+        outgoing::error(None, &error)
+    }
+}
+
+/// Records a refusal and renders it.
 pub(super) async fn refuse(door: &Door, rooms: &Rooms, mut failed: Failed) -> Response<Body> {
+    note(door, rooms, &mut failed).await;
+    render(failed)
+}
+
+/// Records a refusal. If it cannot be recorded, that is the refusal.
+pub(super) async fn note(door: &Door, rooms: &Rooms, failed: &mut Failed) {
     let event = record::refused(&failed.seen, &failed.refusal);
     // Whoever is not known may not fill the log: past a share of it, only the number is written down.
     let noted = match failed.seen.is_anonymous() {
@@ -47,23 +69,12 @@ pub(super) async fn refuse(door: &Door, rooms: &Rooms, mut failed: Failed) -> Re
         failed.refusal = down.into();
     }
     door.instruments.ended(&failed.seen, Some(failed.refusal.code));
-    render(failed)
 }
 
 /// Renders a refusal that is recorded already.
 pub(super) fn render(failed: Failed) -> Response<Body> {
-    let Failed { refusal, seen, id, era, tool_call, challenge } = failed;
-    let bytes = match &id {
-        Some(id) => render::refused(&refusal, era, id, tool_call, &seen.request).bytes,
-        None => {
-            let error = RpcError {
-                code: refusal.code.rpc(era),
-                message: refusal.message().into(),
-                data: Some(refusal.data(&seen.request)),
-            };
-            outgoing::error(None, &error)
-        }
-    };
+    let bytes = failed.message();
+    let Failed { refusal, id, era, challenge, .. } = failed;
     let mut response = json(status(&refusal, era, id.is_some()), bytes);
     let headers = response.headers_mut();
     // A challenge beside any other status would call a good token bad.

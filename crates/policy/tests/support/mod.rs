@@ -20,6 +20,7 @@ use sekisho_guard::{Guard, Obliged as _};
 use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented, SessionKey, SessionToken};
 use sekisho_limits::Limits;
 use sekisho_policy::{Authorized, Decision, ForbidReason, Forbidden, Policy, Releasable};
+use sekisho_wire::message::Spoken;
 use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::{
     Askable, Endpoint, Era, FromServer, Id, Inbound, Items, Json, ListKind, ServerId, Sheets, Version, back, front,
@@ -191,7 +192,8 @@ impl World {
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer.parse().unwrap())]);
         let presented = Presented::from_headers(&headers).unwrap();
         let caller = self.runtime.block_on(self.identity.verify(&presented, at, now)).unwrap();
-        let inbound = front::decode_line(line.to_string().into(), &json::Limits::default()).unwrap();
+        let inbound =
+            front::decode_line(line.to_string().into(), Spoken::LegacyUnsaid, &json::Limits::default()).unwrap();
         self.identity.authenticate(caller, inbound, session, now).unwrap()
     }
 

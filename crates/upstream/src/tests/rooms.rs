@@ -11,6 +11,7 @@ use sekisho_egress::Client;
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionKey};
 use sekisho_wire::json::Limits;
+use sekisho_wire::message::Spoken;
 use sekisho_wire::{Askable, Call, Endpoint, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front};
 use url::Url;
 
@@ -86,7 +87,7 @@ impl House {
         headers.insert(AUTHORIZATION, format!("Bearer {}", token.expose_secret()).parse().unwrap());
         let presented = Presented::from_headers(&headers).unwrap();
         let verified = self.identity.verify(&presented, endpoint, now).await.unwrap();
-        let message = front::decode_line(line.to_owned().into(), &Limits::default()).unwrap();
+        let message = front::decode_line(line.to_owned().into(), Spoken::LegacyUnsaid, &Limits::default()).unwrap();
         self.identity.authenticate(verified, message, session, now).unwrap()
     }
 

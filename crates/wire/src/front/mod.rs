@@ -25,7 +25,7 @@ use crate::version::{Era, Version};
 /// # Errors
 /// [`Refused`] for whatever is not one message with one meaning, or is not what its headers say.
 pub fn decode(headers: &HeaderMap, body: Bytes, limits: &json::Limits) -> Result<Inbound, Refused> {
-    Door { headers: Some(headers) }.read(body, limits)
+    Door { headers: Some(headers), unsaid: Spoken::LegacyUnsaid }.read(body, limits)
 }
 
 /// The revision that a GET speaks: it has no body, so its version header says so, or the session does.
@@ -43,12 +43,13 @@ pub fn spoken_by_get(of: &HeaderMap) -> Result<Spoken, Why> {
     }
 }
 
-/// Decodes a line of stdio, where no headers speak.
+/// Decodes a line of stdio, where no headers speak. `unsaid`: the revision of notifications and replies, which need not say it
+/// themselves (BP-12); a request that does not is one of the legacy era.
 ///
 /// # Errors
 /// [`Refused`] for whatever is not one message with one meaning.
-pub fn decode_line(line: Bytes, limits: &json::Limits) -> Result<Inbound, Refused> {
-    Door { headers: None }.read(line, limits)
+pub fn decode_line(line: Bytes, unsaid: Spoken, limits: &json::Limits) -> Result<Inbound, Refused> {
+    Door { headers: None, unsaid }.read(line, limits)
 }
 
 /// Why a message is refused before anyone asks who sent it.
@@ -62,6 +63,36 @@ pub struct Refused {
     /// What is wrong.
     #[source]
     pub why: Why,
+}
+
+impl Refused {
+    /// Whether somebody waits for an answer, on a connection where none belongs to any message by itself: whoever sent a request, or what
+    /// may have been meant as one; not whoever notified or replied (JSON-RPC 2.0, section 5).
+    #[must_use]
+    pub fn calls_for_an_answer(&self) -> bool {
+        match self.why {
+            Why::Json(_)
+            | Why::Batch
+            | Why::NotAnObject
+            | Why::EnvelopeCase { .. }
+            | Why::UnknownMember
+            | Why::Version
+            | Why::BadId
+            | Why::NoMethod
+            | Why::ResultAndError => true,
+            Why::BadReply | Why::ReplyInModern | Why::UnknownNotice => false,
+            Why::MissingMeta { .. }
+            | Why::BadMeta { .. }
+            | Why::HeaderMissing { .. }
+            | Why::HeaderRepeated { .. }
+            | Why::HeaderMismatch { .. }
+            | Why::HeaderMalformed { .. }
+            | Why::UnsupportedVersion { .. }
+            | Why::BadVersionHeader
+            | Why::UnknownMethod
+            | Why::BadParams { .. } => self.id.is_some(),
+        }
+    }
 }
 
 /// What is wrong with a message.
@@ -169,6 +200,8 @@ pub const VERSION_BYTES_MAX: usize = 64;
 struct Door<'a> {
     /// None on stdio.
     headers: Option<&'a HeaderMap>,
+    /// The revision of what is no request and does not say it.
+    unsaid: Spoken,
 }
 
 /// A refusal, and the revision spoken as far as that is clear.
@@ -226,7 +259,11 @@ impl Door<'_> {
         let stop = |why| (None, why);
         let header = head::single(self.headers, headers::PROTOCOL_VERSION).map_err(stop)?;
         let Some(asked) = meta::version(meta).map_err(stop)? else {
-            return Spoken::without_meta(shape, header);
+            return match (shape, header) {
+                (Shape::Notice { .. } | Shape::Reply { .. }, None) => Ok(self.unsaid),
+                (Shape::Request { .. }, None) => Ok(Spoken::LegacyUnsaid),
+                (_, Some(header)) => Spoken::by_header(shape, header),
+            };
         };
         let known = Version::parse(&asked).filter(|version| version.era() == Era::Modern).map(Spoken::Modern);
         if self.headers.is_some() {
@@ -267,11 +304,8 @@ impl Door<'_> {
 }
 
 impl Spoken {
-    /// The revision of a message whose body names none.
-    fn without_meta(shape: &Shape, header: Option<&str>) -> Result<Spoken, Stop> {
-        let Some(header) = header else {
-            return Ok(Spoken::LegacyUnsaid);
-        };
+    /// The revision of a message whose body names none, and whose header does.
+    fn by_header(shape: &Shape, header: &str) -> Result<Spoken, Stop> {
         let version = Version::parse(header);
         match (shape, version.map(|version| (version, version.era()))) {
             (_, Some((version, Era::Legacy))) => Ok(Spoken::Legacy(version)),

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use sekisho_wire::front::{self, Refused, Why};
 use sekisho_wire::json::{Array, Json, Limits, Object};
 use sekisho_wire::lines::{Lines, frame};
+use sekisho_wire::message::Spoken;
 use sekisho_wire::{Answer, Call, Era, Inbound, ListKind, Reference, Request, RpcError, Version, outgoing};
 
 /// What one demo server offers.
@@ -71,7 +72,7 @@ struct Server<O> {
 
 impl<O: Offer> Server<O> {
     fn answer(&mut self, line: Bytes) -> Option<Bytes> {
-        match front::decode_line(line, &LIMITS) {
+        match front::decode_line(line, Spoken::LegacyUnsaid, &LIMITS) {
             Ok(Inbound::Request(request)) => {
                 let answer = match self.result(&request) {
                     Ok(result) => Answer::Result(result),

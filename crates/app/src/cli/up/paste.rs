@@ -1,6 +1,7 @@
 //! What to paste into a client, with the developer token.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::SystemTime;
 
 use secrecy::ExposeSecret as _;
@@ -21,6 +22,9 @@ pub(super) fn print(loaded: &Loaded, address: SocketAddr, kept: bool) {
     match developer::open(loaded, SystemTime::now()) {
         Ok(developer) => {
             println!("{}", clients(&url, developer.token().expose_secret()));
+            if let Ok(own) = super::own_path() {
+                println!("{}\n", process(&own, &loaded.path));
+            }
             println!("The token is good for 12 hours at most; `sekisho token` renews it in");
             println!("{}. Ctrl-C ends this gateway.\n", developer.token_path().display());
         }
@@ -47,6 +51,16 @@ Then ask for a note to be added, and see `sekisho audit tail`. `sekisho status` 
     )
 }
 
+/// For clients that start their servers themselves: there is no token.
+fn process(own: &str, config: &Path) -> String {
+    let config = std::path::absolute(config).unwrap_or_else(|_| config.to_owned());
+    let server = serde_json::json!({"command": own, "args": ["stdio", "--config", config.to_string_lossy()]});
+    format!(
+        "Claude Desktop, and whatever starts its servers itself (no token, and this gateway need not run):\n\n  {}",
+        serde_json::json!({"mcpServers": {"sekisho": server}})
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -54,6 +68,17 @@ mod tests {
     use sekisho_wire::json::Limits;
 
     use super::*;
+
+    #[test]
+    fn process_is_named_by_whole_paths() {
+        let text = process("/opt/a \"b\"/sekisho", Path::new("sekisho.toml"));
+        let file = text.lines().last().unwrap().trim();
+        let file = Json::decode(Bytes::from(file.to_owned()), &Limits::default()).unwrap();
+        let server = file.get("mcpServers").unwrap().get("sekisho").unwrap();
+        assert_eq!(server.get("command").unwrap().string().unwrap(), "/opt/a \"b\"/sekisho");
+        let config = server.get("args").unwrap().elements().last().unwrap();
+        assert!(Path::new(&*config.string().unwrap()).is_absolute(), "{}", file.as_str());
+    }
 
     #[test]
     fn what_is_pasted_into_files_is_json() {
