@@ -61,6 +61,16 @@ impl Running {
         self.child.id()
     }
 
+    /// The memory that it holds, in KiB.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn resident_kib(&self) -> anyhow::Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no memory")?;
+        Ok(line.trim().trim_end_matches(" kB").parse()?)
+    }
+
     /// Whether it has ended, and how.
     ///
     /// # Errors

@@ -18,7 +18,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use sekisho_catalog::Server;
 use sekisho_identity::Authenticated;
-use sekisho_upstream::Tell;
+use sekisho_upstream::{Tell, Transport};
 use sekisho_wire::Inbound;
 use tokio::sync::mpsc;
 
@@ -125,11 +125,13 @@ impl Instruments {
         }
     }
 
-    /// A caller's message is known: is it traced? Callers whom nobody vouches for do not come here.
-    pub(crate) fn follow(&self, mut seen: Seen, headers: &HeaderMap, message: &Authenticated<Inbound>) -> Seen {
+    /// A caller's message is known: is it traced? Callers whom nobody vouches for do not come here. Over stdio there are no headers.
+    pub(crate) fn follow(&self, mut seen: Seen, headers: Option<&HeaderMap>, message: &Authenticated<Inbound>) -> Seen {
         if let (Some(sampler), Inbound::Request(request)) = (&self.sampler, message.message()) {
-            let brought = sampling::Brought::of(headers, request.meta());
-            seen.clock.trace = sampler.decide(brought).map(|context| Arc::new(Traced::of(context, message, request)));
+            let brought = sampling::Brought::of(headers.unwrap_or(&HeaderMap::new()), request.meta());
+            let over = if headers.is_some() { Transport::Http } else { Transport::Stdio };
+            let traced = |context| Arc::new(Traced::of(context, message, request, over));
+            seen.clock.trace = sampler.decide(brought).map(traced);
         }
         seen
     }

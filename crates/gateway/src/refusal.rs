@@ -334,7 +334,7 @@ impl Refusal {
         self
     }
 
-    fn with_detail(mut self, detail: impl Into<Box<str>>) -> Refusal {
+    pub(crate) fn with_detail(mut self, detail: impl Into<Box<str>>) -> Refusal {
         self.detail = Some(detail.into());
         self
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sekisho_audit::Audit;
 use sekisho_catalog::Catalog;
@@ -46,6 +47,8 @@ pub struct Parts {
 
 /// The rooms, in the order of the corridor.
 pub(crate) struct Rooms {
+    /// Which of all that this process has had it is: what was decided by one does not hold in another.
+    pub(crate) epoch: u64,
     pub(crate) identity: Arc<Identity>,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) limits: Arc<Limits>,
@@ -59,7 +62,9 @@ pub(crate) struct Rooms {
 
 impl Rooms {
     pub(crate) fn of(parts: Parts) -> Rooms {
+        static EPOCHS: AtomicU64 = AtomicU64::new(0);
         Rooms {
+            epoch: EPOCHS.fetch_add(1, Ordering::Relaxed),
             hosts: Hosts::of(&parts.config),
             identity: parts.identity,
             catalog: parts.catalog,

@@ -16,8 +16,6 @@ use sekisho_wire::sse::EventId;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use crate::snapshot::Rooms;
-
 /// What a stream belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Kind {
@@ -39,8 +37,8 @@ pub(crate) struct Place {
 pub(crate) struct Again {
     /// The last event that it has.
     pub(crate) after: u64,
-    /// By which it was let in.
-    pub(crate) rooms: Arc<Rooms>,
+    /// The epoch of the rooms by which it was let in.
+    pub(crate) epoch: u64,
     /// Where the rest goes.
     pub(crate) to: mpsc::Sender<Bytes>,
     /// Told once the stream has taken it.

@@ -127,17 +127,8 @@ impl Course {
                 Course::Running(_) | Course::Listening(_) | Course::Over => return None,
             },
         };
-        match &said {
-            Ok(
-                FromServer::Notice { .. }
-                | FromServer::Ask(_)
-                | FromServer::Withdrawn { .. }
-                | FromServer::Told { .. }
-                | FromServer::Listening(_),
-            ) => {}
-            Ok(FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_) | FromServer::End(_)) | Err(_) => {
-                *self = Course::Over;
-            }
+        if said.as_ref().map_or(true, FromServer::ends) {
+            *self = Course::Over;
         }
         Some(said)
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sekisho_wire::Call;
+use sekisho_wire::message::Sets;
 
 use crate::caller::Owner;
 
@@ -27,12 +28,8 @@ pub(crate) struct Setting {
 impl Kept {
     /// The setting that a call is, if it is one.
     pub(crate) fn setting(self: &Arc<Self>, owner: Owner, call: &Call) -> Option<Setting> {
-        let sets = matches!(call, Call::SetLogLevel { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. });
-        (sets && matches!(owner, Owner::Session(_))).then(|| Setting {
-            kept: Arc::clone(self),
-            owner,
-            call: call.clone(),
-        })
+        let sets = call.sets().is_some() && matches!(owner, Owner::Session(_));
+        sets.then(|| Setting { kept: Arc::clone(self), owner, call: call.clone() })
     }
 
     /// The calls that set it all again.
@@ -65,32 +62,22 @@ impl Kept {
 impl Setting {
     /// The server has agreed. What there is no room for is not set again.
     pub(crate) fn agreed(self) {
+        let Some(sets) = self.call.sets() else { return };
         let mut kept = self.kept.kept();
         if kept.len() >= SESSIONS_MAX && !kept.contains_key(&self.owner) {
             return;
         }
         let settings = kept.entry(self.owner).or_default();
-        match self.call {
-            Call::SetLogLevel { level } => settings.level = Some(level),
-            Call::Subscribe { uri } => {
+        match sets {
+            Sets::LogLevel(level) => settings.level = Some(level.into()),
+            Sets::Subscription(uri) => {
                 let bytes: usize = settings.uris.iter().map(|uri| uri.len()).sum();
                 let room = settings.uris.len() < URIS_MAX && bytes + uri.len() <= URI_BYTES_MAX;
-                if room && !settings.uris.contains(&uri) {
-                    settings.uris.push(uri);
+                if room && !settings.uris.iter().any(|known| **known == *uri) {
+                    settings.uris.push(uri.into());
                 }
             }
-            Call::Unsubscribe { uri } => settings.uris.retain(|known| *known != uri),
-            // No setting, and no call that is kept as one.
-            Call::Initialize(_)
-            | Call::Discover
-            | Call::Ping
-            | Call::List { .. }
-            | Call::CallTool { .. }
-            | Call::ReadResource { .. }
-            | Call::GetPrompt { .. }
-            | Call::Complete { .. }
-            | Call::Listen { .. }
-            | Call::Task { .. } => {}
+            Sets::NoSubscription(uri) => settings.uris.retain(|known| **known != *uri),
         }
         if settings.level.is_none() && settings.uris.is_empty() {
             kept.remove(&self.owner);

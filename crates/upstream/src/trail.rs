@@ -48,7 +48,7 @@ pub struct Hop<'a> {
     pub ended: Ended,
 }
 
-/// How a server is reached.
+/// How one side reaches the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Streamable HTTP.
@@ -127,18 +127,8 @@ impl Leg {
     pub(crate) fn heard(&mut self, said: &Result<FromServer, SendError>) {
         match said {
             Ok(FromServer::End(Answer::Error(error))) => self.ends(Ended::Error(error.code)),
-            Ok(
-                FromServer::End(Answer::Result(_)) | FromServer::Page(_) | FromServer::Park(_) | FromServer::Task(_),
-            ) => {
-                self.ends(Ended::Answered);
-            }
-            Ok(
-                FromServer::Notice { .. }
-                | FromServer::Ask(_)
-                | FromServer::Withdrawn { .. }
-                | FromServer::Told { .. }
-                | FromServer::Listening(_),
-            ) => {}
+            Ok(said) if said.ends() => self.ends(Ended::Answered),
+            Ok(_) => {}
             Err(error) => self.ends(Ended::Trouble(word(error))),
         }
     }

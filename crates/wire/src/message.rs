@@ -408,7 +408,32 @@ impl Notice {
     }
 }
 
+/// What a call sets at a server for as long as its session lasts (legacy).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sets<'a> {
+    /// Log messages from this level on.
+    LogLevel(&'a str),
+    /// A resource whose changes are told.
+    Subscription(&'a str),
+    /// One whose changes are not told any more.
+    NoSubscription(&'a str),
+}
+
 impl Call {
+    /// What it sets, if it does.
+    #[must_use]
+    pub fn sets(&self) -> Option<Sets<'_>> {
+        if let Call::SetLogLevel { level } = self {
+            Some(Sets::LogLevel(level))
+        } else if let Call::Subscribe { uri } = self {
+            Some(Sets::Subscription(uri))
+        } else if let Call::Unsubscribe { uri } = self {
+            Some(Sets::NoSubscription(uri))
+        } else {
+            None
+        }
+    }
+
     /// Its method.
     #[must_use]
     pub fn method(&self) -> Method {

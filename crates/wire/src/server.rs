@@ -47,6 +47,21 @@ pub enum FromServer {
     End(Answer),
 }
 
+impl FromServer {
+    /// Whether nothing follows it in its exchange.
+    #[must_use]
+    pub fn ends(&self) -> bool {
+        match self {
+            FromServer::Page(_) | FromServer::Task(_) | FromServer::Park(_) | FromServer::End(_) => true,
+            FromServer::Notice { .. }
+            | FromServer::Listening(_)
+            | FromServer::Told { .. }
+            | FromServer::Ask(_)
+            | FromServer::Withdrawn { .. } => false,
+        }
+    }
+}
+
 /// A notification of a server within an exchange.
 #[derive(Debug)]
 pub struct ServerNotice {

@@ -44,6 +44,11 @@ impl Expect {
         };
         if holds { Ok(()) } else { Err(format!("expected {self:?}, not {done}")) }
     }
+
+    /// The same without the last step, where there are steps.
+    pub(super) fn but_the_last(&self) -> Option<Self> {
+        if let Self::Progress(count, text) = self { Some(Self::Progress(count.checked_sub(1)?, text)) } else { None }
+    }
 }
 
 fn has(list: Option<&Value>, name: &str) -> bool {

@@ -75,9 +75,10 @@ fn shared(yard: &Yard, client: &Client, server: &Server, era: Era) -> Vec<(Verb,
             Err(why) => Cell::Lacks(why),
             Ok(ask) if verb == Verb::Resume => resume(yard, client, server, &ask),
             Ok(ask) => {
-                let came = done
-                    .next()
-                    .map_or_else(|| Err(format!("nothing came of it: {report}")), |done| ask.expect.check(&done));
+                let came = done.next().map_or_else(
+                    || Err(format!("nothing came of it: {report}")),
+                    |done| client.check(&ask.expect, &done),
+                );
                 verdict(version.clone().and(came))
             }
         };

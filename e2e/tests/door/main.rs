@@ -13,6 +13,7 @@ mod bodies;
 mod conversations;
 mod eras;
 mod examples;
+mod floods;
 mod listening;
 mod policy;
 mod resumption;

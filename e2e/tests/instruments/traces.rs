@@ -1,7 +1,9 @@
 //! Traces: from the client through the gateway to the server, as a real collector sees them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use sekisho_e2e::client::Era;
 use sekisho_e2e::collector::{Collector, Signal};
 use sekisho_e2e::gateway::free_address;
 use serde_json::json;
@@ -100,6 +102,18 @@ fn a_call_that_begins_a_trace_is_sampled_by_the_operators_ratio() {
     let (server, client) = (&sides["SPAN_KIND_SERVER"], &sides["SPAN_KIND_CLIENT"]);
     assert_eq!(stand.arrived().0, Some(format!("00-{}-{}-01", server.trace, client.id)));
     assert!(server.parent.is_empty(), "{}", server.text);
+}
+
+#[test]
+fn a_call_over_stdio_is_traced_as_one_over_a_pipe() {
+    let collector = Collector::start(Signal::Traces).expect("a collector");
+    let stand = Stand::with(&format!("otlp_endpoint = \"{}\"\nsample_ratio = 1", collector.url()));
+    let mut client = stand.gateway.line(Some("up"), Era::Legacy, json!({})).expect("a client");
+    client.call("echo", json!({})).expect("a result");
+    assert!(client.close(Duration::from_secs(20)).expect("an end").success());
+    let server = &both_sides(&collector)["SPAN_KIND_SERVER"];
+    assert!(server.text.contains("network.transport: Str(pipe)"), "{}", server.text);
+    assert!(!server.text.contains("network.protocol.name"), "{}", server.text);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use http::HeaderMap;
 use sekisho_identity::Authenticated;
+use sekisho_upstream::Transport;
 use sekisho_wire::message::{Meta, Spoken};
 use sekisho_wire::trace::is_tracestate;
 use sekisho_wire::{Call, Id, Inbound, Request, Trace};
@@ -54,6 +55,7 @@ pub(crate) struct Context {
 pub(crate) struct Traced {
     pub(crate) context: Context,
     pub(crate) said: Option<Said>,
+    pub(crate) over: Transport,
 }
 
 /// Known of a sampled call only.
@@ -125,7 +127,7 @@ impl Brought {
 }
 
 impl Traced {
-    pub(super) fn of(context: Context, message: &Authenticated<Inbound>, request: &Request) -> Traced {
+    pub(super) fn of(context: Context, message: &Authenticated<Inbound>, request: &Request, over: Transport) -> Traced {
         let said = context.own.sampled.then(|| Said {
             id: match request.id() {
                 Id::Integer(number) => number.to_string(),
@@ -149,7 +151,7 @@ impl Traced {
                 | Call::SetLogLevel { .. } => Subject::Other,
             },
         });
-        Traced { context, said }
+        Traced { context, said, over }
     }
 }
 

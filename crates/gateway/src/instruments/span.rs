@@ -93,7 +93,10 @@ pub(super) fn of_call(seen: &Seen, traced: &Traced, took: Duration, code: Option
     // The hash of it that records have, too.
     attributes.extend(seen.session.map(|session| ("mcp.session.id", text(&session.to_string()))));
     attributes.extend(seen.endpoint.as_deref().map(|endpoint| ("url.path", text(endpoint))));
-    attributes.extend([("network.transport", text("tcp")), ("network.protocol.name", text("http"))]);
+    attributes.push(of_transport(traced.over));
+    if traced.over == Transport::Http {
+        attributes.push(("network.protocol.name", text("http")));
+    }
     let (error, more) = match (code, seen.clock.answered()) {
         (Some(code), _) => (Some(code.words().to_owned()), vec![("error.type", text(code.as_str()))]),
         (None, Answered::Error(number)) => (Some("the server answered with an error".to_owned()), of_rpc_error(number)),
@@ -123,10 +126,7 @@ pub(super) fn of_hop(hop: &Hop<'_>, trace: Trace) -> Span {
     let mut attributes =
         vec![("mcp.method.name", text(hop.method.as_str())), ("sekisho.server", text(hop.server.as_str()))];
     attributes.extend(hop.item.into_iter().flat_map(|item| of_item(subject, item)));
-    attributes.push(match hop.transport {
-        Transport::Http => ("network.transport", text("tcp")),
-        Transport::Stdio => ("network.transport", text("pipe")),
-    });
+    attributes.push(of_transport(hop.transport));
     let (error, more) = match hop.ended {
         Ended::Answered => (None, Vec::new()),
         Ended::Error(number) => (Some("the server answered with an error".to_owned()), of_rpc_error(number)),
@@ -215,6 +215,14 @@ fn subject(method: Method) -> Subject {
         | Method::CancelTask
         | Method::Complete => Subject::Other,
     }
+}
+
+fn of_transport(transport: Transport) -> (&'static str, Value) {
+    let word = match transport {
+        Transport::Http => "tcp",
+        Transport::Stdio => "pipe",
+    };
+    ("network.transport", text(word))
 }
 
 fn text(words: &str) -> Value {

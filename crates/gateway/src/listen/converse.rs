@@ -61,7 +61,7 @@ pub(super) fn converse(
         id: message.message().id().cloned().filter(|_| !(listens && era == Era::Legacy)),
         era,
         listens,
-        leaves: listens || matches!(message.message(), Inbound::Request(r) if sets(r.call())),
+        leaves: listens || matches!(message.message(), Inbound::Request(r) if r.call().sets().is_some()),
         tool_call: matches!(message.message(), Inbound::Request(r) if render::is_tool_call(r.call())),
         door: Arc::clone(door),
         rooms: Arc::clone(rooms),
@@ -97,6 +97,23 @@ impl Heard {
             (None, Some(_)) => Poll::Pending,
             (said, _) => Poll::Ready(said),
         }
+    }
+}
+
+#[cfg(test)]
+impl Heard {
+    /// A conversation that says these messages, and how many of them somebody has taken.
+    pub(super) fn saying(messages: Vec<Bytes>) -> (Heard, Arc<std::sync::atomic::AtomicUsize>) {
+        let (mouth, taken) = (Arc::<Mouth>::default(), Arc::<std::sync::atomic::AtomicUsize>::default());
+        let (says, counts) = (Arc::clone(&mouth), Arc::clone(&taken));
+        let talk = async move {
+            for bytes in messages {
+                let message = Rendered { bytes, last: false, status: http::StatusCode::OK };
+                says.say(Said::Message(message)).await;
+                counts.fetch_add(1, Ordering::Relaxed);
+            }
+        };
+        (Heard { mouth, talk: Some(Box::pin(talk)) }, taken)
     }
 }
 
@@ -198,7 +215,7 @@ impl Talk {
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = self.out_of_time(lease, limit) => Err(timed_out(lease, self.began.elapsed())),
             refusal = self.decided_anew() => Err(refusal),
-            () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection (HT-11)")),
+            () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection, or took the request back (HT-11, ST-05)")),
         };
         self.close_questions(ended.is_err(), entry.as_ref());
         if let Some(session) = self.session.filter(|_| self.leaves && self.session_is_over()) {
@@ -272,9 +289,14 @@ impl Talk {
                 return Ok(());
             }
         }
+        self.nothing_more(conversation).await
+    }
+
+    /// The end of a conversation that says nothing more: that of a notification, and of no other.
+    async fn nothing_more(&self, conversation: Conversation) -> Result<(), Refusal> {
         match conversation {
             Conversation::Absorbed => {
-                rooms.audit.note(record::absorbed(&self.seen)).await?;
+                self.rooms.audit.note(record::absorbed(&self.seen)).await?;
                 self.mouth.say(Said::Absorbed).await;
                 Ok(())
             }
@@ -466,11 +488,6 @@ const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 const ANSWER_TIME: Duration = Duration::from_secs(600);
 /// LIMIT: how long a call takes at most that asks questions.
 const CALL_TIME_MAX: Duration = Duration::from_secs(3600);
-
-/// Whether it sets something at a server for as long as its session lasts (legacy).
-fn sets(call: &Call) -> bool {
-    matches!(call, Call::SetLogLevel { .. } | Call::Subscribe { .. } | Call::Unsubscribe { .. })
-}
 
 /// Which of the two ended first.
 fn timed_out(lease: Duration, limit: Duration) -> Refusal {

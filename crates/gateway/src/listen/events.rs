@@ -5,13 +5,14 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
-use sekisho_identity::{PrincipalKey, Session};
+use sekisho_identity::{PrincipalKey, Session, SessionKey};
 use sekisho_wire::{Version, sse};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -19,13 +20,13 @@ use tokio::time::{Instant, sleep_until};
 use super::body::Body;
 use super::converse::{Heard, Said};
 use super::respond;
-use crate::snapshot::Rooms;
 use crate::streams::{Again, Kind, Stay, Streams};
 
 /// Whose stream it is.
 pub(super) struct Teller<'a> {
     pub(super) streams: &'a Arc<Streams>,
-    pub(super) rooms: &'a Arc<Rooms>,
+    /// Of the rooms by which it is decided what may be heard.
+    pub(super) epoch: u64,
     /// Who may take it up again; none may in the modern era (HT-14).
     pub(super) session: Option<(PrincipalKey, Arc<Session>)>,
     pub(super) kind: Kind,
@@ -35,7 +36,11 @@ impl Teller<'_> {
     /// Tells a conversation as events. `first`: what was said already.
     pub(super) fn tell(&self, first: Option<Bytes>, said: Heard) -> Response<Body> {
         let (to, receive) = channel();
-        tokio::spawn(Telling::new(self, first, said, to).run());
+        let session = self.session.as_ref();
+        let stay = session.and_then(|(who, session)| self.streams.enter(*who, session.key(), self.kind));
+        // Older clients take an event without data for a broken message.
+        let primes = session.is_some_and(|(_, session)| session.version() >= Version::V2025_11_25);
+        tokio::spawn(Telling::new(said, stay, (primes, self.epoch, TIMES), to).begin(first).run());
         response(receive)
     }
 }
@@ -54,7 +59,7 @@ pub(super) fn channel() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>) {
     mpsc::channel(EVENTS_AHEAD)
 }
 
-struct Telling {
+struct Telling<S: Copy + Eq + Hash = SessionKey> {
     /// None once all is said.
     said: Option<Heard>,
     kept: VecDeque<Event>,
@@ -63,9 +68,12 @@ struct Telling {
     last: u64,
     /// The number of the next event to hand over.
     next: u64,
-    stay: Option<Stay>,
-    /// By which it was decided what may be heard.
-    rooms: Arc<Rooms>,
+    stay: Option<Stay<S>>,
+    /// The client knows events without data, which say that a stream can be taken up.
+    primes: bool,
+    /// Of the rooms by which it was decided what may be heard.
+    epoch: u64,
+    times: Times,
     /// The connection, if there is one.
     to: Option<mpsc::Sender<Bytes>>,
     /// Since when there is none.
@@ -73,40 +81,59 @@ struct Telling {
     alive_at: Instant,
 }
 
+/// How long is waited for what.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Between two signs of life.
+    keep_alive: Duration,
+    /// For a client that leaves unread what waits in its connection, beyond `keep_alive`.
+    stalled_max: Duration,
+    /// For a client to come back.
+    again_within: Duration,
+}
+
 struct Event {
     number: u64,
     bytes: Bytes,
 }
 
-impl Telling {
-    fn new(teller: &Teller<'_>, first: Option<Bytes>, said: Heard, to: mpsc::Sender<Bytes>) -> Telling {
+impl<S: Copy + Eq + Hash> Telling<S> {
+    fn new(
+        said: Heard,
+        stay: Option<Stay<S>>,
+        (primes, epoch, times): (bool, u64, Times),
+        to: mpsc::Sender<Bytes>,
+    ) -> Telling<S> {
         let now = Instant::now();
-        let session = teller.session.as_ref();
-        let stay = session.and_then(|(who, session)| teller.streams.enter(*who, session.key(), teller.kind));
-        // Older clients take an event without data for a broken message.
-        let primes = session.is_some_and(|(_, session)| session.version() >= Version::V2025_11_25);
-        let mut telling = Telling {
+        Telling {
             said: Some(said),
             kept: VecDeque::new(),
             kept_bytes: 0,
             last: 0,
             next: 1,
             stay,
-            rooms: Arc::clone(teller.rooms),
+            primes,
+            epoch,
+            times,
             to: Some(to),
             alone_since: now,
-            alive_at: now + KEEP_ALIVE,
-        };
+            alive_at: now + times.keep_alive,
+        }
+    }
+
+    /// With what was said already.
+    fn begin(mut self, first: Option<Bytes>) -> Telling<S> {
+        let primes = self.primes;
         if first.is_none() || primes {
-            telling.keep(|id| match id.filter(|_| primes) {
+            self.keep(|id| match id.filter(|_| primes) {
                 Some(id) => sse::prime(id, RETRY_MS),
                 None => Bytes::from_static(sse::KEEP_ALIVE),
             });
         }
         if let Some(first) = first {
-            telling.say(&first);
+            self.say(&first);
         }
-        telling
+        self
     }
 
     async fn run(mut self) {
@@ -133,10 +160,10 @@ impl Telling {
                         // Full only while the client reads nothing, and then a sign of life is of no use.
                         let _sent = to.try_send(Bytes::from_static(sse::KEEP_ALIVE));
                     }
-                    self.alive_at = Instant::now() + KEEP_ALIVE;
+                    self.alive_at = Instant::now() + self.times.keep_alive;
                 }
-                () = sleep_until(self.alive_at + STALLED_MAX), if connected && unsent => self.part(),
-                () = sleep_until(self.alone_since + AGAIN_WITHIN), if !connected => return,
+                () = sleep_until(self.alive_at + self.times.stalled_max), if connected && unsent => self.part(),
+                () = sleep_until(self.alone_since + self.times.again_within), if !connected => return,
             }
             // Nobody listens, and nobody can come back: the conversation goes on by itself (HT-10) or ends (HT-11).
             if self.to.is_none() && self.stay.is_none() {
@@ -170,7 +197,7 @@ impl Telling {
             let _sent = to.try_send(event.bytes.clone());
             self.next = event.number + 1;
         }
-        self.alive_at = Instant::now() + KEEP_ALIVE;
+        self.alive_at = Instant::now() + self.times.keep_alive;
         self.thin_out();
         self.part_if_over();
     }
@@ -219,7 +246,7 @@ impl Telling {
         let first = self.kept.front().map_or(self.last + 1, |event| event.number);
         let told = (first.saturating_sub(1).max(1)..=self.last).contains(&again.after);
         // What may be heard was decided once, and stands as long as that could not differ.
-        let fits = told && Arc::ptr_eq(&again.rooms, &self.rooms);
+        let fits = told && again.epoch == self.epoch;
         if !fits || again.taken.send(()).is_err() {
             return;
         }
@@ -270,7 +297,7 @@ async fn closed(to: Option<&mpsc::Sender<Bytes>>) {
     }
 }
 
-async fn again(stay: &mut Option<Stay>) -> Option<Again> {
+async fn again<S: Copy + Eq + Hash>(stay: &mut Option<Stay<S>>) -> Option<Again> {
     match stay {
         Some(stay) => stay.again().await,
         None => pending().await,
@@ -286,10 +313,13 @@ const BYTES_MAX: usize = 256 * 1024;
 /// LIMIT: the same while nobody listens, what was not handed over included.
 const ALONE_EVENTS_MAX: usize = 256;
 const ALONE_BYTES_MAX: usize = 512 * 1024;
-/// How long a client may leave unread what waits in its connection, beyond [`KEEP_ALIVE`].
-const STALLED_MAX: Duration = Duration::from_secs(45);
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
-/// How long a stream waits for its client to come back.
-const AGAIN_WITHIN: Duration = Duration::from_secs(60);
+const TIMES: Times = Times {
+    keep_alive: Duration::from_secs(15),
+    stalled_max: Duration::from_secs(45),
+    again_within: Duration::from_secs(60),
+};
 /// When a client shall come back, in milliseconds.
 const RETRY_MS: u32 = 1000;
+
+#[cfg(test)]
+mod tests;

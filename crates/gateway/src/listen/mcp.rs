@@ -52,7 +52,7 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
     let bound = rooms.identity.authenticate(caller, inbound, session, SystemTime::now());
     seen.clock.lap(Room::IDENTITY);
     let message = bound.map(Box::new).map_err(|error| failed(error.into(), seen.clone()))?;
-    let seen = door.instruments.follow(seen.of(&message), &head.headers, &message);
+    let seen = door.instruments.follow(seen.of(&message), Some(&head.headers), &message);
     let early = match (&id, message.session(), era) {
         (Some(_), Some(_), _) | (Some(_), None, Era::Modern) => Early::Permitted,
         (Some(_), None, Era::Legacy) | (None, _, _) => Early::Refused,
@@ -81,7 +81,7 @@ pub(super) async fn listen(
     let session = session_id(headers).map_err(|refusal| seen.clone().fails(refusal))?;
     let bound = rooms.identity.authenticate(caller, Inbound::listening(spoken), session, SystemTime::now());
     let message = bound.map(Box::new).map_err(|error| seen.clone().fails(error.into()))?;
-    let seen = door.instruments.follow(seen.of(&message), headers, &message);
+    let seen = door.instruments.follow(seen.of(&message), Some(headers), &message);
     if let Some(id) = headers.get(LAST_EVENT_ID) {
         let taken = take_up(door, rooms, id, &message, &seen).await;
         if let Some(response) = taken.map_err(|refusal| seen.clone().fails(refusal))? {
@@ -115,7 +115,7 @@ async fn take_up(
     let stream = stream.ok_or_else(|| gone("the session has no such stream, or its time is over"))?;
     rooms.audit.note(record::taken_up(seen, place.event)).await?;
     let ((to, receive), (taken, was_taken)) = (events::channel(), oneshot::channel());
-    let again = Again { after: place.event, rooms: Arc::clone(rooms), to, taken };
+    let again = Again { after: place.event, epoch: rooms.epoch, to, taken };
     let _sent = stream.send(again).await;
     match (was_taken.await, place.kind) {
         (Ok(()), _) => Ok(Some(events::response(receive))),
@@ -187,11 +187,11 @@ async fn first(
     }
 }
 
-fn teller<'a>(door: &'a Door, rooms: &'a Arc<Rooms>, message: &Authenticated<Inbound>, kind: Kind) -> Teller<'a> {
+fn teller<'a>(door: &'a Door, rooms: &Rooms, message: &Authenticated<Inbound>, kind: Kind) -> Teller<'a> {
     let session = message.session().map(|session| (message.principal().key(), Arc::clone(session)));
     // Those of a modern client are no sessions (HT-19).
     let session = session.filter(|_| message.message().spoken().era() == Era::Legacy);
-    Teller { streams: &door.streams, rooms, session, kind }
+    Teller { streams: &door.streams, epoch: rooms.epoch, session, kind }
 }
 
 fn with_session(mut response: Response<Body>, session: Option<SessionToken>) -> Response<Body> {

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use sekisho_identity::{Authenticated, Local, SessionToken};
 use sekisho_wire::lines::{self, LineTooLong, Lines};
 use sekisho_wire::message::{NoticeKind, Spoken};
@@ -124,12 +123,22 @@ impl Line {
             let bytes = match read {
                 Ok(bytes) if bytes > 0 => chunk.get(..bytes).unwrap_or_default(),
                 // ST-07: a client ends by closing the input.
-                Ok(_) | Err(_) => return,
+                Ok(_) | Err(_) => return self.broke_off(lines.pending()).await,
             };
             lines.feed(bytes, &mut whole);
             for line in whole.drain(..) {
                 self.take(line).await;
             }
+        }
+    }
+
+    /// A line without an end may be half of a message: it is refused, as whoever waits for its answer should know.
+    async fn broke_off(&self, bytes: usize) {
+        if bytes > 0 {
+            let rooms = self.talker.rooms();
+            let refusal = Refusal::new(Code::NotRequest, format!("the input ended {bytes} bytes into a line"));
+            let failed = self.talker.seen(&rooms).fails(refusal.with_detail("the last line has no end"));
+            self.talker.refuse(&rooms, failed, true).await;
         }
     }
 
@@ -262,7 +271,7 @@ impl Talker {
         let bound = known.and_then(|()| Ok(rooms.identity.authenticate(caller, inbound, session, now)?));
         seen.clock.lap(Room::IDENTITY);
         let message = Box::new(bound.map_err(|refusal| Box::new(Failed { refusal, ..*unbound }))?);
-        let seen = self.door.instruments.follow(seen.of(&message), &HeaderMap::new(), &message);
+        let seen = self.door.instruments.follow(seen.of(&message), None, &message);
         Ok((seen, message))
     }
 
@@ -352,8 +361,10 @@ impl Talker {
                     break;
                 }
             }
+            begins = None;
             match refused.map(|refusal| refusal.code) {
-                Some(Code::ListenAgain) => {}
+                // A server that does not know yet that its stream was closed would tell that one.
+                Some(Code::ListenAgain) => tokio::time::sleep(PARTED_AFTER).await,
                 Some(Code::Forbidden) => self.changed(&rooms, None).await,
                 Some(_) | None => self.changed(&rooms, Some(AGAIN_AFTER)).await,
             }
@@ -466,5 +477,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const LAST_LINES: Duration = Duration::from_secs(1);
 /// How often it is looked whether the configuration has changed.
 const LOOKS_EVERY: Duration = Duration::from_secs(1);
+/// How long servers may take to notice that nobody listens to a stream any more.
+const PARTED_AFTER: Duration = Duration::from_millis(300);
 /// After this long a session is listened to again that could not be.
 const AGAIN_AFTER: Duration = Duration::from_secs(60);
