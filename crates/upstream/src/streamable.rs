@@ -108,13 +108,28 @@ impl HttpTalk {
         extra.extend(self.session_header());
         // Made before anything is sent, so that a caller who goes away while the server thinks cancels, too.
         let mut parting = Parting::of(self, id, ask);
-        let sent = self.site.post(ask.write(id), extra, deadline).await;
+        let sent = self.patiently(deadline, |until| self.site.post(ask.write(id), extra, until)).await;
         let answer = sent.inspect_err(|fault| parting.silence_after(fault))?;
         // Only the opening brings a session; the modern era has none (HT-19).
         let session = if ask.opens() { new_session(&answer)? } else { None };
-        let reading = self.reading(answer, id, deadline).await;
+        let reading = self.patiently(deadline, |until| self.reading(answer, id, until)).await;
         let reading = reading.inspect_err(|fault| parting.silence_after(fault))?;
         Ok(HttpFlight::new(parting, ask, session, reading, deadline))
+    }
+
+    /// Does something by `deadline`; while a user is asked on the session's own stream (legacy), later.
+    async fn patiently<T, F: Future<Output = Result<T, Fault>>>(
+        &self,
+        deadline: Instant,
+        does: impl FnOnce(Instant) -> F,
+    ) -> Result<T, Fault> {
+        match self.era() {
+            Era::Modern => does(deadline).await,
+            Era::Legacy => {
+                let done = self.patience.wait(deadline, does(deadline + QUESTIONS_MAX)).await;
+                done.unwrap_or_else(|| Err(Fault::TimedOut("no answer came".into())))
+            }
+        }
     }
 
     /// Opens the stream on which the server tells the session what belongs to no request (legacy, HT-12).
@@ -379,6 +394,8 @@ const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
 const ACCEPTED: &str = "application/json, text/event-stream";
 const AGENT: &str = concat!("sekisho/", env!("CARGO_PKG_VERSION"));
+/// LIMIT: how much later than its time a request may be answered while users are asked. The corridor bounds it before.
+const QUESTIONS_MAX: Duration = Duration::from_secs(3600);
 /// How long a notification or the end of a session may take.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Headers that every POST has beside those that differ: of its content, what is accepted, who asks, and whom.

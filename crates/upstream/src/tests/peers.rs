@@ -3,16 +3,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sekisho_identity::Authenticated;
-use sekisho_wire::{Answer, Askable, Era, FromServer, Inbound, ListKind, ServerId};
+use sekisho_wire::message::Meta;
+use sekisho_wire::server::{AskedOn, ServerRequest};
+use sekisho_wire::{Answer, Askable, Era, Filter, FromServer, Id, Inbound, ListKind, ServerId, input};
 use tokio::time::Instant;
 
 use super::rooms::{House, session_of};
 use super::site::{Listening, Reply};
-use super::support::is_gone;
+use super::support::{is_gone, legacy, soon, start_by, words};
 use crate::caller::Caller;
 use crate::config::Config;
-use crate::error::SendError;
+use crate::error::{Fault, SendError};
 use crate::exchange::{Wanted, gather};
+use crate::listening::{Ear, Listening as Ears};
 
 const ONE: &str = "[servers.one]\ncommand = ['python3', 'SCRIPT', 'both']\n";
 
@@ -381,6 +384,63 @@ async fn a_lost_session_is_opened_anew_once_and_a_second_loss_is_said() {
     let other = house.legacy("ann").await;
     let twice = house.call("one", "echo", &other).await;
     assert!(matches!(&twice, Err(SendError::Ended(trouble)) if trouble.why().contains("twice")), "{twice:?}");
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_answer_in_one_message_is_waited_for_while_a_user_is_asked_on_the_stream_of_the_session() {
+    let site = Listening::start(|seen| match (seen.handshake("s"), seen.verb.as_str()) {
+        (Some(reply), _) => reply,
+        (None, "GET") => Reply::stream("data: \n\n").hold(),
+        (None, _) => Reply::json(200, &seen.text("hi")).late(Duration::from_millis(800)),
+    })
+    .await;
+    let house = House::new(&format!("[servers.one]\nurl = '{}'\nera = 'legacy'\n", site.url));
+    let ann = house.legacy("ann").await;
+    let link = legacy(&site.way(&house.ground)).await;
+    let ask = || async {
+        let soon = Instant::now() + Duration::from_millis(200);
+        start_by(&link, "echo", &Meta::default(), soon).await?.answer().await
+    };
+    let mut stream = link.listen(soon()).await.unwrap();
+    assert!(matches!(ask().await, Err(Fault::TimedOut(_))), "nobody is asked");
+    let on = AskedOn { connection: 1, standing: true };
+    let asked = ServerRequest { id: Id::Integer(1), request: input::request("roots/list", None).unwrap(), on };
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    let asking = house.catalog.ask(session_of(&ann), &id("one"), &asked, until).unwrap();
+    let question = asking.question().unwrap();
+    stream.wait_for(Arc::clone(&question), Duration::from_millis(100));
+    assert_eq!(words(ask().await.unwrap()), "hi");
+    // It has answered, and the server has had its time.
+    assert!(question.take());
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(matches!(ask().await, Err(Fault::TimedOut(_))));
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_server_that_ends_every_stream_at_once_is_listened_to_again_with_pauses() {
+    let site = Listening::start(|seen| match (seen.handshake("s"), seen.verb.as_str()) {
+        (Some(reply), _) => reply,
+        (None, "GET") => Reply::stream("data: \n\n"),
+        (None, _) => Reply::json(200, &seen.text("hi")),
+    })
+    .await;
+    let house = House::new(&format!("[servers.one]\nurl = '{}'\nera = 'legacy'\n", site.url));
+    let ann = house.legacy("ann").await;
+    house.call("one", "echo", &ann).await.unwrap();
+    let filter = Filter { session: true, ..Filter::default() };
+    let ear = Ear { peer: house.upstream.peer(&id("one")).unwrap(), caller: Caller::of(&ann).unwrap(), filter };
+    let mut heard = Ears::new(vec![ear]);
+    let gets = || site.seen().iter().filter(|seen| seen.verb == "GET").count();
+    assert!(matches!(heard.next().await, Ok(FromServer::Listening(_))));
+    assert!(tokio::time::timeout(Duration::from_millis(3200), heard.next()).await.is_err(), "it tells nothing");
+    // Half a second at least between two, and more each time: not once for each round trip.
+    assert!((3..=6).contains(&gets()), "{} in three seconds", gets());
+    drop(heard);
+    let before = gets();
+    tokio::time::sleep(Duration::from_millis(2200)).await;
+    assert_eq!(gets(), before, "nobody listens any more");
     house.upstream.shutdown().await;
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -37,6 +38,7 @@ pub(crate) struct Reply {
     headers: Vec<(&'static str, String)>,
     parts: Vec<String>,
     holds: bool,
+    after: Duration,
 }
 
 /// The server, and what came to it.
@@ -90,7 +92,7 @@ impl Seen {
 
 impl Reply {
     pub(crate) fn status(status: u16) -> Reply {
-        Reply { status, headers: Vec::new(), parts: Vec::new(), holds: false }
+        Reply { status, headers: Vec::new(), parts: Vec::new(), holds: false, after: Duration::ZERO }
     }
 
     pub(crate) fn json(status: u16, text: &str) -> Reply {
@@ -109,6 +111,12 @@ impl Reply {
 
     pub(crate) fn with(mut self, name: &'static str, value: &str) -> Reply {
         self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// It takes so long until anything is said.
+    pub(crate) fn late(mut self, after: Duration) -> Reply {
+        self.after = after;
         self
     }
 
@@ -179,6 +187,7 @@ async fn reply(
     let this = Seen { verb: head.method.to_string(), headers: head.headers, body };
     seen.lock().unwrap().push(this.clone());
     let reply = answer(&this);
+    tokio::time::sleep(reply.after).await;
     let mut response = Response::builder().status(reply.status);
     for (name, value) in reply.headers {
         response = response.header(name, value);
