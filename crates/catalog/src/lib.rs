@@ -140,9 +140,8 @@ impl Catalog {
         array.finish()
     }
 
-    /// An item of a list as clients see it at `endpoint`: under its exposed name there, without icons that are not
-    /// safe to load (BP-30), and otherwise unchanged. None if it is
-    /// withheld.
+    /// An item of a list as clients see it at `endpoint`: under its exposed name there, without icons that are not safe to load
+    /// (BP-30), and otherwise unchanged. None if it is withheld.
     #[must_use]
     pub fn exposed(&self, endpoint: &Endpoint, server: &ServerId, kind: ListKind, definition: &Json) -> Option<Json> {
         let offers = self.server(server)?.offers();

@@ -467,7 +467,7 @@ const SETTLE: Duration = Duration::from_secs(15);
 /// How long servers may take to be listened to before the next line is read.
 const BEGINS_WITHIN: Duration = Duration::from_secs(2);
 /// LIMIT: requests of the client under way at once, those included that are about to be refused.
-const REQUESTS_MAX: usize = 1024;
+const REQUESTS_MAX: usize = 256;
 /// LIMIT: its replies.
 const REPLIES_MAX: usize = 64;
 /// LIMIT: messages that wait for the client to read.
