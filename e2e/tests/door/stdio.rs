@@ -257,6 +257,23 @@ fn a_modern_client_listens_twice_and_tells_its_subscriptions_apart_by_their_ids(
 }
 
 #[test]
+fn whoever_listens_is_told_that_the_gateway_stops_and_calls_are_answered_before() {
+    let (gateway, _server) = everything(OPEN);
+    let mut client = open(&gateway, "process", Era::Modern);
+    let listens =
+        client.ask("subscriptions/listen", json!({"notifications": {"toolsListChanged": true}})).expect("sent");
+    assert_eq!(client.message().expect("begun")["method"], "notifications/subscriptions/acknowledged");
+    let wait = json!({"name": "test_wait", "arguments": {"milliseconds": 1500}, "_meta": {"progressToken": "p"}});
+    let waits = client.ask("tools/call", wait).expect("sent");
+    assert_eq!(client.message().expect("progress")["method"], "notifications/progress");
+    client.process().signal(Signal::SIGTERM).expect("sent");
+    let both = [client.message().expect("an end"), client.message().expect("an end")];
+    assert!(both.iter().all(|message| message.get("result").is_some()), "{both:?}");
+    assert!([listens, waits].iter().all(|id| both.iter().any(|message| message["id"] == *id)), "{both:?}");
+    assert!(client.process().wait(LIMIT).expect("an end").success());
+}
+
+#[test]
 fn a_second_initialize_leaves_the_first_session_behind() {
     let (gateway, _server) = everything(OPEN);
     let mut client = open(&gateway, "process", Era::Legacy);

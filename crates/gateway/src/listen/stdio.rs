@@ -209,9 +209,12 @@ impl Line {
         }
     }
 
-    /// Lets what is under way end, then ends it; whoever listens, at once.
+    /// Lets what is under way end, then ends it. Whoever listens does not wait for anything: where the gateway stops they are told so
+    /// by themselves (SU-02), and where the client has gone nobody is.
     async fn end(&mut self, patience: Duration) {
-        self.talker.under_way().iter().filter(|one| one.listens).for_each(|one| one.fate.over.notify_one());
+        if !*self.talker.door.stopping.borrow() {
+            self.talker.under_way().iter().filter(|one| one.listens).for_each(|one| one.fate.over.notify_one());
+        }
         let session = self.talker.session().take();
         let calls_end =
             async { while !self.talker.under_way().is_empty() && self.tasks.join_next().await.is_some() {} };
