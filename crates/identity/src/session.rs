@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -25,6 +26,7 @@ pub struct Session {
     version: Version,
     askable: Askable,
     client: Json,
+    over: AtomicBool,
 }
 
 /// SHA-256 of the session id: what is stored, compared, and (first 8 hex digits) logged.
@@ -105,6 +107,12 @@ impl Session {
     pub fn client(&self) -> &Json {
         &self.client
     }
+
+    /// Whether it has ended. A message may have been bound to it a moment before.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
 }
 
 impl SessionKey {
@@ -162,7 +170,7 @@ impl Sessions {
         let id = self.fresh_id()?;
         let key = SessionKey::of(id.expose());
         let endpoint = caller.endpoint().clone();
-        let session = Arc::new(Session { key, principal, endpoint, version, askable, client });
+        let session = Arc::new(Session { key, principal, endpoint, version, askable, client, over: AtomicBool::new(false) });
         let mut table = self.table();
         self.make_room(&mut table, principal, now)?;
         table.insert(Entry { session: Arc::clone(&session), opened_at: now, used_at: now });
@@ -277,6 +285,7 @@ impl Table {
 
     fn remove(&mut self, key: SessionKey) -> Option<Entry> {
         let entry = self.open.remove(&key)?;
+        entry.session.over.store(true, Ordering::Release);
         if self.lives.len() < LIVES_MAX {
             self.lives.push(entry.used_at.duration_since(entry.opened_at).unwrap_or_default());
         }

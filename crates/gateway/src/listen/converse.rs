@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use sekisho_catalog::{Asking, Question};
-use sekisho_identity::{Authenticated, SessionKey, SessionToken};
+use sekisho_identity::{Authenticated, Session, SessionKey, SessionToken};
 use sekisho_wire::{Call, Era, FromServer, Id, Inbound, ServerId, TaskVerb};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -61,14 +61,13 @@ pub(super) fn converse(
         id: message.message().id().cloned().filter(|_| !(listens && era == Era::Legacy)),
         era,
         listens,
-        leaves: listens || matches!(message.message(), Inbound::Request(r) if r.call().sets().is_some()),
         tool_call: matches!(message.message(), Inbound::Request(r) if render::is_tool_call(r.call())),
         door: Arc::clone(door),
         rooms: Arc::clone(rooms),
         seen,
         mouth: Arc::clone(&mouth),
         progress: Progress::default(),
-        session: message.session().map(|session| session.key()),
+        session: message.session().cloned(),
         server: OnceLock::new(),
         questions: Mutex::default(),
         began: Instant::now(),
@@ -189,12 +188,10 @@ struct Talk {
     id: Option<Id>,
     era: Era,
     listens: bool,
-    /// It leaves something open at servers, which ends with the session.
-    leaves: bool,
     tool_call: bool,
     mouth: Arc<Mouth>,
     progress: Progress,
-    session: Option<SessionKey>,
+    session: Option<Arc<Session>>,
     /// The one server that it is about, once that is known.
     server: OnceLock<Option<ServerId>>,
     /// What the server asked meanwhile (legacy).
@@ -218,9 +215,9 @@ impl Talk {
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection, or took the request back (HT-11, ST-05)")),
         };
         self.close_questions(ended.is_err(), entry.as_ref());
-        if let Some(session) = self.session.filter(|_| self.leaves && self.session_is_over()) {
-            // A server may have been listened to anew, or have agreed to a setting, after the session's connections were closed.
-            self.rooms.upstream.end_session(session).await;
+        if let Some(session) = self.session.as_ref().filter(|session| session.is_over()) {
+            // A server may have been asked anew after the session's connections were closed.
+            self.rooms.upstream.end_session(session.key()).await;
         }
         match ended {
             Ok(()) => self.door.instruments.ended(&self.seen, None),
@@ -231,6 +228,10 @@ impl Talk {
     async fn exchange(&self, message: Box<Authenticated<Inbound>>, entry: Option<&Entry>) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         self.seen.clock.skip();
+        // Its end may have come between the session's being found and this request's entry into the table of what ends with it.
+        if self.session.as_ref().is_some_and(|session| session.is_over()) {
+            return Err(Refusal::new(Code::SessionUnknown, "the session ended as the request came"));
+        }
         let under_way = UnderWay { inflight: &self.door.inflight, progress: &self.progress };
         let (way, mut conversation) = walk(rooms, under_way, &self.seen, message, SystemTime::now()).await?;
         if let (true, Some(entry)) = (self.listens, entry) {
@@ -326,12 +327,12 @@ impl Talk {
 
     /// Enters the table of what can be cancelled.
     fn enter(&self) -> Option<Entry> {
-        let id = match (&self.id, self.session) {
+        let id = match (&self.id, &self.session) {
             (Some(id), _) => id.clone(),
             (None, Some(_)) if self.listens => Id::Text(STREAM.into()),
             (None, _) => return None,
         };
-        Some(self.door.inflight.enter(self.session, &id))
+        Some(self.door.inflight.enter(self.session_key(), &id))
     }
 
     /// Waits until what is listened to has to be decided anew: the configuration or a policy changed, the session is gone, or the
@@ -358,7 +359,7 @@ impl Talk {
     /// Whether the session is gone. While somebody listens, it does not idle out.
     fn session_is_over(&self) -> bool {
         let sessions = self.rooms.identity.sessions();
-        self.session.is_some_and(|session| !sessions.touch(session, SystemTime::now()))
+        self.session_key().is_some_and(|session| !sessions.touch(session, SystemTime::now()))
     }
 
     /// Opens a server's question, so that the client's reply finds it.
@@ -368,7 +369,7 @@ impl Talk {
             return Err(nobody("the client has left, so nobody can be asked"));
         }
         let (Some(session), Some(server), FromServer::Ask(asked)) =
-            (self.session, self.server(), released.get().of().message())
+            (self.session_key(), self.server(), released.get().of().message())
         else {
             return Err(nobody("there is no session to ask"));
         };
@@ -404,7 +405,11 @@ impl Talk {
 
     /// The client's id of a question that the server takes back.
     fn withdrawn(&self, id: &Id, connection: u64) -> Option<Id> {
-        self.rooms.catalog.withdraw(self.session?, self.server()?, id, connection)
+        self.rooms.catalog.withdraw(self.session_key()?, self.server()?, id, connection)
+    }
+
+    fn session_key(&self) -> Option<SessionKey> {
+        self.session.as_ref().map(|session| session.key())
     }
 
     /// The one server that this is about.
@@ -436,7 +441,7 @@ impl Talk {
     /// Until when to wait for what comes of a server's questions: of this exchange, or of the connection that it may be answered on.
     fn awaited_until(&self, after: Duration) -> Option<Instant> {
         let own = self.questions().iter().filter_map(Asking::question).map(|one| one.awaited_until(after)).max();
-        let (session, server) = self.session.zip(self.server())?;
+        let (session, server) = self.session_key().zip(self.server())?;
         let all = self.rooms.catalog.awaited_until(session, server, after).max(own);
         all.map(Instant::from_std)
     }

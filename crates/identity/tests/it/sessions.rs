@@ -182,8 +182,12 @@ async fn an_ended_session_is_unknown() {
     let session = alice.open(NOW).await.unwrap();
     let verified = alice.verified().await;
     assert_eq!(room.identity.sessions().count(), 1);
+    // A message that was bound to it just before knows that it is over.
+    let bound = alice.send(list(Some(LEGACY)), Some(session.expose()), NOW).await.unwrap();
+    assert!(!bound.session().unwrap().is_over());
     assert!(room.identity.end(&verified, session.expose(), now()).is_ok());
     assert_eq!(room.identity.end(&verified, session.expose(), now()), Err(SessionError::Unknown));
+    assert!(bound.session().unwrap().is_over());
     assert_eq!(alice.uses(&session, NOW).await, Err(SessionError::Unknown));
     assert_eq!(room.identity.sessions().count(), 0);
     assert_eq!(room.identity.sessions().sweep(at(NOW + 1_000_000)), []);
