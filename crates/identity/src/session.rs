@@ -170,7 +170,8 @@ impl Sessions {
         let id = self.fresh_id()?;
         let key = SessionKey::of(id.expose());
         let endpoint = caller.endpoint().clone();
-        let session = Arc::new(Session { key, principal, endpoint, version, askable, client, over: AtomicBool::new(false) });
+        let session =
+            Arc::new(Session { key, principal, endpoint, version, askable, client, over: AtomicBool::new(false) });
         let mut table = self.table();
         self.make_room(&mut table, principal, now)?;
         table.insert(Entry { session: Arc::clone(&session), opened_at: now, used_at: now });
