@@ -123,14 +123,14 @@ async fn log_and_answer(server: &Everything, context: &Context) -> Called {
 
 async fn progress_and_answer(context: &Context) -> Called {
     let token = context.meta.get_progress_token();
-    for (nth, progress) in [0.0, 50.0, 100.0].into_iter().enumerate() {
-        if nth > 0 {
-            tokio::time::sleep(STEP).await;
-        }
+    for progress in [0.0, 50.0, 100.0] {
         if let Some(token) = token.clone() {
             let step = ProgressNotificationParam::new(token, progress).with_total(100.0);
             context.peer.notify_progress(step).await.map_err(internal)?;
         }
+        // Behind the last one, too: the official TypeScript client hands notifications on a turn later, and forgets with the answer who
+        // waits for them.
+        tokio::time::sleep(STEP).await;
     }
     text("The tool is done.")
 }
