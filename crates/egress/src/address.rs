@@ -1,5 +1,6 @@
 //! Which addresses may be connected to.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -13,8 +14,10 @@ pub enum AddressRefused {
     /// The URL names loopback, but its address is not.
     #[error("{0} is not a loopback address, though the URL names loopback")]
     NotLoopback(IpAddr),
-    /// It is in a private network, which the configuration does not permit.
-    #[error("{0} is in a private network (`dangerous_allow_private_networks` is off)")]
+    /// It is in a private network, which the configuration does not permit this host.
+    #[error(
+        "{0} is in a private network (the URL's host is not in `internal_hosts`, and `dangerous_allow_private_networks` is off)"
+    )]
     Private(IpAddr),
     /// It is link-local, shared, multicast, translated, documentation, a cloud's metadata service, or otherwise nothing that a
     /// server can be at.
@@ -22,10 +25,54 @@ pub enum AddressRefused {
     Special(IpAddr),
 }
 
-/// What a configuration permits.
+/// Why an address may be connected to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressPermitted {
+    /// It is a public one.
+    Public,
+    /// The URL names loopback, and its address is.
+    Loopback,
+    /// It is in a private network, and `internal_hosts` has the URL's host.
+    InternalHost,
+    /// It is in a private network, and `dangerous_allow_private_networks` is on.
+    PrivateNetworks,
+}
+
+impl AddressRefused {
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> IpAddr {
+        match self {
+            AddressRefused::Loopback(address)
+            | AddressRefused::NotLoopback(address)
+            | AddressRefused::Private(address)
+            | AddressRefused::Special(address) => *address,
+        }
+    }
+}
+
+/// What comes behind the address in a sentence.
+impl fmt::Display for AddressPermitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddressPermitted::Public => "is a public address",
+            AddressPermitted::Loopback => "is a loopback address, which the URL names",
+            AddressPermitted::InternalHost => "is in a private network, and `internal_hosts` has the URL's host",
+            AddressPermitted::PrivateNetworks => {
+                "is in a private network, and `dangerous_allow_private_networks` is on"
+            }
+        })
+    }
+}
+
+/// What a configuration says of private networks, to one host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Private {
-    Permit,
+    /// This host may be there.
+    Internal,
+    /// Every host may.
+    Everybody,
+    /// This host may not.
     Refuse,
 }
 
@@ -41,19 +88,33 @@ impl Named {
     pub(crate) fn by(name: &str) -> Named {
         if name.eq_ignore_ascii_case("localhost") { Named::Loopback } else { Named::Elsewhere }
     }
+
+    pub(crate) fn by_literal(address: IpAddr) -> Named {
+        if address.is_loopback() { Named::Loopback } else { Named::Elsewhere }
+    }
 }
 
 /// Checks one address that a host is or resolved to.
-pub(crate) fn check(address: IpAddr, named: Named, private: Private) -> Result<(), AddressRefused> {
+pub(crate) fn check(address: IpAddr, named: Named, private: Private) -> Result<AddressPermitted, AddressRefused> {
     match (kind(address), named) {
-        (Kind::Loopback, Named::Loopback) | (Kind::Public, Named::Elsewhere) => Ok(()),
+        (Kind::Loopback, Named::Loopback) => Ok(AddressPermitted::Loopback),
+        (Kind::Public, Named::Elsewhere) => Ok(AddressPermitted::Public),
         (Kind::Loopback, Named::Elsewhere) => Err(AddressRefused::Loopback(address)),
         (Kind::Public | Kind::Private | Kind::Special, Named::Loopback) => Err(AddressRefused::NotLoopback(address)),
         (Kind::Private, Named::Elsewhere) => match private {
-            Private::Permit => Ok(()),
+            Private::Internal => Ok(AddressPermitted::InternalHost),
+            Private::Everybody => Ok(AddressPermitted::PrivateNetworks),
             Private::Refuse => Err(AddressRefused::Private(address)),
         },
         (Kind::Special, Named::Elsewhere) => Err(AddressRefused::Special(address)),
+    }
+}
+
+/// Whether it is in a private network.
+pub(crate) fn is_private(address: IpAddr) -> bool {
+    match kind(address) {
+        Kind::Private => true,
+        Kind::Loopback | Kind::Public | Kind::Special => false,
     }
 }
 
@@ -127,9 +188,13 @@ const SPECIAL_V4: [Ipv4Net; 13] = [
 ];
 
 /// What is special within the global and unique local ranges (IANA IPv6 Special-Purpose Address Registry), and metadata services.
-const SPECIAL_V6: [Ipv6Net; 7] = [
+const SPECIAL_V6: [Ipv6Net; 11] = [
     v6([0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0], 32), // AWS's metadata fd00:ec2::254
     v6([0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0], 32), // Google's metadata fd20:ce::254
+    v6([0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe], 128), // Oracle's metadata
+    v6([0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042], 128), // Scaleway's metadata
+    v6([0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1], 128), // Akamai's metadata
+    v6([0xfd00, 0x0100, 0, 0, 0, 0, 0x0100, 0x0200], 128), // Alibaba's metadata
     v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),      // IETF protocol assignments, Teredo among them
     v6([0x2001, 0x0db8, 0, 0, 0, 0, 0, 0], 32), // documentation
     v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),      // 6to4: an IPv4 address in disguise
@@ -144,25 +209,31 @@ const GLOBAL_UNICAST: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 mod tests {
     use super::*;
 
-    fn verdict(address: &str, private: Private) -> Result<(), AddressRefused> {
+    fn verdict(address: &str, private: Private) -> Result<AddressPermitted, AddressRefused> {
         check(address.parse().unwrap(), Named::Elsewhere, private)
     }
 
     #[test]
     fn public_addresses_are_permitted() {
         for address in ["1.1.1.1", "172.15.255.255", "172.32.0.0", "100.63.255.255", "100.128.0.0", "168.63.129.17"] {
-            assert_eq!(verdict(address, Private::Refuse), Ok(()), "{address}");
+            assert_eq!(verdict(address, Private::Refuse), Ok(AddressPermitted::Public), "{address}");
         }
         for address in ["2606:4700::1111", "2a00:1450:4001:81b::200e", "2001:4860:4860::8888"] {
-            assert_eq!(verdict(address, Private::Refuse), Ok(()), "{address}");
+            assert_eq!(verdict(address, Private::Refuse), Ok(AddressPermitted::Public), "{address}");
         }
     }
 
     #[test]
-    fn private_addresses_need_the_dangerous_option() {
+    fn private_addresses_need_a_listed_host_or_the_dangerous_option() {
         for address in ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fc00::1", "fd12:3456::1"] {
             assert!(matches!(verdict(address, Private::Refuse), Err(AddressRefused::Private(_))), "{address}");
-            assert_eq!(verdict(address, Private::Permit), Ok(()), "{address}");
+            assert_eq!(verdict(address, Private::Internal), Ok(AddressPermitted::InternalHost), "{address}");
+            assert_eq!(verdict(address, Private::Everybody), Ok(AddressPermitted::PrivateNetworks), "{address}");
+            assert!(is_private(address.parse().unwrap()), "{address}");
+        }
+        for address in ["9.255.255.255", "11.0.0.0", "127.0.0.1", "169.254.169.254", "::ffff:10.0.0.1", "fd00:ec2::254"]
+        {
+            assert!(!is_private(address.parse().unwrap()), "{address}");
         }
     }
 
@@ -202,9 +273,13 @@ mod tests {
             "ff02::1",
             "fd00:ec2::254",
             "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "fd00:42::42",
+            "fd00:a9fe:a9fe::1",
+            "fd00:100::100:200",
         ];
         for address in special {
-            for private in [Private::Refuse, Private::Permit] {
+            for private in [Private::Refuse, Private::Internal, Private::Everybody] {
                 assert!(matches!(verdict(address, private), Err(AddressRefused::Special(_))), "{address}");
             }
         }
@@ -213,11 +288,14 @@ mod tests {
     #[test]
     fn loopback_is_permitted_to_whom_names_it_and_nothing_else_is() {
         for address in ["127.0.0.1", "127.255.255.254", "::1"] {
-            assert!(matches!(verdict(address, Private::Permit), Err(AddressRefused::Loopback(_))), "{address}");
-            assert_eq!(check(address.parse().unwrap(), Named::Loopback, Private::Refuse), Ok(()));
+            for private in [Private::Refuse, Private::Internal, Private::Everybody] {
+                assert!(matches!(verdict(address, private), Err(AddressRefused::Loopback(_))), "{address}");
+            }
+            let named = check(address.parse().unwrap(), Named::Loopback, Private::Refuse);
+            assert_eq!(named, Ok(AddressPermitted::Loopback), "{address}");
         }
         for address in ["1.1.1.1", "10.0.0.1", "169.254.169.254", "::ffff:127.0.0.1", "2606:4700::1111"] {
-            let verdict = check(address.parse().unwrap(), Named::Loopback, Private::Permit);
+            let verdict = check(address.parse().unwrap(), Named::Loopback, Private::Everybody);
             assert!(matches!(verdict, Err(AddressRefused::NotLoopback(_))), "{address}");
         }
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::internal::InternalHosts;
+
 /// How the gateway reaches servers, key sets and other documents over HTTP.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -25,6 +27,13 @@ pub struct Config {
     /// configuration.
     #[serde(default)]
     pub ca_file: Option<PathBuf>,
+    /// Hosts that may be at private addresses (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7) though others may not: at
+    /// most 64 names such as `idp.corp.example`, exact and in lower case, or such addresses themselves. Whoever controls the DNS of
+    /// a listed name chooses among the private addresses. Loopback and special addresses, such as those of metadata services, stay
+    /// refused.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>", length(max = 64), inner(length(max = 254), pattern("^[a-z0-9_.:-]+$")))]
+    pub internal_hosts: InternalHosts,
     /// Whether servers may be at private addresses: 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 and fc00::/7. Whoever controls the
     /// DNS of a configured name can then point the gateway into your network.
     #[serde(default)]
@@ -39,6 +48,7 @@ impl Default for Config {
             timeout_ms: timeout_ms(),
             response_bytes_max: response_bytes_max(),
             ca_file: None,
+            internal_hosts: InternalHosts::default(),
             dangerous_allow_private_networks: false,
         }
     }

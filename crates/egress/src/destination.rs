@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::{HeaderValue, Uri};
 use url::{Host, Url};
 
-use crate::address::{self, AddressRefused, Named, Private};
+use crate::address::{AddressRefused, Named};
+use crate::internal::{Rules, without_last_dot};
 
 /// A URL that may be asked: made by [`Client::destination`](crate::Client::destination) alone.
 ///
@@ -38,6 +39,9 @@ pub enum BadDestination {
     /// It has a fragment, which no server ever sees.
     #[error("the URL must not have a fragment")]
     Fragment,
+    /// Its host name has an empty label, or is `localhost` with a dot behind it. Any other name may end in one dot.
+    #[error("the URL's host name has a dot too many")]
+    Dots,
     /// Its host or port cannot be connected to.
     #[error("the URL must have a host, and no port 0")]
     Authority,
@@ -74,16 +78,21 @@ impl Destination {
         &self.host
     }
 
-    pub(crate) fn new(url: &Url, private: Private) -> Result<Destination, BadDestination> {
+    pub(crate) fn literal(&self) -> Option<IpAddr> {
+        self.literal
+    }
+
+    pub(crate) fn new(url: &Url, rules: &Rules) -> Result<Destination, BadDestination> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(BadDestination::UserInfo);
         }
         if url.fragment().is_some() {
             return Err(BadDestination::Fragment);
         }
-        // The URL standard's parser has turned every way to write an address (octal, hexadecimal, shortened) into the address.
+        // The URL standard's parser has turned every way to write an address (octal, hexadecimal, shortened, percent-encoded, in
+        // other scripts' digits, with a dot behind it) into the address, and every name into one spelling but for its last dot.
         let (literal, named) = match url.host().ok_or(BadDestination::Authority)? {
-            Host::Domain(name) => (None, Named::by(name)),
+            Host::Domain(name) => (None, of_name(name)?),
             Host::Ipv4(v4) => literal(v4.into()),
             Host::Ipv6(v6) => literal(v6.into()),
         };
@@ -102,46 +111,60 @@ impl Destination {
         let host = HeaderValue::try_from(authority.as_str()).map_err(|_| unwritable)?;
         let origin = url.origin().ascii_serialization().into();
         let destination = Destination { uri, path, host, origin, literal };
-        destination.check(private).map_err(BadDestination::Address)?;
+        destination.check(rules).map_err(BadDestination::Address)?;
         Ok(destination)
     }
 
     /// Checks an address that stands in the URL itself: no resolver ever sees it.
-    pub(crate) fn check(&self, private: Private) -> Result<(), AddressRefused> {
-        let Some(address) = self.literal else {
-            return Ok(());
-        };
-        let (_, named) = literal(address);
-        address::check(address, named, private)
+    pub(crate) fn check(&self, rules: &Rules) -> Result<(), AddressRefused> {
+        self.literal.map_or(Ok(()), |address| rules.check_literal(address).map(|_why| ()))
     }
 }
 
 fn literal(address: IpAddr) -> (Option<IpAddr>, Named) {
-    (Some(address), if address.is_loopback() { Named::Loopback } else { Named::Elsewhere })
+    (Some(address), Named::by_literal(address))
+}
+
+/// `localhost.` is refused here already, and not taken for loopback: other rooms judge URLs by that name too, in its one
+/// spelling, and one that passed them as a stranger must not arrive as the machine itself.
+fn of_name(name: &str) -> Result<Named, BadDestination> {
+    let bare = without_last_dot(name);
+    if bare.split('.').any(str::is_empty) {
+        return Err(BadDestination::Dots);
+    }
+    match Named::by(bare) {
+        Named::Loopback if bare.len() < name.len() => Err(BadDestination::Dots),
+        named @ (Named::Loopback | Named::Elsewhere) => Ok(named),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
 
-    fn destination(url: &str, private: Private) -> Result<Destination, BadDestination> {
-        Destination::new(&Url::parse(url).unwrap(), private)
+    fn destination(url: &str, config: &str) -> Result<Destination, BadDestination> {
+        let config: Config = toml::from_str(config).unwrap();
+        Destination::new(&Url::parse(url).unwrap(), &Rules::of(&config))
     }
 
     fn refused(url: &str) -> BadDestination {
-        destination(url, Private::Refuse).unwrap_err()
+        destination(url, "").unwrap_err()
     }
 
     #[test]
     fn https_is_permitted_and_http_only_to_loopback() {
         for url in [
             "https://mcp.example/mcp",
+            "https://mcp.example./mcp",
             "http://localhost:1",
+            "http://LOCALHOST/",
             "http://127.9.9.9/",
+            "http://127.0.0.1./",
             "http://[::1]:8/x?y=z",
             "http://0x7f.1/",
         ] {
-            assert!(destination(url, Private::Refuse).is_ok(), "{url}");
+            assert!(destination(url, "").is_ok(), "{url}");
         }
         for url in [
             "http://mcp.example/",
@@ -155,6 +178,8 @@ mod tests {
         for url in ["file:///etc/passwd", "data:,x", "unix:/run/docker.sock"] {
             assert_eq!(refused(url), BadDestination::Authority, "{url}");
         }
+        let internal = destination("http://idp.corp.example/", "internal_hosts = ['idp.corp.example']");
+        assert_eq!(internal.unwrap_err(), BadDestination::Scheme, "an internal host is asked by https as all are");
     }
 
     #[test]
@@ -168,27 +193,106 @@ mod tests {
 
     #[test]
     fn address_in_the_url_is_checked_however_it_is_written() {
-        for url in [
+        let special = [
             "https://169.254.169.254/",
-            "https://[fd00:ec2::254]/",
-            "https://[::ffff:127.0.0.1]/",
-            "https://0/",
+            "https://169.254.169.254./",
+            "https://2852039166/",
             "https://0xa9fea9fe/",
-        ] {
-            let error = refused(url);
-            assert!(matches!(error, BadDestination::Address(AddressRefused::Special(_))), "{url}: {error}");
+            "https://0XA9FEA9FE/",
+            "https://0xa9.0xfe.0xa9.0xfe/",
+            "https://0251.0376.0251.0376/",
+            "https://0251.0xfe.43518/",
+            "https://169.254.43518/",
+            "https://169.16689662/",
+            "https://%31%36%39.254.169.254/",
+            "https://169%2E254%2E169%2E254/",
+            "https://１６９.２５４.１６９.２５４/",
+            "https://①⑥⑨.254.169.254/",
+            "https://169。254．169｡254/",
+            "https://1\u{ad}69.254.169.254/",
+            "https:\\\\169.254.169.254\\",
+            "https:169.254.169.254",
+            "\thttps://169.254.\n169.254/",
+            "https://0/",
+            "https://224.0.0.1/",
+            "https://[fd00:ec2::254]/",
+            "https://[FD00:0EC2:0:0:0:0:0:254]/",
+            "https://[fe80::1]/",
+            "https://[ff02::1]/",
+            "https://[::]/",
+            "https://[::ffff:127.0.0.1]/",
+            "https://[::ffff:7f00:1]/",
+            "https://[::ffff:169.254.169.254]/",
+            "https://[::127.0.0.1]/",
+            "https://[64:ff9b::169.254.169.254]/",
+            "https://[64:ff9b::a9fe:a9fe]/",
+            "https://[64:ff9b:1::a9fe:a9fe]/",
+            "https://[2002:a9fe:a9fe::]/",
+            "https://[2001:0:a9fe:a9fe::]/",
+        ];
+        for url in special {
+            for config in ["", "dangerous_allow_private_networks = true"] {
+                let error = destination(url, config).unwrap_err();
+                assert!(matches!(error, BadDestination::Address(AddressRefused::Special(_))), "{url}: {error}");
+            }
         }
-        for url in ["https://10.0.0.1/", "https://012.1/", "https://[fc00::1]/"] {
+        // What carries loopback in disguise does not name it.
+        for url in ["http://[::ffff:127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://0/"] {
+            assert_eq!(refused(url), BadDestination::Scheme, "{url}");
+        }
+        assert!(destination("https://1.1.1.1/", "").is_ok());
+    }
+
+    #[test]
+    fn private_address_in_the_url_needs_an_entry_or_the_dangerous_option_however_it_is_written() {
+        for url in
+            ["https://10.0.0.1/", "https://012.1/", "https://0xa000001/", "https://１０.0.0.1./", "https://[fc00::1]/"]
+        {
             assert!(matches!(refused(url), BadDestination::Address(AddressRefused::Private(_))), "{url}");
-            assert!(destination(url, Private::Permit).is_ok(), "{url}");
+            assert!(destination(url, "dangerous_allow_private_networks = true").is_ok(), "{url}");
+            assert!(destination(url, "internal_hosts = ['10.0.0.1', 'fc00::1']").is_ok(), "{url}");
+            let neighbours = destination(url, "internal_hosts = ['10.0.0.2', 'fc00::2', 'idp.corp.example']");
+            let refused = neighbours.unwrap_err();
+            assert!(matches!(refused, BadDestination::Address(AddressRefused::Private(_))), "{url}");
         }
-        assert!(destination("https://1.1.1.1/", Private::Refuse).is_ok());
+        let disguised = destination("https://[::ffff:10.0.0.1]/", "internal_hosts = ['10.0.0.1']");
+        assert!(matches!(disguised.unwrap_err(), BadDestination::Address(AddressRefused::Special(_))));
+    }
+
+    #[test]
+    fn name_may_end_in_one_dot_unless_it_is_localhost() {
+        assert!(destination("https://mcp.example./", "").is_ok());
+        for url in [
+            "https://localhost./",
+            "http://localhost./",
+            "http://LOCALHOST./",
+            "http://local%68ost./",
+            "http://ｌｏｃａｌｈｏｓｔ。/",
+            "https://mcp.example../",
+            "https://mcp..example/",
+            "https://.mcp.example/",
+            "https://./",
+            "https://169.254.169.254../",
+            "https://metadata.google.internal../",
+        ] {
+            assert_eq!(refused(url), BadDestination::Dots, "{url}");
+        }
+    }
+
+    #[test]
+    fn proof_of_another_client_is_checked_by_the_rules_of_this_one() {
+        let permits = "internal_hosts = ['10.0.0.1']";
+        let proved = destination("https://10.0.0.1/", permits).unwrap();
+        let rules = |config: &str| Rules::of(&toml::from_str(config).unwrap());
+        assert_eq!(proved.check(&rules(permits)), Ok(()));
+        assert!(matches!(proved.check(&rules("")), Err(AddressRefused::Private(_))));
     }
 
     #[test]
     fn origin_is_scheme_host_and_port() {
-        let origin = |url| destination(url, Private::Refuse).unwrap().origin().to_owned();
+        let origin = |url| destination(url, "").unwrap().origin().to_owned();
         assert_eq!(origin("https://MCP.example:443/a?b"), "https://mcp.example");
         assert_eq!(origin("http://[::1]:8080/a"), "http://[::1]:8080");
+        assert_ne!(origin("https://mcp.example./"), origin("https://mcp.example/"));
     }
 }

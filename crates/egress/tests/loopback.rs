@@ -13,7 +13,10 @@ use http_body_util::Full;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use sekisho_egress::{BodyError, Client, Config, FetchError, NewError, SendError};
+use sekisho_egress::{
+    AddressPermitted, AddressRefused, BadDestination, BodyError, Client, Config, FetchError, InternalHosts, NewError,
+    ResolveError, SendError, Verdict,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use url::Url;
@@ -61,14 +64,35 @@ async fn server() -> (u16, Arc<AtomicUsize>) {
 }
 
 async fn answer(request: Request<hyper::body::Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let found = |location: &str| Response::builder().status(302).header(header::LOCATION, location);
     let host = request.headers().get(header::HOST).map(|host| host.to_str().unwrap().to_owned());
     Ok(match request.uri().path() {
         "/host" => Response::new(Full::from(host.unwrap_or_default())),
         "/version" => Response::new(Full::from(format!("{:?}", request.version()))),
         "/ten" => Response::new(Full::from("0123456789")),
-        "/redirect" => Response::builder().status(302).header(header::LOCATION, "/ten").body(Full::default()).unwrap(),
+        "/method" => Response::new(Full::from(request.method().to_string())),
+        "/to" => found(&query).body(Full::default()).unwrap(),
+        "/status" => {
+            let redirect =
+                Response::builder().status(query.parse::<u16>().unwrap()).header(header::LOCATION, "/method");
+            redirect.body(Full::default()).unwrap()
+        }
+        "/left" if query == "0" => Response::new(Full::from("0123456789")),
+        "/left" => {
+            let left: u32 = query.parse().unwrap();
+            tokio::time::sleep(HOP).await;
+            found(&format!("/left?{}", left - 1)).body(Full::from("x".repeat(100_000))).unwrap()
+        }
+        "/part" => found("/ten#part").body(Full::default()).unwrap(),
+        "/nowhere" => Response::builder().status(302).body(Full::default()).unwrap(),
+        "/twice" => found("/ten").header(header::LOCATION, "/ten").body(Full::default()).unwrap(),
+        "/bytes" => {
+            let redirect = Response::builder().status(302).header(header::LOCATION, &b"/\xff"[..]);
+            redirect.body(Full::default()).unwrap()
+        }
         "/head" => {
-            let kib: usize = request.uri().query().unwrap().parse().unwrap();
+            let kib: usize = query.parse().unwrap();
             let head = Response::builder().header("x", "x".repeat(kib * 1024));
             head.body(Full::default()).unwrap()
         }
@@ -117,6 +141,8 @@ async fn name_that_is_not_localhost_is_refused_though_it_resolves_there() {
         if found.map(|address| address.ip()).all(|ip| ip.is_loopback()) {
             let refused = client.send(&to, post(), soon()).await;
             assert!(matches!(refused, Err(SendError::Refused(_))), "{name}: {refused:?}");
+            let told = client.check(&url(&format!("https://{name}/")), soon()).await;
+            assert!(matches!(told, Verdict::Refused(_)), "{name}: {told:?}");
         }
     }
 }
@@ -134,10 +160,135 @@ async fn request_goes_to_the_destination_whatever_it_says_itself() {
 async fn redirect_is_an_answer_and_not_followed() {
     let (port, _) = server().await;
     let client = client(&Config::default());
-    let redirect = format!("http://127.0.0.1:{port}/redirect");
-    assert!(matches!(fetch(&client, &redirect, 100).await, Err(FetchError::Status { status: 302 })));
-    let to = client.destination(&url(&redirect)).unwrap();
-    assert_eq!(client.send(&to, post(), soon()).await.unwrap().status(), 302);
+    for status in [301, 302, 303, 307, 308] {
+        let to = client.destination(&url(&format!("http://127.0.0.1:{port}/status?{status}"))).unwrap();
+        assert_eq!(client.send(&to, post(), soon()).await.unwrap().status(), status);
+    }
+}
+
+#[tokio::test]
+async fn redirect_of_a_document_is_followed_within_its_origin() {
+    let (port, _) = server().await;
+    let client = client(&Config::default());
+    let base = format!("http://127.0.0.1:{port}");
+    for status in [301, 302, 303, 307, 308] {
+        assert_eq!(fetch(&client, &format!("{base}/status?{status}"), 100).await.unwrap(), "GET", "{status}");
+    }
+    for status in [300, 304, 305, 404] {
+        let refused = fetch(&client, &format!("{base}/status?{status}"), 100).await;
+        assert!(matches!(refused, Err(FetchError::Status { status: it }) if it == status), "{refused:?}");
+    }
+    // The same origin, however it is written.
+    for location in ["ten", "./x/../ten", "//127.0.0.1:PORT/ten", "http://127.1:PORT/ten", "http://0x7f000001:PORT/ten"]
+    {
+        let location = location.replace("PORT", &port.to_string());
+        assert_eq!(fetch(&client, &format!("{base}/to?{location}"), 100).await.unwrap(), "0123456789", "{location}");
+    }
+}
+
+#[tokio::test]
+async fn redirect_of_a_document_to_another_origin_is_refused_and_not_asked() {
+    let (port, _) = server().await;
+    let (other, asked) = server().await;
+    let client = client(&Config::default());
+    let to = async |location: &str| {
+        let location = location.replace("PORT", &port.to_string()).replace("OTHER", &other.to_string());
+        fetch(&client, &format!("http://127.0.0.1:{port}/to?{location}"), 100).await.unwrap_err()
+    };
+    for elsewhere in [
+        "http://127.0.0.1:OTHER/ten",
+        "//127.0.0.1:OTHER/ten",
+        "http://127.0.0.2:PORT/ten",
+        "http://localhost:PORT/ten",
+        "http://[::1]:PORT/ten",
+        "https://127.0.0.1:PORT/ten",
+        "https://mcp.example/ten",
+        "https://1.1.1.1/ten",
+    ] {
+        let refused = to(elsewhere).await;
+        assert!(matches!(refused, FetchError::RedirectElsewhere), "{elsewhere}: {refused:?}");
+    }
+    for (refused, why) in [
+        ("http://ann:hunter2@127.0.0.1:PORT/ten", BadDestination::UserInfo),
+        ("http://mcp.example/ten", BadDestination::Scheme),
+        ("http://127.0.0.1:0/ten", BadDestination::Authority),
+        ("http://localhost.:PORT/ten", BadDestination::Dots),
+        ("file:///etc/passwd", BadDestination::Authority),
+    ] {
+        let told = to(refused).await;
+        assert!(matches!(told, FetchError::RedirectRefused(it) if it == why), "{refused}: {told:?}");
+        assert!(!format!("{told:?}{told}").contains("hunter2"));
+    }
+    let part = fetch(&client, &format!("http://127.0.0.1:{port}/part"), 100).await;
+    assert!(matches!(part, Err(FetchError::RedirectRefused(BadDestination::Fragment))), "{part:?}");
+    for inward in ["https://169.254.169.254/ten", "https://2852039166/ten", "https://[::ffff:127.0.0.1]/ten"] {
+        let refused = to(inward).await;
+        let special =
+            matches!(refused, FetchError::RedirectRefused(BadDestination::Address(AddressRefused::Special(_))));
+        assert!(special, "{inward}: {refused:?}");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn redirect_of_a_document_that_says_no_place_is_refused() {
+    let (port, _) = server().await;
+    let client = client(&Config::default());
+    for path in ["nowhere", "twice", "bytes", "to?http://["] {
+        let refused = fetch(&client, &format!("http://127.0.0.1:{port}/{path}"), 100).await;
+        assert!(matches!(refused, Err(FetchError::RedirectNowhere)), "{path}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn three_redirects_of_a_document_are_followed_and_one_more_is_not() {
+    let (port, _) = server().await;
+    let client = client(&Config::default());
+    let left = async |left: u32| fetch(&client, &format!("http://127.0.0.1:{port}/left?{left}"), 10).await;
+    // What the redirects themselves hold counts for nothing, since it is not read.
+    assert_eq!(left(3).await.unwrap(), "0123456789");
+    assert!(matches!(left(4).await, Err(FetchError::TooManyRedirects)));
+    let past = fetch(&client, &format!("http://127.0.0.1:{port}/left?1"), 9).await;
+    assert!(matches!(past, Err(FetchError::Body(BodyError::TooLong { bytes_max: 9 }))), "{past:?}");
+    let circle = fetch(&client, &format!("http://127.0.0.1:{port}/to?"), 10).await;
+    assert!(matches!(circle, Err(FetchError::TooManyRedirects)), "{circle:?}");
+}
+
+#[tokio::test]
+async fn redirects_of_a_document_share_one_deadline() {
+    let (port, _) = server().await;
+    let client = client(&Config::default());
+    // Two hops fit, three do not.
+    let late = client.fetch(&url(&format!("http://127.0.0.1:{port}/left?3")), 100, HOP * 5 / 2).await;
+    assert!(matches!(late, Err(FetchError::Send(SendError::Late))), "{late:?}");
+}
+
+#[tokio::test]
+async fn check_tells_every_address_and_connects_to_nothing() {
+    let (port, connections) = server().await;
+    let client = client(&Config::default());
+    let check = async |text: &str| client.check(&url(&text.replace("PORT", &port.to_string())), soon()).await;
+    for named in ["http://127.0.0.1:PORT/", "http://localhost:PORT/", "https://localhost:PORT/"] {
+        let told = check(named).await;
+        let Verdict::Permitted(addresses) = &told else { panic!("{named}: {told:?}") };
+        let is_permitted = |verdict| verdict == Ok(AddressPermitted::Loopback);
+        assert!(
+            addresses.iter().any(|judged| is_permitted(judged.verdict) && judged.address.is_loopback()),
+            "{told:?}"
+        );
+        assert_eq!(told.addresses(), *addresses);
+    }
+    assert!(matches!(check("https://1.1.1.1/").await, Verdict::Permitted(_)));
+    let refused = check("https://10.0.0.1/").await;
+    assert!(matches!(refused, Verdict::BadDestination(BadDestination::Address(AddressRefused::Private(_)))));
+    assert_eq!(refused.addresses().len(), 1);
+    let refused = check("http://ann:hunter2@localhost:PORT/").await;
+    assert!(matches!(refused, Verdict::BadDestination(BadDestination::UserInfo)) && refused.addresses().is_empty());
+    assert!(!format!("{refused:?}").contains("hunter2"));
+    // A label that no question can be asked about, so that nobody is asked.
+    let nobody = check(&format!("https://{}.example/", "a".repeat(64))).await;
+    assert!(matches!(nobody, Verdict::Unresolved(ResolveError::Lookup(_))), "{nobody:?}");
+    assert_eq!(connections.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -275,6 +426,42 @@ fn configuration_permits_nothing_dangerous_by_itself() {
     assert!(!read("").unwrap().dangerous_allow_private_networks);
     assert!(read("dangerous_allow_private_networks = true").unwrap().dangerous_allow_private_networks);
     assert!(read("allow_private_networks = true").is_err());
+    assert_eq!(read("").unwrap().internal_hosts, InternalHosts::default());
+}
+
+#[tokio::test]
+async fn internal_hosts_of_a_configuration_are_listed_one_by_one() {
+    let read = |list: &str| toml::from_str::<Config>(&format!("internal_hosts = {list}"));
+    let listed = client(&read("['10.0.0.1', 'idp.corp.example']").unwrap());
+    assert!(listed.destination(&url("https://10.0.0.1/")).is_ok());
+    let told = listed.check(&url("https://10.0.0.1/"), soon()).await;
+    assert_eq!(told.addresses()[0].verdict, Ok(AddressPermitted::InternalHost));
+    for neighbour in ["https://10.0.0.2/", "http://idp.corp.example/", "http://10.0.0.1/"] {
+        assert!(listed.destination(&url(neighbour)).is_err(), "{neighbour}");
+    }
+    for (bad, why) in [
+        ("'*.corp.example'", "must not have a wildcard"),
+        ("'https://ann:hunter2@idp.corp.example/'", "without scheme, port and path"),
+        ("'169.254.169.254'", "no private address"),
+        ("'localhost'", "needs no permission"),
+        ("'Idp'", "must be in lower case"),
+        ("''", "must not be empty"),
+        ("5", "invalid type"),
+    ] {
+        let refused = read(&format!("['idp.corp.example', {bad}]")).unwrap_err();
+        assert!(refused.message().contains(why) && !refused.message().contains("hunter2"), "{bad}: {refused}");
+        let start = "internal_hosts = ['idp.corp.example', ".len();
+        assert_eq!(refused.span(), Some(start..start + bad.len()), "{bad}: its place is told");
+    }
+    assert!(read("'idp.corp.example'").is_err(), "a list it is");
+}
+
+#[tokio::test]
+async fn proof_of_a_client_that_permits_more_is_refused_by_one_that_permits_less() {
+    let permits = client(&toml::from_str("internal_hosts = ['10.0.0.1']").unwrap());
+    let proved = permits.destination(&url("https://10.0.0.1/")).unwrap();
+    let refused = client(&Config::default()).send(&proved, post(), soon()).await;
+    assert!(matches!(refused, Err(SendError::Refused(AddressRefused::Private(_)))), "{refused:?}");
 }
 
 /// A TLS server for `localhost`, and the PEM of the authority that vouches for it.
@@ -319,3 +506,6 @@ async fn tls_server_for(life: Duration) -> (String, u16) {
     });
     (authority.pem(), port)
 }
+
+/// How long a redirect of the server takes.
+const HOP: Duration = Duration::from_millis(100);

@@ -8,6 +8,7 @@
 
 mod config;
 mod demo;
+mod egress;
 mod running;
 mod support;
 mod up;

@@ -20,7 +20,7 @@ fn gateway_starts_tells_its_status_and_stops_in_peace() {
     assert_eq!(text_at(&seen, &["policy_sha256"]).len(), 64);
     gateway.signal(Signal::SIGTERM);
     assert_eq!(gateway.end().code(), Some(0), "{}", gateway.log());
-    assert!(!exists(&home.path("sekisho-data/status.sock")));
+    assert!(!exists(&home.path("sekisho-data/control.sock")));
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn status_is_for_the_owner_alone() {
     let home = Home::new();
     let _gateway = home.serve();
     let mode = |name: &str| std::fs::metadata(home.path(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode("sekisho-data"), mode("sekisho-data/status.sock")), (0o700, 0o600));
+    assert_eq!((mode("sekisho-data"), mode("sekisho-data/control.sock")), (0o700, 0o600));
 }
 
 #[test]
