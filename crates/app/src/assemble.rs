@@ -12,7 +12,7 @@ use sekisho_catalog::{Catalog, EnvValue, ServerConfig};
 use sekisho_egress::Client;
 use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
 use sekisho_guard::Guard;
-use sekisho_identity::Identity;
+use sekisho_identity::{Identity, Revocations};
 use sekisho_keys::SecretRef;
 use sekisho_limits::Limits;
 use sekisho_policy::{LoadError, Policy};
@@ -78,11 +78,16 @@ pub(crate) fn sender(loaded: &Loaded, egress: &Arc<Client>) -> Result<Option<Sen
 ///
 /// # Errors
 /// All that is wrong.
-pub(crate) fn at_start(loaded: &Loaded, egress: &Arc<Client>, now: SystemTime) -> Result<Rooms, Vec<Problem>> {
+pub(crate) fn at_start(
+    loaded: &Loaded,
+    egress: &Arc<Client>,
+    revocations: &Arc<Revocations>,
+    now: SystemTime,
+) -> Result<Rooms, Vec<Problem>> {
     let config = &loaded.config.gateway;
     let outdated = config.tls.iter().flat_map(|tls| tls.out_of_date(&loaded.base, now));
     let mut problems: Vec<Problem> = outdated.map(|error| refused_certificate(loaded, &error)).collect();
-    match rooms(loaded, egress, None) {
+    match rooms(loaded, egress, revocations, None) {
         Ok(rooms) if problems.is_empty() => Ok(rooms),
         Ok(_) => Err(problems),
         Err(more) => {
@@ -96,7 +101,12 @@ pub(crate) fn at_start(loaded: &Loaded, egress: &Arc<Client>, now: SystemTime) -
 ///
 /// # Errors
 /// All that is wrong.
-pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) -> Result<Rooms, Vec<Problem>> {
+pub(crate) fn rooms(
+    loaded: &Loaded,
+    egress: &Arc<Client>,
+    revocations: &Arc<Revocations>,
+    old: Option<&Rooms>,
+) -> Result<Rooms, Vec<Problem>> {
     let config = &loaded.config;
     let mut problems = Vec::new();
     if let Err(error) = config.gateway.check() {
@@ -109,7 +119,9 @@ pub(crate) fn rooms(loaded: &Loaded, egress: &Arc<Client>, old: Option<&Rooms>) 
     problems.extend(certificates.map(|error| refused_certificate(loaded, &error)));
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
-    let identity = Identity::new(&config.identity, &loaded.base, &config.gateway.public_url, Arc::clone(egress));
+    let public_url = &config.gateway.public_url;
+    let (egress, revocations) = (Arc::clone(egress), Arc::clone(revocations));
+    let identity = Identity::new(&config.identity, &loaded.base, public_url, egress, revocations);
     let identity =
         identity.map_err(|error| problems.push(at(loaded, Code::Identity, &error, &["identity"]))).map(|identity| {
             match old {
@@ -181,6 +193,12 @@ impl Rooms {
     pub(crate) fn move_in(&self, loaded: &Loaded, standing: &Standing) -> Result<(), Problem> {
         let servers = self.catalog.servers().cloned();
         standing.upstream.reload(servers, &secrets_of(&loaded.base)).map_err(|error| refused_server(loaded, &error))
+    }
+
+    /// What is revoked.
+    #[must_use]
+    pub(crate) fn revocations(&self) -> &Arc<Revocations> {
+        self.identity.revocations()
     }
 
     /// SHA-256 over the policy files.

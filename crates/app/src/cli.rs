@@ -2,8 +2,12 @@
 
 mod audit;
 mod config;
+mod conformance;
 mod demo;
+mod egress;
+mod revoke;
 mod serve;
+mod sessions;
 mod status;
 mod stdio;
 mod token;
@@ -52,7 +56,11 @@ enum Command {
     Why(why::Why),
     Audit(audit::Audit),
     Token(token::Token),
+    Revoke(revoke::Revoke),
+    Sessions(sessions::Sessions),
     Config(config::Config),
+    Egress(egress::Egress),
+    Conformance(conformance::Conformance),
     Demo(demo::Demo),
     Version(version::Version),
 }
@@ -71,7 +79,11 @@ impl Cli {
             Command::Why(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Token(command) => command.run(),
+            Command::Revoke(command) => command.run(),
+            Command::Sessions(command) => command.run(),
             Command::Config(command) => command.run(),
+            Command::Egress(command) => command.run(),
+            Command::Conformance(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Version(command) => command.run(),
         }

@@ -35,10 +35,16 @@ impl Folder {
         self.path.join("audit")
     }
 
-    /// Where a running gateway tells its status.
+    /// Where is kept what must outlast a restart: what is revoked.
+    #[must_use]
+    pub(crate) fn store(&self) -> PathBuf {
+        self.path.join("state.redb")
+    }
+
+    /// Where a running gateway is asked and told.
     #[must_use]
     pub(crate) fn socket(&self) -> PathBuf {
-        self.path.join("status.sock")
+        self.path.join("control.sock")
     }
 
     /// The folders of clients over stdio, each with a log and a status of its own: one for each that is served at once, used again.

@@ -15,6 +15,7 @@ mod export;
 mod folder;
 mod keys;
 mod local;
+mod operator;
 mod problem;
 mod run;
 mod schema;
@@ -28,6 +29,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    end_in_peace_where_nobody_reads();
     match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(problems) => {
@@ -35,4 +37,16 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// `sekisho audit tail | head`: the reader has seen enough, which is no failure of ours.
+fn end_in_peace_where_nobody_reads() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or_default();
+        if words.starts_with("failed printing to stdout") && words.contains("Broken pipe") {
+            std::process::exit(0);
+        }
+        usual(panic);
+    }));
 }

@@ -86,6 +86,14 @@ pub(crate) enum Code {
     Developer,
     /// Something of this machine failed.
     System,
+    /// A URL may not be asked.
+    Destination,
+    /// Something cannot be revoked or ended.
+    Revocation,
+    /// A running gateway refuses an order.
+    Refused,
+    /// A token would be refused.
+    Token,
 }
 
 /// Where in a file something is wrong.
@@ -144,6 +152,10 @@ impl Code {
             Code::LogUnreadable => "SK0303",
             Code::Developer => "SK0304",
             Code::System => "SK0305",
+            Code::Destination => "SK0306",
+            Code::Revocation => "SK0307",
+            Code::Refused => "SK0308",
+            Code::Token => "SK0309",
         }
     }
 }

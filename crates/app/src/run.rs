@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Audit, Event, EventKind, Outcome as Ended};
 use sekisho_gateway::{Gateway, Instruments, Parts, Running, Span, StartError, Stdio};
+use sekisho_identity::Revocations;
 use sekisho_wire::Endpoint;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,6 +21,7 @@ use crate::config::{self, Loaded};
 use crate::export::{Export, Sender};
 use crate::folder::Folder;
 use crate::local::Socket;
+use crate::operator;
 use crate::problem::{Code, Problem};
 use crate::status::Report;
 use crate::watch::Watch;
@@ -125,7 +127,8 @@ impl House {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
         let egress = assemble::egress(&loaded).map_err(alone)?;
-        let rooms = assemble::at_start(&loaded, &egress, now)?;
+        let revocations = Arc::new(Revocations::passing());
+        let rooms = assemble::at_start(&loaded, &egress, &revocations, now)?;
         let sender = assemble::sender(&loaded, &egress)?;
         // One port cannot be that of every client's process.
         let admin = match plan.client {
@@ -136,6 +139,10 @@ impl House {
         };
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
+        if plan.client.is_none() {
+            // Whoever is served over stdio has no token that could be revoked.
+            block_in_place(|| operator::keep(&revocations, &folder)).map_err(alone)?;
+        }
         let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
         let standing = Standing { audit, egress, upstream, instruments };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
@@ -200,8 +207,9 @@ impl House {
                     settling = false;
                     self.tell_who_is_down();
                 }
-                caller = next_caller(self.socket.as_ref()) => {
-                    let line = self.report().line();
+                mut caller = next_caller(self.socket.as_ref()) => {
+                    let order = caller.order().await;
+                    let line = operator::obey(&self.running, order, || self.report().line()).await;
                     caller.tell(&line).await;
                 }
             }
@@ -266,7 +274,8 @@ impl House {
         }
         let rooms = block_in_place(|| {
             (plan.prepare)(&loaded).map_err(alone)?;
-            assemble::rooms(&loaded, &self.standing.egress, Some(&self.rooms))
+            let revocations = self.rooms.revocations();
+            assemble::rooms(&loaded, &self.standing.egress, revocations, Some(&self.rooms))
         })?;
         let prepared = match self.running.prepare(rooms.parts(&loaded, &self.standing)).await {
             Ok(prepared) => prepared,

@@ -1,18 +1,19 @@
 //! How a running gateway is, as one line of JSON and as people read it.
 
-use std::fmt::{self, Display, Write as _};
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use sekisho_gateway::Overview;
+use sekisho_identity::IssuerOverview;
 use sekisho_wire::Json;
-use sekisho_wire::json::{DecodeError, Limits};
 use sekisho_wire::text::visible;
 use serde::Serialize;
 
 use crate::assemble::Rooms;
 use crate::config::Loaded;
+use crate::operator::{self, Row};
 
 /// How a gateway is.
 #[derive(Debug, Serialize)]
@@ -30,8 +31,45 @@ pub(crate) struct Report {
     policy_sha256: String,
     log_healthy: bool,
     sessions: usize,
+    revoked: usize,
     dangers: Vec<&'static str>,
+    issuers: Vec<Issuer>,
     servers: Vec<Server>,
+}
+
+#[derive(Debug, Serialize)]
+struct Issuer {
+    issuer: String,
+    /// Empty: the canonical URI of each endpoint.
+    audiences: Vec<String>,
+    /// Those of endpoints that have their own, by path.
+    endpoint_audiences: BTreeMap<String, Vec<String>>,
+    algorithms: Vec<&'static str>,
+    /// What its tokens must be bound to.
+    sender_constraint: &'static str,
+    lifetime_s_max: u64,
+    clock_skew_s: u64,
+    keys: usize,
+    /// Whether its keys are fetched; if not, they are a file's.
+    keys_fetched: bool,
+    keys_age_s: Option<u64>,
+}
+
+impl Issuer {
+    fn of(issuer: IssuerOverview) -> Issuer {
+        Issuer {
+            issuer: issuer.issuer,
+            audiences: issuer.audiences,
+            endpoint_audiences: issuer.endpoint_audiences,
+            algorithms: issuer.algorithms,
+            sender_constraint: issuer.sender_constraint,
+            lifetime_s_max: issuer.lifetime_max.as_secs(),
+            clock_skew_s: issuer.clock_skew.as_secs(),
+            keys: issuer.keys,
+            keys_fetched: issuer.is_remote,
+            keys_age_s: issuer.keys_age.map(|age| age.as_secs()),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +112,8 @@ impl Report {
             policy_sha256: rooms.policy_digest().to_string(),
             log_healthy: overview.log_healthy,
             sessions: overview.sessions,
+            revoked: overview.revoked,
+            issuers: overview.issuers.into_iter().map(Issuer::of).collect(),
             dangers: loaded.dangers(),
             servers: overview.servers.into_iter().map(server).collect(),
         }
@@ -100,13 +140,10 @@ impl Report {
 pub(crate) struct Seen(Json);
 
 impl Seen {
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// It is no JSON.
-    pub(crate) fn read(line: Vec<u8>) -> Result<Seen, DecodeError> {
-        let limits = Limits { bytes_max: REPORT_BYTES_MAX, depth_max: 8, nodes_max: 100_000 };
-        Json::decode(Bytes::from(line), &limits).map(Seen)
+    /// What was told.
+    #[must_use]
+    pub(crate) fn of(told: Json) -> Seen {
+        Seen(told)
     }
 
     /// The line again.
@@ -143,40 +180,54 @@ impl Display for Seen {
         let healthy = self.0.get("log_healthy").and_then(|healthy| healthy.boolean()) == Some(true);
         writeln!(f, "  audit log   {}", if healthy { "healthy" } else { "CANNOT BE WRITTEN: every call is refused" })?;
         writeln!(f, "  sessions    {}", self.word("sessions"))?;
+        writeln!(f, "  revoked     {}", self.word("revoked"))?;
         writeln!(f, "  dangerous   {}", or_none(self.words("dangers")))?;
+        f.write_str(&issuers(&self.0))?;
+        f.write_str("\n")?;
         f.write_str(&table(&self.0))
     }
 }
 
 fn table(report: &Json) -> String {
-    let mut rows = vec![["SERVER", "STATE", "ERAS", "CONNECTIONS", "RESTARTS", "TROUBLE"].map(str::to_owned)];
-    for server in report.get("servers").iter().flat_map(Json::elements) {
+    let row = |server: Json| {
         let up = server.get("up").and_then(|up| up.boolean()) == Some(true);
-        rows.push([
+        Row::from([
             word(&server, "name"),
             if up { "up" } else { "DOWN" }.to_owned(),
             words(&server, "eras").join(", "),
             word(&server, "connections"),
             word(&server, "restarts"),
             word(&server, "trouble"),
-        ]);
-    }
-    let mut widths = [0; 6];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let mut table = String::new();
-    for row in &rows {
-        let mut line = String::from(" ");
-        for (width, cell) in widths.iter().zip(row) {
-            // Writing into a String cannot fail.
-            let _ = write!(line, " {cell:<width$} ");
-        }
-        let _ = writeln!(table, "{}", line.trim_end());
-    }
-    table
+        ])
+    };
+    let servers: Vec<Json> = report.get("servers").iter().flat_map(Json::elements).collect();
+    operator::table(["SERVER", "STATE", "ERAS", "CONNECTIONS", "RESTARTS", "TROUBLE"], servers.into_iter().map(row))
+}
+
+/// Each issuer on one line: whom it is for, what its tokens must be bound to, how long they live, and how old its keys are.
+fn issuers(report: &Json) -> String {
+    let list = |issuer: &Json, name: &str, none: &str| {
+        let words = words(issuer, name);
+        if words.is_empty() { none.to_owned() } else { words.join(", ") }
+    };
+    let row = |issuer: Json| {
+        let keys = match word(&issuer, "keys_age_s").as_str() {
+            "" if issuer.get("keys_fetched").and_then(|fetched| fetched.boolean()) == Some(true) => {
+                "not fetched yet".to_owned()
+            }
+            "" => format!("{} from a file", word(&issuer, "keys")),
+            age => format!("{}, {age} s old", word(&issuer, "keys")),
+        };
+        Row::from([
+            word(&issuer, "issuer"),
+            list(&issuer, "audiences", "each endpoint's URI"),
+            word(&issuer, "sender_constraint"),
+            format!("{} s", word(&issuer, "lifetime_s_max")),
+            keys,
+        ])
+    };
+    let issuers: Vec<Json> = report.get("issuers").iter().flat_map(Json::elements).collect();
+    operator::table(["ISSUER", "AUDIENCES", "BINDING", "LIFETIME", "KEYS"], issuers.into_iter().map(row))
 }
 
 fn word(object: &Json, name: &str) -> String {
@@ -198,7 +249,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Longest report that is read, in bytes.
-pub(crate) const REPORT_BYTES_MAX: usize = 1024 * 1024;
+pub(crate) const REPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -218,7 +269,20 @@ mod tests {
             policy_sha256: "ab".to_owned(),
             log_healthy: false,
             sessions: 3,
+            revoked: 2,
             dangers: vec!["gateway.dangerous_plaintext"],
+            issuers: vec![Issuer {
+                issuer: "https://as.example".to_owned(),
+                audiences: Vec::new(),
+                endpoint_audiences: BTreeMap::new(),
+                algorithms: vec!["ES256"],
+                sender_constraint: "dpop",
+                lifetime_s_max: 3600,
+                clock_skew_s: 30,
+                keys: 2,
+                keys_fetched: true,
+                keys_age_s: Some(61),
+            }],
             servers: vec![Server {
                 name: "notes".to_owned(),
                 up: false,
@@ -230,12 +294,14 @@ mod tests {
         };
         let line = report.line();
         assert_eq!(line.matches('\n').count(), 1);
-        let shown = Seen::read(line.into_bytes()).unwrap().to_string();
+        let told = Json::decode(line.into(), &sekisho_wire::json::Limits::default()).unwrap();
+        let shown = Seen::of(told).to_string();
         for part in [
             "process 7",
             "NOT IN USE as it is now: sekisho.toml:1:1",
             "CANNOT BE WRITTEN",
             "gateway.dangerous_plaintext",
+            "  https://as.example  each endpoint's URI  dpop     3600 s    2, 61 s old",
             "  notes   DOWN   legacy, modern  2            1         it ended\\u{1b}",
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");

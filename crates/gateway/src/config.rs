@@ -53,8 +53,24 @@ pub struct TlsConfig {
     pub certificate_file: PathBuf,
     /// Private key: PKCS#8, SEC 1 or PKCS#1.
     pub key_file: PathBuf,
-    /// Certificate authorities for client certificates. If given, every client must present one.
+    /// Certificate authorities for client certificates. Without `client_certificates` every client must present one of theirs.
     pub client_ca_file: Option<PathBuf>,
+    /// Whether clients are asked for a certificate. A token that is bound to one (RFC 8705) is of use over its connection alone; nobody is
+    /// let in by a certificate. Default: `required` with `client_ca_file`, else `none`.
+    #[schemars(extend("x-requirement" = "7.4"))]
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// Whether clients are asked for a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientCertificates {
+    /// No.
+    None,
+    /// Whoever has one may present it: one of `client_ca_file`, or any where that is not given.
+    Requested,
+    /// Who presents none is not connected to.
+    Required,
 }
 
 /// Why a `[gateway]` section is refused.
@@ -148,7 +164,15 @@ impl TlsConfig {
             certificate_file: base.join(&self.certificate_file),
             key_file: base.join(&self.key_file),
             client_ca_file: self.client_ca_file.as_ref().map(|file| base.join(file)),
+            client_certificates: self.client_certificates,
         }
+    }
+
+    /// Whether clients are asked for a certificate.
+    pub(crate) fn asks(&self) -> ClientCertificates {
+        let implied =
+            if self.client_ca_file.is_some() { ClientCertificates::Required } else { ClientCertificates::None };
+        self.client_certificates.unwrap_or(implied)
     }
 }
 

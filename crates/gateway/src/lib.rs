@@ -6,6 +6,7 @@
 //! *Depth still missing*: CORS.
 #![forbid(unsafe_code)]
 
+mod challenges;
 mod config;
 mod hosts;
 mod inflight;
@@ -23,7 +24,7 @@ mod strangers;
 mod streams;
 mod tls;
 
-pub use config::{Config, ConfigError, TlsConfig};
+pub use config::{ClientCertificates, Config, ConfigError, TlsConfig};
 pub use instruments::{
     Distribution, Family, Instruments, Kind, Moment, Parent, Point, Points, Sampling, Span, Unit, Value,
 };

@@ -77,7 +77,7 @@ async fn permit(rooms: &Rooms, seen: &Seen, addressed: Addressed, now: SystemTim
     seen.clock.lap(Room::POLICY);
     let authorized = match decision {
         Decision::Permit(authorized) => authorized,
-        Decision::Challenge(challenge) => return Err(challenge.into()),
+        Decision::Challenge(challenge) => return Err(rooms.challenges.refusal(*challenge, now)),
         Decision::Forbid(forbidden) => return Err((*forbidden).into()),
     };
     let message = authorized.addressed().message().message();

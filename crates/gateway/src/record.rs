@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
 use sekisho_catalog::{Addressee, Answered, Asked, Change, Target};
 use sekisho_guard::host_of;
-use sekisho_identity::{Authenticated, Principal, SessionKey};
+use sekisho_identity::{Authenticated, Principal, Revocation, SessionKey};
 use sekisho_policy::{Authorized, Facts, Releasable};
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
@@ -295,6 +295,7 @@ pub(crate) fn looked_up(seen: &Seen, items: usize) -> Event<'_> {
 pub(crate) fn refused<'a>(seen: &'a Seen, refusal: &'a Refusal) -> Event<'a> {
     let (decided, tried) = (refusal.code.is_decision(), refusal.code.is_after_the_attempt());
     let (kind, outcome) = match (decided, tried) {
+        (true, _) if refusal.code.is_challenge() => (EventKind::Decision, Outcome::Challenge),
         (true, _) => (EventKind::Decision, Outcome::Forbid),
         (false, true) => (EventKind::Outcome, Outcome::Failed),
         (false, false) => (EventKind::Refusal, Outcome::Refused),
@@ -328,6 +329,25 @@ pub(crate) fn changed(change: &Change) -> Event<'_> {
 pub(crate) fn session_ends(seen: &Seen) -> Event<'_> {
     let mut event = seen.event(EventKind::Lifecycle, Outcome::Noted);
     event.reason = Some("the client ends its session".into());
+    event
+}
+
+/// The operator ends the sessions of this tag.
+pub(crate) fn session_ended<'a>(seen: &'a Seen, tag: &'a str) -> Event<'a> {
+    let mut event = seen.event(EventKind::Security, Outcome::Noted);
+    event.reason = Some("the operator ends a session".into());
+    event.detail.push(("session".into(), tag.into()));
+    event
+}
+
+/// Somebody's credentials are revoked.
+pub(crate) fn revoked<'a>(seen: &'a Seen, revocation: &Revocation) -> Event<'a> {
+    let mut event = seen.event(EventKind::Security, Outcome::Noted);
+    let (issuer, name) = revocation.target.names();
+    event.reason = Some(format!("revoked: {}", revocation.target.kind()).into());
+    let detail = [("issuer", issuer), ("name", name), ("why", &revocation.reason), ("by", &revocation.by)];
+    let told = detail.into_iter().filter(|(_, value)| !value.is_empty());
+    event.detail.extend(told.map(|(key, value)| (key.into(), value.to_owned().into())));
     event
 }
 

@@ -6,6 +6,7 @@ mod causes;
 use std::sync::Arc;
 
 use http::StatusCode;
+use sekisho_identity::Scheme;
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::task::EXTENSION;
 use sekisho_wire::{Era, Json, Version};
@@ -27,6 +28,69 @@ pub struct Refusal {
     pub retry_after_s: Option<u32>,
     /// A member for the error's `data` that the specification asks for.
     pub data: Vec<(&'static str, Json)>,
+    /// What would help a caller whose token is good, for the header of a response that has one.
+    pub step_up: Option<Box<StepUp>>,
+}
+
+/// What a caller is told to do.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StepUp {
+    /// How its token is presented.
+    pub scheme: Scheme,
+    /// Who issued its token.
+    pub issuer: Box<str>,
+    /// Scopes to ask for, those that are granted among them. Empty: none are lacking.
+    pub scopes: Vec<Box<str>>,
+    /// Classes of a login (`acr`), the preferred one first.
+    pub acr_values: Vec<Box<str>>,
+    /// How old a login may be, in seconds.
+    pub max_age_s: Option<u32>,
+    /// An authentication context of Entra ID.
+    pub context: Option<Box<str>>,
+}
+
+impl StepUp {
+    /// Whether a new login is called for, and not only another token.
+    #[must_use]
+    pub fn asks_for_login(&self) -> bool {
+        !self.acr_values.is_empty() || self.max_age_s.is_some() || self.context.is_some()
+    }
+
+    /// The same in words for people and models.
+    fn words(&self) -> String {
+        let mut words = Vec::new();
+        if !self.scopes.is_empty() {
+            words.push(format!("ask for the scopes `{}`", self.scopes.join(" ")));
+        }
+        if !self.acr_values.is_empty() {
+            words.push(format!("log in with acr `{}`", self.acr_values.join("` or `")));
+        }
+        if let Some(seconds) = self.max_age_s {
+            words.push(format!("the login may be {seconds} s old"));
+        }
+        if let Some(context) = &self.context {
+            words.push(format!("satisfy the authentication context `{context}`"));
+        }
+        words.join("; ")
+    }
+
+    /// The same for `data`: clients over stdio have no headers.
+    pub(crate) fn to_json(&self) -> Json {
+        let mut challenge = Object::new();
+        if !self.scopes.is_empty() {
+            challenge = challenge.text("scope", &self.scopes.join(" "));
+        }
+        if !self.acr_values.is_empty() {
+            challenge = challenge.text("acr_values", &self.acr_values.join(" "));
+        }
+        if let Some(seconds) = self.max_age_s {
+            challenge = challenge.integer("max_age", i64::from(seconds));
+        }
+        if let Some(context) = &self.context {
+            challenge = challenge.text("acrs", context);
+        }
+        challenge.finish()
+    }
 }
 
 /// Stable codes of refusals. A code never changes its meaning.
@@ -38,6 +102,9 @@ pub enum Code {
     Unauthenticated,
     TokenMalformed,
     KeysUnavailable,
+    ProofsExhausted,
+    LogoutRefused,
+    RevocationNotKept,
     SessionMissing,
     SessionUnknown,
     SessionVersion,
@@ -74,6 +141,8 @@ pub enum Code {
     Undecidable,
     ToolUnusable,
     Arguments,
+    InsufficientScope,
+    StepUpNeeded,
     AnswerInvalid,
     NotOffered,
     AskForbidden,
@@ -97,12 +166,15 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 57] = [
+    pub const ALL: [Code; 62] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
         Code::TokenMalformed,
         Code::KeysUnavailable,
+        Code::ProofsExhausted,
+        Code::LogoutRefused,
+        Code::RevocationNotKept,
         Code::SessionMissing,
         Code::SessionUnknown,
         Code::SessionVersion,
@@ -139,6 +211,8 @@ impl Code {
         Code::Undecidable,
         Code::ToolUnusable,
         Code::Arguments,
+        Code::InsufficientScope,
+        Code::StepUpNeeded,
         Code::AnswerInvalid,
         Code::NotOffered,
         Code::AskForbidden,
@@ -166,6 +240,9 @@ impl Code {
             Code::Unauthenticated => ("SK1101", 401, 401, -31002, "a valid access token for this endpoint is needed"),
             Code::TokenMalformed => ("SK1102", 400, 400, -31002, "the Authorization header is malformed"),
             Code::KeysUnavailable => ("SK1103", 503, 503, -31003, "tokens cannot be verified at the moment"),
+            Code::ProofsExhausted => ("SK1104", 503, 503, -31003, "too many proofs of possession came in a short time"),
+            Code::LogoutRefused => ("SK1105", 400, 400, -31002, "this is no logout token for this gateway"),
+            Code::RevocationNotKept => ("SK1106", 503, 503, -31003, "the revocation could not be kept"),
             Code::SessionMissing => ("SK1201", 400, 400, -31004, "the request names no session; send initialize first"),
             Code::SessionUnknown => ("SK1202", 404, 404, -31004, "the session is not known; send initialize again"),
             Code::SessionVersion => ("SK1203", 400, 400, -31004, "the version header differs from the session's version"),
@@ -202,6 +279,8 @@ impl Code {
             Code::Undecidable => ("SK1703", 200, 200, -32602, "an argument that the policy reads is not in a form it can be decided by"),
             Code::ToolUnusable => ("SK1704", 200, 200, -31010, "the definition of this tool cannot be checked, so it is withheld"),
             Code::Arguments => ("SK1705", 200, 200, -32602, "the arguments do not fit"),
+            Code::InsufficientScope => ("SK1706", 403, 403, -31016, "the access token lacks a scope that this needs"),
+            Code::StepUpNeeded => ("SK1707", 401, 401, -31016, "this needs a stronger or newer login than the access token's"),
             Code::AnswerInvalid => ("SK1801", 200, 200, -31011, "the server's answer broke its own promise and is withheld"),
             Code::NotOffered => ("SK1802", 200, 200, -31011, "the server asked for something that is not offered to it"),
             Code::AskForbidden => ("SK1803", 200, 200, -31009, "the policy does not permit what the server asks the client for"),
@@ -261,9 +340,16 @@ impl Code {
                 | Code::Undecidable
                 | Code::ToolUnusable
                 | Code::Arguments
+                | Code::InsufficientScope
+                | Code::StepUpNeeded
                 | Code::AskForbidden
                 | Code::NotTold
         )
+    }
+
+    /// Whether it tells a caller with a good token what to do.
+    pub(crate) fn is_challenge(self) -> bool {
+        matches!(self, Code::InsufficientScope | Code::StepUpNeeded)
     }
 
     /// Whether it says how an attempt ended that was permitted.
@@ -312,6 +398,7 @@ impl Refusal {
             detail: None,
             retry_after_s: None,
             data: Vec::new(),
+            step_up: None,
         }
     }
 
@@ -348,6 +435,13 @@ impl Refusal {
         self
     }
 
+    /// The same, telling what would help.
+    pub(crate) fn telling(mut self, step: StepUp) -> Refusal {
+        self.data.push(("challenge", step.to_json()));
+        self.step_up = Some(Box::new(step));
+        self
+    }
+
     /// `data` of the error: code and request id always, so that `sekisho why` can be asked.
     pub(crate) fn data(&self, request: &str) -> Json {
         let mut data = Object::new();
@@ -375,6 +469,33 @@ mod tests {
             }
             assert_ne!(code.rpc(Era::Modern), -32002, "the modern era has another code for a missing resource");
         }
+    }
+
+    #[test]
+    fn a_challenge_stands_in_data_for_clients_that_see_no_headers() {
+        let words = |words: &[&str]| words.iter().map(|word| Box::from(*word)).collect::<Vec<Box<str>>>();
+        let step = StepUp {
+            scheme: Scheme::Bearer,
+            issuer: "https://issuer.example".into(),
+            scopes: words(&["notes:read", "notes:write"]),
+            acr_values: words(&["urn:a", "urn:b"]),
+            max_age_s: Some(900),
+            context: Some("c1".into()),
+        };
+        assert!(step.asks_for_login());
+        let refusal = Refusal::new(Code::StepUpNeeded, "inner").telling(step);
+        let data = r#"{"challenge":{"scope":"notes:read notes:write","acr_values":"urn:a urn:b","max_age":900,"acrs":"c1"},"code":"SK1707","requestId":"r"}"#;
+        assert_eq!(refusal.data("r").as_str(), data);
+        assert!(!refusal.message().contains("inner"));
+    }
+
+    #[test]
+    fn a_challenge_is_a_decision_with_its_status_in_both_eras() {
+        for (code, status) in [(Code::InsufficientScope, 403), (Code::StepUpNeeded, 401)] {
+            assert!(code.is_challenge() && code.is_decision() && !code.is_after_the_attempt());
+            assert_eq!([Era::Legacy, Era::Modern].map(|era| code.status(era).as_u16()), [status; 2]);
+        }
+        assert!(!Code::Forbidden.is_challenge() && !Code::Unauthenticated.is_challenge());
     }
 
     #[test]

@@ -2,22 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use sekisho_audit::{Event, EventKind, LogDown, Outcome};
+use sekisho_identity::{IssuerOverview, Revocation, Revocations, SessionOverview};
 use sekisho_upstream::Status;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{ClientCertificates, Config, ConfigError};
 use crate::inflight::InFlight;
 use crate::instruments::{self, Family};
-use crate::listen::{Door, Stdio, listen, serve};
+use crate::listen::{Door, Stdio, listen, request_id, serve};
+use crate::record::{self, Seen};
+use crate::refusal::Refusal;
 use crate::snapshot::{Parts, Rooms};
 use crate::strangers::Strangers;
 use crate::tls::{self, TlsError};
@@ -83,6 +86,10 @@ pub struct Overview {
     pub servers: Vec<Status>,
     /// Open legacy sessions.
     pub sessions: usize,
+    /// How many revocations there are.
+    pub revoked: usize,
+    /// The issuers whose tokens are believed.
+    pub issuers: Vec<IssuerOverview>,
     /// Whether the audit log can be written.
     pub log_healthy: bool,
 }
@@ -137,6 +144,7 @@ async fn open(
     let revision = parts.revision.clone();
     let instruments = Arc::clone(&parts.instruments);
     let secure = parts.config.public_url.scheme() == "https";
+    let certificates = AtomicBool::new(asks_certificates(&parts.config));
     let rooms = Arc::new(Rooms::of(parts));
     rooms.audit.note(lifecycle(&format!("started: {revision}"))).await?;
     instruments.serve(rooms.catalog.servers());
@@ -148,6 +156,7 @@ async fn open(
         instruments,
         reading: Semaphore::new(READING_KIB_MAX),
         strangers: Strangers::default(),
+        certificates,
         secure,
         stopping,
         refusing: AtomicBool::new(false),
@@ -192,6 +201,7 @@ impl Running {
     pub fn commit(&mut self, prepared: Prepared) {
         self.door.instruments.serve(prepared.rooms.catalog.servers());
         self.door.tls.store(Arc::new(prepared.tls));
+        self.door.certificates.store(asks_certificates(&prepared.config), Ordering::Relaxed);
         self.door.rooms.store(Arc::new(prepared.rooms));
         self.config = prepared.config;
     }
@@ -221,6 +231,47 @@ impl Running {
     }
 }
 
+/// What the operator does with credentials and sessions.
+impl Running {
+    /// The open legacy sessions, the latest first.
+    #[must_use]
+    pub fn sessions(&self) -> Vec<SessionOverview> {
+        self.door.rooms.load().identity.sessions().list(SystemTime::now())
+    }
+
+    /// What is revoked.
+    #[must_use]
+    pub fn revocations(&self) -> Arc<Revocations> {
+        Arc::clone(self.door.rooms.load().identity.revocations())
+    }
+
+    /// Revokes, and ends what goes with it; how many sessions that were.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it is in force in this process all the same, unless it has no name.
+    pub async fn revoke(&self, revocation: Revocation) -> Result<usize, Refusal> {
+        let rooms = self.door.rooms.load_full();
+        let seen = self.door.operator(&rooms);
+        self.door.revoke(&rooms, revocation, &seen).await
+    }
+
+    /// Ends the sessions whose tag (the first 8 hexadecimal digits of their hash) this is; how many that were.
+    ///
+    /// # Errors
+    /// [`Refusal`] where it cannot be recorded; they are ended all the same.
+    pub async fn end_sessions(&self, tag: &str) -> Result<usize, Refusal> {
+        let rooms = self.door.rooms.load_full();
+        let noted = rooms.audit.note(record::session_ended(&self.door.operator(&rooms), tag)).await;
+        let ended = rooms.identity.sessions().close_tagged(tag);
+        for session in &ended {
+            self.door.inflight.cancel_all(*session);
+            rooms.end_session(*session).await;
+        }
+        noted?;
+        Ok(ended.len())
+    }
+}
+
 impl Readings {
     /// Every number there is, as it is now.
     #[must_use]
@@ -238,11 +289,18 @@ impl Readings {
 }
 
 impl Door {
+    /// What the operator does is recorded like a request.
+    fn operator(&self, rooms: &Rooms) -> Seen {
+        Seen::arrived(request_id(), self.instruments.clock(), rooms.audit.payload_digest())
+    }
+
     fn overview(&self) -> Overview {
         let rooms = self.rooms.load();
         Overview {
             servers: rooms.upstream.status(),
             sessions: rooms.identity.sessions().count(),
+            revoked: rooms.identity.revocations().count(),
+            issuers: rooms.identity.overview(SystemTime::now()),
             log_healthy: rooms.audit.healthy(),
         }
     }
@@ -257,6 +315,7 @@ fn lifecycle(words: &str) -> Event<'_> {
 /// Ends expired sessions, and with them what they hold upstream.
 async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
+    let mut swept = Instant::now();
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -267,9 +326,21 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
             rooms.end_session(session).await;
         }
         door.instruments.sessions_ended(&rooms.identity.sessions().lives());
+        if swept.elapsed() >= FORGET_EVERY {
+            swept = Instant::now();
+            let revocations = Arc::clone(rooms.identity.revocations());
+            // It writes into the store.
+            let _forgotten = tokio::task::spawn_blocking(move || revocations.sweep(SystemTime::now())).await;
+        }
     }
 }
 
+fn asks_certificates(config: &Config) -> bool {
+    config.tls.as_ref().is_some_and(|tls| tls.asks() != ClientCertificates::None)
+}
+
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which revocations no token can be touched by any more.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// LIMIT: bodies that are being read at the same time, together: 256 MiB.
 const READING_KIB_MAX: usize = 256 * 1024;

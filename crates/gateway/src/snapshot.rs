@@ -14,6 +14,7 @@ use sekisho_policy::Policy;
 use sekisho_upstream::Upstream;
 use sekisho_wire::Endpoint;
 
+use crate::challenges::Challenges;
 use crate::config::Config;
 use crate::hosts::Hosts;
 use crate::instruments::Instruments;
@@ -58,6 +59,7 @@ pub(crate) struct Rooms {
     pub(crate) audit: Arc<Audit>,
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) hosts: Hosts,
+    pub(crate) challenges: Challenges,
 }
 
 impl Rooms {
@@ -74,6 +76,7 @@ impl Rooms {
             policy: parts.policy,
             audit: parts.audit,
             upstream: parts.upstream,
+            challenges: Challenges::default(),
         }
     }
 

@@ -14,7 +14,8 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{CertificateError, RootCertStore, ServerConfig};
 
-use crate::config::TlsConfig;
+use crate::config::{ClientCertificates, TlsConfig};
+use possession::Possession;
 
 /// Why certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -121,7 +122,8 @@ impl TlsConfig {
     #[must_use]
     pub fn problems(&self, base: &Path) -> Vec<TlsError> {
         let rooted = self.rooted(base);
-        let authorities = rooted.client_ca_file.as_deref().map(|path| authorities(path, &provider()).map(drop));
+        let authorities =
+            rooted.client_ca_file.as_deref().map(|path| authorities(path, rooted.asks(), &provider()).map(drop));
         let parts = [
             chain(&rooted.certificate_file).map(drop),
             private_key(&rooted.key_file).map(drop),
@@ -149,9 +151,10 @@ pub(crate) fn load(config: &TlsConfig) -> Result<Arc<ServerConfig>, TlsError> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|source| TlsError::Unusable { path: config.certificate_file.clone(), source })?;
-    let builder = match &config.client_ca_file {
-        None => builder.with_no_client_auth(),
-        Some(path) => builder.with_client_cert_verifier(authorities(path, &provider)?),
+    let builder = match (config.asks(), &config.client_ca_file) {
+        (ClientCertificates::None, _) => builder.with_no_client_auth(),
+        (asks, Some(path)) => builder.with_client_cert_verifier(authorities(path, asks, &provider)?),
+        (asks, None) => builder.with_client_cert_verifier(Arc::new(Possession::new(asks, &provider))),
     };
     let chain = chain(&config.certificate_file)?;
     let key = private_key(&config.key_file)?;
@@ -176,14 +179,21 @@ fn unfit(config: &TlsConfig, error: rustls::Error) -> TlsError {
     }
 }
 
-fn authorities(path: &Path, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+fn authorities(
+    path: &Path,
+    asks: ClientCertificates,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for authority in certificates(path)? {
         roots.add(authority).map_err(|source| TlsError::Certificate { path: path.to_owned(), source })?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|source| TlsError::ClientAuthorities { path: path.to_owned(), source })
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
+    let builder = match asks {
+        ClientCertificates::Required => builder,
+        ClientCertificates::None | ClientCertificates::Requested => builder.allow_unauthenticated(),
+    };
+    builder.build().map_err(|source| TlsError::ClientAuthorities { path: path.to_owned(), source })
 }
 
 /// What is shown to clients: each certificate can be read by them.
@@ -230,5 +240,6 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
 }
 
+mod possession;
 #[cfg(test)]
 mod tests;

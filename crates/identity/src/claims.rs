@@ -1,13 +1,18 @@
 //! What a token with a good signature must say (RFC 9068 section 4), and the principal it speaks of.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sekisho_wire::Json;
-use sekisho_wire::json::Kind;
+use sekisho_wire::json::Kind as JsonKind;
+use sekisho_wire::{Endpoint, Json};
 
+use crate::bonds::Bonds;
+use crate::entra;
 use crate::issuer::Issuer;
 use crate::jwt::text;
-use crate::principal::{Principal, PrincipalKey};
+use crate::principal::{Authentication, Binding, Credential, Groups, Kind, Principal, PrincipalKey};
+use crate::revocation::CredentialFacts;
+use crate::rules::{Claim, Dialect, Rules};
 use crate::token::TokenError;
 
 /// Longest subject or client identifier, in bytes. It goes into keys and records.
@@ -15,6 +20,8 @@ const NAME_BYTES_MAX: usize = 1024;
 
 /// Last moment a claim may name, in seconds since 1970: the end of the year 9999.
 const SECONDS_MAX: u64 = 253_402_300_799;
+
+const LOGOUT_HOLDS: Duration = Duration::from_secs(120);
 
 /// When a token holds, with the clock skew counted in.
 #[derive(Debug, Clone, Copy)]
@@ -41,20 +48,56 @@ impl Window {
     }
 }
 
-/// Checks the claims of a token whose signature was verified with a key of `issuer`. `canonical_uri` is the endpoint's.
+/// What follows from a token's claims.
+pub(crate) struct Checked {
+    pub(crate) who: Principal,
+    pub(crate) window: Window,
+    pub(crate) bonds: Bonds,
+    pub(crate) credential: Arc<Credential>,
+}
+
+/// Where a token is shown: an endpoint and its canonical URI.
+#[derive(Clone, Copy)]
+pub(crate) struct Door<'a> {
+    pub(crate) at: &'a Endpoint,
+    pub(crate) canonical_uri: &'a str,
+}
+
+/// Checks the claims of a token whose signature was verified with the key `key_id` of `issuer`.
 pub(crate) fn check(
     claims: Json,
     issuer: &Issuer,
-    canonical_uri: &str,
+    door: Door<'_>,
+    key_id: Option<&str>,
     now: SystemTime,
-) -> Result<(Principal, Window), TokenError> {
+) -> Result<Checked, TokenError> {
     if *required(&claims, "iss")? != *issuer.name {
         return Err(TokenError::UnknownIssuer);
     }
-    check_audience(&claims, &issuer.audiences, canonical_uri)?;
+    check_audience(&claims, issuer.audiences_of(door.at), door.canonical_uri)?;
     let window = window(&claims, issuer)?;
     window.check(now)?;
-    Ok((principal(claims, issuer)?, window))
+    if let Dialect::Entra(rules) = &issuer.rules.dialect {
+        entra::check(&claims, rules)?;
+    }
+    check_rules(&claims, &issuer.rules)?;
+    let bonds = Bonds::read(&claims)?;
+    bonds.satisfy(issuer.sender_constraint)?;
+    let who = principal(claims, issuer, bonds.names())?;
+    let credential = credential(&who, key_id, issuer)?;
+    Ok(Checked { who, window, bonds, credential: Arc::new(credential) })
+}
+
+/// When a logout token holds, and when it was issued: from `iat` to `exp`, or for two minutes where it has none (OpenID Connect Back-Channel Logout section 2.4).
+pub(crate) fn window_of_logout(claims: &Json, issuer: &Issuer) -> Result<(Window, SystemTime), TokenError> {
+    let issued = moment(claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
+    let expires = moment(claims, "exp")?.unwrap_or(issued.saturating_add(LOGOUT_HOLDS));
+    let at = |since: Duration| SystemTime::UNIX_EPOCH.checked_add(since).ok_or(TokenError::Garbled);
+    let window = Window {
+        from: at(issued.saturating_sub(issuer.clock_skew))?,
+        until: at(expires.saturating_add(issuer.clock_skew))?,
+    };
+    Ok((window, at(issued)?))
 }
 
 /// Ours, byte for byte, and not any we know: else a token stolen from another server works here (RFC 8707 section 2; M1).
@@ -64,6 +107,26 @@ fn check_audience(claims: &Json, accepted: &[String], canonical_uri: &str) -> Re
         if accepted.is_empty() { audience == canonical_uri } else { accepted.iter().any(|one| one == audience) }
     };
     if named.iter().any(|audience| ours(audience)) { Ok(()) } else { Err(TokenError::WrongAudience) }
+}
+
+fn check_rules(claims: &Json, rules: &Rules) -> Result<(), TokenError> {
+    for (claim, accepted) in &rules.required {
+        let value = claim.find(claims).ok_or(TokenError::ClaimRefused)?;
+        let is_accepted = |value: &Json| word(value).is_some_and(|word| accepted.iter().any(|one| *one == *word));
+        if !is_accepted(&value) && !value.elements().any(|element| is_accepted(&element)) {
+            return Err(TokenError::ClaimRefused);
+        }
+    }
+    let tenant = tenant(claims, rules)?;
+    if !rules.tenants.is_empty() && !rules.tenants.iter().any(|one| **one == *tenant) {
+        return Err(TokenError::WrongTenant);
+    }
+    Ok(())
+}
+
+fn tenant(claims: &Json, rules: &Rules) -> Result<Box<str>, TokenError> {
+    let named = rules.tenant.as_ref().and_then(|claim| claim.find(claims));
+    named.map_or_else(|| Ok(Box::default()), |value| value.string().map(Box::from).ok_or(TokenError::Garbled))
 }
 
 fn window(claims: &Json, issuer: &Issuer) -> Result<Window, TokenError> {
@@ -81,57 +144,118 @@ fn window(claims: &Json, issuer: &Issuer) -> Result<Window, TokenError> {
     })
 }
 
-fn principal(claims: Json, issuer: &Issuer) -> Result<Principal, TokenError> {
-    let subject = required(&claims, "sub")?;
-    let client = match text(&claims, "client_id")? {
-        Some(client) => client,
-        None => text(&claims, "azp")?.unwrap_or_default(),
+fn principal(claims: Json, issuer: &Issuer, bound_by: Vec<Binding>) -> Result<Principal, TokenError> {
+    let rules = &issuer.rules;
+    let (subject, client, kind) = match &rules.dialect {
+        Dialect::Standard => {
+            let subject = required(&claims, "sub")?;
+            let client = match text(&claims, "client_id")? {
+                Some(client) => client,
+                None => text(&claims, "azp")?.unwrap_or_default(),
+            };
+            // RFC 9068 section 2.2: where no person is involved, the subject is the client.
+            let kind = if subject == client { Kind::Application } else { Kind::User };
+            (subject, client, kind)
+        }
+        Dialect::Entra(_) => (required(&claims, "oid")?, required(&claims, "azp")?, entra::kind(&claims)),
     };
     if subject.len() > NAME_BYTES_MAX || client.len() > NAME_BYTES_MAX {
         return Err(TokenError::Garbled);
     }
-    Ok(Principal {
+    let named = |claim: &Option<_>| named(&claims, claim.as_ref());
+    let groups =
+        if entra::groups_are_elsewhere(&claims) { Groups::Unknown } else { Groups::Known(named(&rules.groups)?) };
+    let value = |(name, claim): &(Box<str>, _)| Some((name.clone(), word(&Claim::find(claim, &claims)?)?));
+    let mut principal = Principal {
         key: PrincipalKey::of(&issuer.name, &subject, &client),
         issuer: issuer.name.clone(),
         subject,
         client,
-        scopes: scopes(&claims)?,
-        groups: named(&claims, issuer.groups_claim.as_deref())?,
-        roles: named(&claims, issuer.roles_claim.as_deref())?,
+        scopes: rules.implied.with_implied(scopes(&claims)?),
+        groups,
+        roles: named(&rules.roles)?,
+        kind,
+        tenant: tenant(&claims, rules)?,
+        authentication: authentication(&claims)?,
+        bound_by,
+        attributes: rules.attributes.iter().filter_map(value).collect(),
         claims,
+        privileges: [0; 32],
+    };
+    principal.privileges = principal.digest_of_privileges();
+    Ok(principal)
+}
+
+fn authentication(claims: &Json) -> Result<Authentication, TokenError> {
+    let list = |claim| claims.get(claim).map_or_else(|| Ok(Vec::new()), |value| strings(&value));
+    let at = moment(claims, "auth_time")?.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+    Ok(Authentication {
+        class: text(claims, "acr")?.unwrap_or_default(),
+        methods: list("amr")?,
+        contexts: list("acrs")?,
+        at,
     })
+}
+
+fn credential(who: &Principal, key_id: Option<&str>, issuer: &Issuer) -> Result<Credential, TokenError> {
+    let issued = moment(&who.claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
+    let issued_from = SystemTime::UNIX_EPOCH.checked_add(issued.saturating_sub(issuer.clock_skew));
+    // Entra ID calls it otherwise, and says so nowhere.
+    let id = match text(&who.claims, "jti")? {
+        None => text(&who.claims, "uti")?,
+        id => id,
+    };
+    Ok(Credential::new(&CredentialFacts {
+        issuer: &who.issuer,
+        subject: &who.subject,
+        client: &who.client,
+        id: id.as_deref(),
+        issuer_session: text(&who.claims, "sid")?.as_deref(),
+        key_id,
+        issued_from: issued_from.ok_or(TokenError::Garbled)?,
+    }))
 }
 
 /// `scope` is one string (RFC 9068 section 2.2.3); `scp` is what some issuers write instead, as a string or an array.
 fn scopes(claims: &Json) -> Result<Vec<Box<str>>, TokenError> {
-    let words = |text: &str| text.split(' ').filter(|word| !word.is_empty()).map(Box::from).collect();
+    // Entra ID writes a slash where no scope is meant.
+    let words = |text: &str| text.split(' ').filter(|word| !word.is_empty() && *word != "/").map(Box::from).collect();
     if let Some(scope) = text(claims, "scope")? {
         return Ok(words(&scope));
     }
     match claims.get("scp") {
         None => Ok(Vec::new()),
-        Some(list) if list.kind() == Kind::Array => strings(&list),
+        Some(list) if list.kind() == JsonKind::Array => strings(&list),
         Some(text) => text.string().map(|text| words(&text)).ok_or(TokenError::Garbled),
     }
 }
 
 /// The strings of the claim that configuration names; none where there is no such claim.
-fn named(claims: &Json, claim: Option<&str>) -> Result<Vec<Box<str>>, TokenError> {
-    claim.and_then(|claim| claims.get(claim)).map_or_else(|| Ok(Vec::new()), |value| strings(&value))
+fn named(claims: &Json, claim: Option<&Claim>) -> Result<Vec<Box<str>>, TokenError> {
+    claim.and_then(|claim| claim.find(claims)).map_or_else(|| Ok(Vec::new()), |value| strings(&value))
+}
+
+/// A value as one word: a string as it is, a number and a boolean as JSON writes them.
+fn word(value: &Json) -> Option<Box<str>> {
+    match value.kind() {
+        JsonKind::String => value.string().map(Box::from),
+        JsonKind::Number | JsonKind::Boolean => Some(value.as_str().into()),
+        JsonKind::Null | JsonKind::Array | JsonKind::Object => None,
+    }
 }
 
 /// A string or an array of strings, none of them empty.
-fn strings(value: &Json) -> Result<Vec<Box<str>>, TokenError> {
-    let word = |value: &Json| value.string().filter(|text| !text.is_empty()).map(Box::from).ok_or(TokenError::Garbled);
+pub(crate) fn strings(value: &Json) -> Result<Vec<Box<str>>, TokenError> {
+    let text = |value: &Json| value.string().filter(|text| !text.is_empty()).map(Box::from).ok_or(TokenError::Garbled);
     match value.kind() {
-        Kind::String => Ok(vec![word(value)?]),
-        Kind::Array => value.elements().map(|element| word(&element)).collect(),
-        Kind::Null | Kind::Boolean | Kind::Number | Kind::Object => Err(TokenError::Garbled),
+        JsonKind::String => Ok(vec![text(value)?]),
+        JsonKind::Array => value.elements().map(|element| text(&element)).collect(),
+        JsonKind::Null | JsonKind::Boolean | JsonKind::Number | JsonKind::Object => Err(TokenError::Garbled),
     }
 }
 
 /// A string that must be there and not be empty.
-fn required(claims: &Json, claim: &'static str) -> Result<Box<str>, TokenError> {
+pub(crate) fn required(claims: &Json, claim: &'static str) -> Result<Box<str>, TokenError> {
     text(claims, claim)?.filter(|text| !text.is_empty()).ok_or(TokenError::MissingClaim(claim))
 }
 

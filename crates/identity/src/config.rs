@@ -1,23 +1,39 @@
 //! The `[identity]` section: whose tokens are believed, and how much.
 
+mod error;
+
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use error::ConfigError;
+
 use crate::BOUND_MAX;
+use crate::dpop::{NONCE_SECONDS_MAX, PROOF_AGE_SECONDS_MAX};
+use crate::entra::EntraConfig;
 use crate::issuer::{CLOCK_SKEW_SECONDS_MAX, JWKS_STALE_SECONDS_MAX, LIFETIME_SECONDS_MAX};
-use crate::keys::KeySetError;
 
 /// The `[identity]` section.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("required" = ["issuers"]))]
+#[schemars(extend("anyOf" = [{ "required": ["issuers"] }, { "required": ["entra"] }]))]
 pub struct Config {
-    /// Authorization servers whose tokens are believed. At least one: a gateway that believes nobody does not start.
+    /// Authorization servers whose tokens are believed. At least one, here or in `entra`: a gateway that believes nobody does not start.
     #[serde(default)]
-    #[schemars(length(min = 1))]
     pub issuers: Vec<IssuerConfig>,
+    /// Applications of Microsoft Entra ID whose tokens (version 2.0) are believed.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "S6"))]
+    pub entra: Vec<EntraConfig>,
+    /// Scopes: which there are, which a client is told to ask for first, and which contain others.
+    #[serde(default)]
+    pub scopes: ScopesConfig,
+    /// Proofs of possession (RFC 9449).
+    #[serde(default)]
+    #[schemars(extend("x-restart" = true, "x-requirement" = "7.4"))]
+    pub dpop: DpopConfig,
     /// Sessions of the legacy era.
     #[serde(default)]
     #[schemars(extend("x-restart" = true, "x-requirement" = "8.1"))]
@@ -49,6 +65,11 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(inner(length(min = 1)), extend("x-requirement" = "7.2"))]
     pub audiences: Vec<String>,
+    /// Other values of `aud` for the endpoint of one server, by its name; `all` is the endpoint of all. An endpoint that stands here takes
+    /// none of `audiences`.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "M1"))]
+    pub endpoint_audiences: BTreeMap<String, Vec<String>>,
     /// Signature algorithms that are accepted. All are asymmetric; there is no name for `none` or an HMAC.
     #[serde(default = "defaults::algorithms")]
     #[schemars(length(min = 1))]
@@ -66,18 +87,124 @@ pub struct IssuerConfig {
     #[serde(default = "defaults::token_types")]
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub token_types: Vec<String>,
-    /// The top-level claim that holds the principal's roles: a string or an array of strings.
+    /// The claim that holds the principal's roles, a string or an array of strings: the name of a claim, or a JSON pointer into one, such
+    /// as `/realm_access/roles` (RFC 6901).
     #[serde(default)]
     #[schemars(extend("x-requirement" = "7.3"))]
     pub roles_claim: Option<String>,
-    /// The top-level claim that holds the principal's groups: a string or an array of strings.
+    /// The claim that holds the principal's groups, in the same form.
     #[serde(default)]
     #[schemars(extend("x-requirement" = "7.3"))]
     pub groups_claim: Option<String>,
+    /// The claim that names the principal's tenant, in the same form.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
+    pub tenant_claim: Option<String>,
+    /// Tenants whose tokens are believed. Empty: any. Needs `tenant_claim`.
+    #[serde(default)]
+    #[schemars(inner(length(min = 1)))]
+    pub tenants: Vec<String>,
+    /// Claims that a token must have, each with the values that are accepted; of an array, one of them must be. `true` and numbers are
+    /// written as JSON writes them.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
+    pub required_claims: BTreeMap<String, Vec<String>>,
+    /// Attributes for policies (tags of the principal), each with the claim it comes from: a name or a JSON pointer. A string, a number, a
+    /// boolean; of anything else there is no attribute.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
+    pub attributes: BTreeMap<String, String>,
+    /// Whether tokens must be bound to a key or certificate of their client. A token that is bound needs its proof whatever stands here.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.4"))]
+    pub sender_constraint: SenderConstraint,
+    /// The client identifier of this gateway at the issuer: the audience of logout tokens (OpenID Connect Back-Channel Logout). Without it
+    /// none is taken.
+    #[serde(default)]
+    #[schemars(length(min = 1), extend("x-requirement" = "8.3"))]
+    pub logout_audience: Option<String>,
     /// How long a key set that could not be refreshed when it was due still serves, in seconds; at most 86400.
     #[serde(default = "defaults::jwks_stale_max_seconds")]
     #[schemars(range(max = JWKS_STALE_SECONDS_MAX))]
     pub jwks_stale_max_seconds: u32,
+}
+
+/// What a token must be bound to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SenderConstraint {
+    /// Nothing. Policies may still ask for it, by server and tool (`principal.bound_by`).
+    #[default]
+    Optional,
+    /// A key that each request proves possession of (RFC 9449).
+    Dpop,
+    /// The client certificate of the connection (RFC 8705).
+    Mtls,
+    /// One of both.
+    Either,
+}
+
+impl SenderConstraint {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SenderConstraint::Optional => "optional",
+            SenderConstraint::Dpop => "dpop",
+            SenderConstraint::Mtls => "mtls",
+            SenderConstraint::Either => "either",
+        }
+    }
+}
+
+/// Scopes as clients ask for them.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScopesConfig {
+    /// Scopes that the metadata of every endpoint names (RFC 9728, `scopes_supported`). None of them is `offline_access` (RS-12).
+    #[schemars(inner(length(min = 1)))]
+    pub supported: Vec<String>,
+    /// Scopes that a client is told to ask for first: the `scope` of a challenge with 401 (RS-03). As few as are needed to begin.
+    #[schemars(inner(length(min = 1)))]
+    pub initial: Vec<String>,
+    /// Scopes that contain others: whoever has the one has these, too (RS-11).
+    #[schemars(extend("x-requirement" = "2.2"))]
+    pub implied: BTreeMap<String, Vec<String>>,
+}
+
+/// How proofs of possession are taken.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DpopConfig {
+    /// How old a proof may be, in seconds: 1 to 300.
+    #[schemars(range(min = 1, max = PROOF_AGE_SECONDS_MAX))]
+    pub proof_age_seconds_max: u32,
+    /// Whether a proof must hold a nonce of this gateway (RFC 9449 section 9): one that was made ahead is then of no use.
+    pub nonce: NonceUse,
+    /// How long a nonce is given out, in seconds: 10 to 3600. It is taken for as long again.
+    #[schemars(range(min = 10, max = NONCE_SECONDS_MAX))]
+    pub nonce_seconds: u32,
+    /// Most proofs that are remembered within the time that one may be old, so that none is taken twice: 1 to 10,000,000. Past that, proofs
+    /// are refused.
+    #[schemars(range(min = 1, max = BOUND_MAX))]
+    pub proofs_max: u32,
+}
+
+/// Whether proofs need a nonce.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NonceUse {
+    /// Proofs are taken without one.
+    #[default]
+    Optional,
+    /// Each needs one.
+    Required,
+}
+
+impl Default for DpopConfig {
+    fn default() -> DpopConfig {
+        DpopConfig { proof_age_seconds_max: 60, nonce: NonceUse::Optional, nonce_seconds: 120, proofs_max: 200_000 }
+    }
 }
 
 /// A signature algorithm of RFC 7518, RFC 8037 or RFC 9864. Asymmetric ones only.
@@ -128,107 +255,43 @@ impl Default for SessionsConfig {
     }
 }
 
-/// Why the section is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// Nobody would be believed.
-    #[error("no issuer is configured, so no token could be accepted; give at least one `[[identity.issuers]]`")]
-    NoIssuer,
-    /// Two entries for one issuer.
-    #[error("issuer `{issuer}` is configured twice")]
-    IssuerTwice {
-        /// The issuer.
-        issuer: String,
-    },
-    /// Not an identifier as RFC 8414 section 2 wants it.
-    #[error("issuer `{issuer}` is not an https URL without user, query and fragment")]
-    BadIssuer {
-        /// The issuer.
-        issuer: String,
-    },
-    /// Keys fetched in the clear can be exchanged on the way.
-    #[error("`{url}` is plain http and not a loopback address")]
-    PlainHttp {
-        /// The offending URL.
-        url: String,
-    },
-    /// The address of the key set is no URL, or names this machine for an issuer elsewhere.
-    #[error("the key set address `{url}` of issuer `{issuer}` is not acceptable")]
-    BadKeySetUrl {
-        /// The issuer.
-        issuer: String,
-        /// The offending URL.
-        url: String,
-    },
-    /// `jwks_file` and `jwks_url` together.
-    #[error("issuer `{issuer}` has both `jwks_file` and `jwks_url`")]
-    TwoKeySources {
-        /// The issuer.
-        issuer: String,
-    },
-    /// A list that must not be empty, or holds an empty string.
-    #[error("`{field}` of issuer `{issuer}` is empty or holds an empty string")]
-    Empty {
-        /// The issuer.
-        issuer: String,
-        /// The field.
-        field: &'static str,
-    },
-    /// A number outside its range.
-    #[error("`{field}` is {value}, but must be between {min} and {max}")]
-    OutOfRange {
-        /// The field.
-        field: &'static str,
-        /// What was given.
-        value: u32,
-        /// Smallest value.
-        min: u32,
-        /// Largest value.
-        max: u32,
-    },
-    /// The gateway's own address cannot be part of a canonical URI.
-    #[error("public URL `{url}` is not an http or https URL without user, query and fragment")]
-    BadPublicUrl {
-        /// The offending URL.
-        url: String,
-    },
-    /// The key set file could not be read.
-    #[error("key set file `{path}` of issuer `{issuer}` could not be read")]
-    ReadKeySet {
-        /// The issuer.
-        issuer: String,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The key set file holds no acceptable key set.
-    #[error("key set of issuer `{issuer}` is refused")]
-    KeySet {
-        /// The issuer.
-        issuer: String,
-        /// What is wrong with it.
-        #[source]
-        source: KeySetError,
-    },
+impl Config {
+    /// The issuers that are believed, as tokens carry them in `iss`: those of `issuers`, and one for each tenant of `entra`.
+    #[must_use]
+    pub fn issuer_names(&self) -> Vec<String> {
+        let entra = self.entra.iter().flat_map(EntraConfig::issuer_names);
+        self.issuers.iter().map(|issuer| issuer.issuer.clone()).chain(entra).collect()
+    }
 }
 
 impl IssuerConfig {
     /// An issuer with the given key set file and every other setting at its default.
     #[must_use]
     pub fn with_key_file(issuer: String, jwks_file: PathBuf) -> IssuerConfig {
+        IssuerConfig { jwks_file: Some(jwks_file), ..IssuerConfig::named(issuer) }
+    }
+
+    /// An issuer whose key set is discovered, with every other setting at its default.
+    #[must_use]
+    pub(crate) fn named(issuer: String) -> IssuerConfig {
         IssuerConfig {
             issuer,
-            jwks_file: Some(jwks_file),
+            jwks_file: None,
             jwks_url: None,
             audiences: Vec::new(),
+            endpoint_audiences: BTreeMap::new(),
             algorithms: defaults::algorithms(),
             clock_skew_seconds: defaults::clock_skew_seconds(),
             lifetime_seconds_max: defaults::lifetime_seconds_max(),
             token_types: defaults::token_types(),
             roles_claim: None,
             groups_claim: None,
+            tenant_claim: None,
+            tenants: Vec::new(),
+            required_claims: BTreeMap::new(),
+            attributes: BTreeMap::new(),
+            sender_constraint: SenderConstraint::Optional,
+            logout_audience: None,
             jwks_stale_max_seconds: defaults::jwks_stale_max_seconds(),
         }
     }
@@ -238,6 +301,11 @@ impl Algorithm {
     /// The algorithm called `name` in a token or key; letter case counts (RFC 7515 section 4.1.1).
     pub(crate) fn parse(name: &str) -> Option<Algorithm> {
         Algorithm::ALL.into_iter().find(|algorithm| algorithm.as_str() == name)
+    }
+
+    /// The names of all that are known here.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        Algorithm::ALL.into_iter().map(Algorithm::as_str)
     }
 
     /// Every algorithm.

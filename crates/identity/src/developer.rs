@@ -210,7 +210,7 @@ impl Developer {
         };
         let signed_here = KeySet::parse(key_set.to_owned().into()).is_ok_and(|keys| {
             keys.find(jwt.header.key_id.as_deref(), jwt.header.algorithm)
-                .is_some_and(|key| key.verify_sig(jwt.signed.as_bytes(), &jwt.signature).is_ok())
+                .is_some_and(|(_, key)| key.verify_sig(jwt.signed.as_bytes(), &jwt.signature).is_ok())
         });
         let says = |claim: &str, text: &str| {
             jwt.claims.get(claim).is_some_and(|value| value.string().as_deref() == Some(text))

@@ -1,5 +1,6 @@
 //! One authorization server whose tokens are believed: the rules for its tokens, and where its keys are.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
@@ -7,13 +8,15 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sekisho_egress::Client;
+use sekisho_wire::{Endpoint, ServerId};
 use url::Url;
 
 use crate::address::{is_plain_web, is_protected};
-use crate::config::{Algorithm, ConfigError, IssuerConfig};
+use crate::config::{Algorithm, ConfigError, IssuerConfig, SenderConstraint};
 use crate::jwt::Header;
 use crate::keys::KEY_SET_BYTES_MAX;
 use crate::remote::{Loaded, Place, RemoteKeys, acceptable};
+use crate::rules::{Dialect, Implied, Rules};
 use crate::token::TokenError;
 
 /// Most seconds that two clocks may be apart.
@@ -27,12 +30,16 @@ pub(crate) const JWKS_STALE_SECONDS_MAX: u32 = 86_400;
 pub(crate) struct Issuer {
     /// `iss`, byte for byte.
     pub(crate) name: Box<str>,
-    /// Values of `aud` that name this gateway; empty: the endpoint's canonical URI.
-    pub(crate) audiences: Vec<String>,
     pub(crate) clock_skew: Duration,
     pub(crate) lifetime_max: Duration,
-    pub(crate) roles_claim: Option<String>,
-    pub(crate) groups_claim: Option<String>,
+    pub(crate) rules: Rules,
+    pub(crate) sender_constraint: SenderConstraint,
+    /// The audience of its logout tokens; none: none are taken.
+    pub(crate) logout_audience: Option<String>,
+    /// Values of `aud` that name this gateway; empty: the endpoint's canonical URI.
+    audiences: Vec<String>,
+    /// The same of those endpoints that have their own, by path.
+    endpoint_audiences: BTreeMap<String, Vec<String>>,
     algorithms: Vec<Algorithm>,
     token_types: Vec<String>,
     keys: Keys,
@@ -45,33 +52,73 @@ enum Keys {
 
 impl Issuer {
     /// Checks the configuration and reads the key file, if there is one. Fetches nothing.
-    pub(crate) fn build(config: &IssuerConfig, base: &Path, client: &Arc<Client>) -> Result<Issuer, ConfigError> {
+    pub(crate) fn build(
+        config: &IssuerConfig,
+        (implied, dialect): (Implied, Dialect),
+        base: &Path,
+        client: &Arc<Client>,
+    ) -> Result<Issuer, ConfigError> {
         let url = identifier(&config.issuer)?;
         check_numbers(config)?;
         check_lists(config)?;
         Ok(Issuer {
             name: config.issuer.as_str().into(),
-            audiences: config.audiences.clone(),
             clock_skew: seconds(config.clock_skew_seconds),
             lifetime_max: seconds(config.lifetime_seconds_max),
-            roles_claim: config.roles_claim.clone(),
-            groups_claim: config.groups_claim.clone(),
+            rules: Rules::new(config, implied, dialect)?,
+            sender_constraint: config.sender_constraint,
+            logout_audience: config.logout_audience.clone(),
+            audiences: config.audiences.clone(),
+            endpoint_audiences: endpoint_audiences(config)?,
             algorithms: config.algorithms.clone(),
             token_types: config.token_types.clone(),
             keys: keys(config, &url, base, client)?,
         })
     }
 
+    /// Values of `aud` that name an endpoint; none: its canonical URI does.
+    pub(crate) fn audiences_of(&self, at: &Endpoint) -> &[String] {
+        if self.endpoint_audiences.is_empty() {
+            return &self.audiences;
+        }
+        self.endpoint_audiences.get(&at.path()).unwrap_or(&self.audiences)
+    }
+
+    /// What is said of it to whoever runs the gateway.
+    pub(crate) fn overview(&self, now: SystemTime) -> IssuerOverview {
+        let fetched = match &self.keys {
+            Keys::File(loaded) => Some(Arc::clone(loaded)),
+            Keys::Remote(remote) => remote.known(),
+        };
+        let is_remote = matches!(self.keys, Keys::Remote(_));
+        let (audiences, endpoint_audiences) = (self.audiences.clone(), self.endpoint_audiences.clone());
+        IssuerOverview {
+            issuer: self.name.to_string(),
+            audiences,
+            endpoint_audiences,
+            algorithms: self.algorithms.iter().map(|algorithm| algorithm.as_str()).collect(),
+            sender_constraint: self.sender_constraint.as_str(),
+            lifetime_max: self.lifetime_max,
+            clock_skew: self.clock_skew,
+            keys: fetched.as_ref().map_or(0, |loaded| loaded.keys.len()),
+            keys_age: fetched.filter(|_| is_remote).map(|loaded| loaded.age(now)),
+            is_remote,
+        }
+    }
+
     /// Whether this issuer signs like that. The key is asked separately, and must agree.
     pub(crate) fn accepts(&self, header: &Header) -> Result<(), TokenError> {
-        if !self.algorithms.contains(&header.algorithm) {
-            return Err(TokenError::AlgorithmRefused);
-        }
+        self.signs_with(header)?;
         // A token made for another purpose is no access token (RFC 8725 section 3.11; RFC 9068 section 4).
         if !self.token_types.iter().any(|kind| kind.eq_ignore_ascii_case(&header.kind)) {
             return Err(TokenError::WrongType);
         }
         Ok(())
+    }
+
+    /// Whether the algorithm is one of the issuer's.
+    pub(crate) fn signs_with(&self, header: &Header) -> Result<(), TokenError> {
+        if self.algorithms.contains(&header.algorithm) { Ok(()) } else { Err(TokenError::AlgorithmRefused) }
     }
 
     /// The keys that serve now.
@@ -101,6 +148,46 @@ fn identifier(issuer: &str) -> Result<Url, ConfigError> {
         return Err(ConfigError::PlainHttp { url: issuer.to_owned() });
     }
     Ok(url)
+}
+
+/// An issuer, as it is configured and as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerOverview {
+    /// `iss`
+    pub issuer: String,
+    /// Values of `aud` that are accepted; empty: the canonical URI of the endpoint.
+    pub audiences: Vec<String>,
+    /// The same of endpoints that have their own, by path.
+    pub endpoint_audiences: BTreeMap<String, Vec<String>>,
+    /// Signature algorithms that are accepted.
+    pub algorithms: Vec<&'static str>,
+    /// What its tokens must be bound to.
+    pub sender_constraint: &'static str,
+    /// Longest lifetime of a token.
+    pub lifetime_max: Duration,
+    /// How far its clock may be from ours.
+    pub clock_skew: Duration,
+    /// How many keys are known.
+    pub keys: usize,
+    /// How long ago they were fetched; none of a file, or where none have been.
+    pub keys_age: Option<Duration>,
+    /// Whether its keys are fetched.
+    pub is_remote: bool,
+}
+
+fn endpoint_audiences(config: &IssuerConfig) -> Result<BTreeMap<String, Vec<String>>, ConfigError> {
+    let of = |(endpoint, audiences): (&String, &Vec<String>)| {
+        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+            return Err(ConfigError::Empty { issuer: config.issuer.clone(), field: "endpoint_audiences" });
+        }
+        let at = match endpoint.as_str() {
+            "all" => Some(Endpoint::All),
+            server => ServerId::parse(server).ok().map(Endpoint::One),
+        };
+        let bad = || ConfigError::BadEndpoint { issuer: config.issuer.clone(), endpoint: endpoint.clone() };
+        Ok((at.ok_or_else(bad)?.path(), audiences.clone()))
+    };
+    config.endpoint_audiences.iter().map(of).collect()
 }
 
 fn check_numbers(config: &IssuerConfig) -> Result<(), ConfigError> {

@@ -39,18 +39,53 @@ pub(crate) struct Header {
     pub(crate) key_id: Option<Box<str>>,
 }
 
+/// The three parts of a compact serialisation, not decoded yet.
+pub(crate) struct Parts<'a> {
+    header: &'a str,
+    claims: &'a str,
+    signature: &'a str,
+    /// What the signature is over: header, dot and claims, as they came.
+    pub(crate) signed: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    /// Splits it; a fourth part is found where the last one is decoded.
+    pub(crate) fn split(token: &'a str) -> Result<Parts<'a>, TokenError> {
+        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Garbled)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::Garbled)?;
+        Ok(Parts { header, claims, signature, signed })
+    }
+
+    pub(crate) fn header(&self) -> Result<Json, TokenError> {
+        object(self.header)
+    }
+
+    pub(crate) fn claims(&self) -> Result<Json, TokenError> {
+        object(self.claims)
+    }
+
+    pub(crate) fn signature(&self) -> Result<Vec<u8>, TokenError> {
+        octets(self.signature)
+    }
+}
+
 impl<'a> Jwt<'a> {
     /// Takes a compact serialisation apart: three parts, each strict base64url without padding.
     pub(crate) fn take_apart(token: &'a str) -> Result<Jwt<'a>, TokenError> {
-        let (signed, signature) = token.rsplit_once('.').ok_or(TokenError::Garbled)?;
-        let (header, claims) = signed.split_once('.').ok_or(TokenError::Garbled)?;
+        let parts = Parts::split(token)?;
         Ok(Jwt {
-            header: Header::read(&object(header)?)?,
-            claims: object(claims)?,
-            signed,
-            signature: octets(signature)?,
+            header: Header::read(&parts.header()?)?,
+            claims: parts.claims()?,
+            signed: parts.signed,
+            signature: parts.signature()?,
         })
     }
+}
+
+/// Whether a proof's header has anything beside its own key that says what to verify it by, or how.
+pub(crate) fn brings_more_than_a_key(header: &Json) -> bool {
+    let others = KEY_MEMBERS.iter().filter(|member| **member != "jwk");
+    others.chain(&CRITICAL_MEMBERS).any(|member| header.get(member).is_some())
 }
 
 impl Header {

@@ -14,6 +14,7 @@ use sekisho_wire::Json;
 use sekisho_wire::json::{DecodeError, Limits};
 
 use crate::config::Algorithm;
+use crate::principal::sha256;
 
 /// Longest key set document, in bytes.
 pub(crate) const KEY_SET_BYTES_MAX: usize = 256 * 1024;
@@ -91,19 +92,52 @@ impl KeySet {
         if keys.is_empty() { Err(KeySetError::NoUsableKey) } else { Ok(KeySet { keys }) }
     }
 
-    /// The one key that is called `id` and verifies `algorithm`. Without an id: the only key that verifies it. None if
+    /// How many keys there are.
+    pub(crate) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The one key that is called `id` and verifies `algorithm`, with its name. Without an id: the only key that verifies it. None if
     /// there are several, since then which key signed would be a guess.
-    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
+    pub(crate) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Option<&str>, &ParsedPublicKey)> {
         let mut fitting = self
             .keys
             .iter()
             .filter(|key| id.is_none() || key.id.as_deref() == id)
-            .flat_map(|key| &key.uses)
-            .filter(|(usable_for, _)| *usable_for == algorithm)
-            .map(|(_, key)| key);
+            .flat_map(|key| key.uses.iter().map(|used| (key.id.as_deref(), used)))
+            .filter(|(_, (usable_for, _))| *usable_for == algorithm)
+            .map(|(id, (_, key))| (id, key));
         let first = fitting.next()?;
         if fitting.next().is_some() { None } else { Some(first) }
     }
+}
+
+/// The public key that a proof brings (RFC 9449 section 4.2), for one algorithm, and its thumbprint (RFC 7638). None if it is malformed,
+/// too weak, not for that algorithm, or more than a public key.
+pub(crate) fn brought(jwk: &Json, algorithm: Algorithm) -> Option<(ParsedPublicKey, [u8; 32])> {
+    let secret = PRIVATE_MEMBERS.iter().any(|member| jwk.get(member).is_some());
+    if secret || text_of(jwk, "kty").as_deref() == Some("oct") || !verifies(jwk) {
+        return None;
+    }
+    if jwk.get("alg").is_some_and(|declared| declared.string().as_deref() != Some(algorithm.as_str())) {
+        return None;
+    }
+    let key = Key::material(jwk)?.into_iter().find(|(usable_for, _)| *usable_for == algorithm)?.1;
+    Some((key, thumbprint(jwk)?))
+}
+
+/// RFC 7638 section 3: the required members of the key's kind, in order and without white space. They are strict base64url and
+/// registered names by now, which no JSON writes in two ways.
+fn thumbprint(jwk: &Json) -> Option<[u8; 32]> {
+    let of = |member| text_of(jwk, member);
+    let canonical = match &*of("kty")? {
+        "EC" => format!(r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#, of("crv")?, of("x")?, of("y")?),
+        "OKP" => format!(r#"{{"crv":"{}","kty":"OKP","x":"{}"}}"#, of("crv")?, of("x")?),
+        "RSA" => format!(r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#, of("e")?, of("n")?),
+        // No key was read of any other kind.
+        _ => return None,
+    };
+    Some(sha256(&[canonical.as_bytes()]))
 }
 
 impl Key {

@@ -10,29 +10,35 @@
 //!     sekisho_identity::Authenticated {
 //!         message,
 //!         who: real.principal().clone(),
-//!         lease: *real.lease(),
+//!         lease: real.lease().clone(),
 //!         endpoint: real.endpoint().clone(),
 //!         session: None,
 //!     }
 //! }
 //! ```
 //!
-//! *Depth still missing*: sender-constrained tokens (DPoP, mTLS-bound), Entra ID's claims, nested claims for roles and
-//! groups, revocation before expiry, step-up facts, back-channel logout, session rotation on a change of privilege,
-//! sessions that outlive a restart or are shared by several gateways.
+//! *Depth still missing*: groups that Entra ID leaves out of a token (they are *unknown* then, and what needs them is refused), nonces,
+//! proofs and sessions that several gateways share, sessions that outlive a restart.
 #![forbid(unsafe_code)]
 
 mod address;
+mod bonds;
 mod claims;
 mod config;
 pub mod developer;
+mod dpop;
+mod entra;
+mod explain;
 mod files;
 mod issuer;
 mod jwt;
 mod keys;
 mod local;
+mod logout;
 mod principal;
 mod remote;
+mod revocation;
+mod rules;
 mod seal;
 mod session;
 mod token;
@@ -42,21 +48,29 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use secrecy::ExposeSecret as _;
 use sekisho_egress::Client;
 use sekisho_wire::message::Spoken;
 use sekisho_wire::{Call, Endpoint, Inbound, ListKind};
 use url::Url;
 
-pub use config::{Algorithm, Config, ConfigError, IssuerConfig, SessionsConfig};
+pub use config::{
+    Algorithm, Config, ConfigError, DpopConfig, IssuerConfig, NonceUse, ScopesConfig, SenderConstraint, SessionsConfig,
+};
+pub use entra::{Applications, EntraConfig};
+pub use explain::{Explanation, Step};
+pub use issuer::IssuerOverview;
 pub use keys::KeySetError;
 pub use local::{LOCAL_ISSUER, Local, LocalError};
-pub use principal::{Lease, Principal, PrincipalKey};
+pub use logout::LogoutError;
+pub use principal::{Authentication, Binding, Credential, Groups, Kind, Lease, Principal, PrincipalKey, Supposed};
+pub use revocation::{ENTRIES_MAX as REVOCATIONS_MAX, Revocation, Revocations, RevokeError, Target};
 pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
-pub use session::{Session, SessionError, SessionKey, SessionToken, Sessions};
-pub use token::{Presented, TokenError, Verified};
+pub use session::{Session, SessionError, SessionKey, SessionOverview, SessionToken, Sessions};
+pub use token::{Channel, Presented, ProofError, Scheme, TokenError, Verified};
 
+use dpop::Proofs;
 use issuer::Issuer;
+use rules::{Dialect, Implied};
 use verifier::Verifier;
 
 /// A message and the proof of who sent it.
@@ -109,7 +123,7 @@ impl Authenticated<Inbound> {
         Authenticated {
             message: self.message.listing(kind),
             who: Arc::clone(&self.who),
-            lease: self.lease,
+            lease: self.lease.clone(),
             endpoint: self.endpoint.clone(),
             session: self.session.clone(),
         }
@@ -120,51 +134,133 @@ impl Authenticated<Inbound> {
 pub struct Identity {
     verifier: Verifier,
     sessions: Arc<Sessions>,
+    scopes: ScopesConfig,
     /// Origin and path that canonical URIs start with; no slash at the end.
     public_url: Box<str>,
 }
 
 impl Identity {
     /// Builds it. `base` is the folder that relative paths in the configuration start from; `public_url` the gateway's own
-    /// origin, from which canonical URIs (the default audience of each endpoint) are made. Key files are read; nothing is fetched.
+    /// origin, from which canonical URIs (the default audience of each endpoint) are made; `revocations` what is revoked already. Key
+    /// files are read; nothing is fetched.
     ///
     /// # Errors
     /// [`ConfigError`] for whatever would leave it without somebody to believe, or believing the wrong one.
-    pub fn new(config: &Config, base: &Path, public_url: &Url, client: Arc<Client>) -> Result<Identity, ConfigError> {
+    pub fn new(
+        config: &Config,
+        base: &Path,
+        public_url: &Url,
+        client: Arc<Client>,
+        revocations: Arc<Revocations>,
+    ) -> Result<Identity, ConfigError> {
         let public_url = canonical_origin(public_url)?;
         check_bounds(config)?;
-        if config.issuers.is_empty() {
-            return Err(ConfigError::NoIssuer);
-        }
+        let implied = Implied::new(&config.scopes)?;
+        let standard = config.issuers.iter().map(|issuer| (issuer.clone(), Dialect::Standard));
+        let entra: Vec<_> = config.entra.iter().map(EntraConfig::issuers).collect::<Result<_, _>>()?;
+        let entra = entra.into_iter().flatten().map(|(issuer, rules)| (issuer, Dialect::Entra(rules)));
         let mut issuers: Vec<Arc<Issuer>> = Vec::new();
-        for each in &config.issuers {
-            let issuer = Issuer::build(each, base, &client)?;
+        for (each, dialect) in standard.chain(entra) {
+            let issuer = Issuer::build(&each, (implied.clone(), dialect), base, &client)?;
             if issuers.iter().any(|known| known.name == issuer.name) {
-                return Err(ConfigError::IssuerTwice { issuer: each.issuer.clone() });
+                return Err(ConfigError::IssuerTwice { issuer: each.issuer });
             }
             issuers.push(Arc::new(issuer));
         }
+        if issuers.is_empty() {
+            return Err(ConfigError::NoIssuer);
+        }
+        let proofs = Arc::new(Proofs::new(&config.dpop).ok_or(ConfigError::NoRandomness)?);
         Ok(Identity {
-            verifier: Verifier::new(issuers, config.token_cache_max),
+            verifier: Verifier::new(issuers, config.token_cache_max, proofs, revocations),
             sessions: Arc::new(Sessions::new(config.sessions)),
+            scopes: config.scopes.clone(),
             public_url,
         })
     }
 
-    /// The same, with the open sessions of `old` and their bounds: what a reload swaps in. No session authenticates, so
-    /// none of them opens what the new configuration closes.
+    /// The same, with the open sessions of `old` and their bounds, what is revoked, and the proofs that were seen: what a reload swaps in.
+    /// No session authenticates, so none of them opens what the new configuration closes.
     #[must_use]
     pub fn keeping_sessions_of(self, old: &Identity) -> Identity {
-        Identity { sessions: Arc::clone(&old.sessions), ..self }
+        let Identity { verifier, scopes, public_url, .. } = self;
+        let verifier = verifier.keeping(old.verifier.proofs(), old.verifier.revocations());
+        Identity { sessions: Arc::clone(&old.sessions), verifier, scopes, public_url }
     }
 
-    /// Verifies a bearer token for the endpoint. RS-04: before anything of the body is looked at. Waits only where an
-    /// issuer's keys have to be fetched.
+    /// Verifies a token for the endpoint, and that it is shown by whom it is bound to. RS-04: before anything of the body is looked at.
+    /// Waits only where an issuer's keys have to be fetched.
     ///
     /// # Errors
     /// [`TokenError`]: the first thing that is wrong with it.
     pub async fn verify(&self, token: &Presented, at: &Endpoint, now: SystemTime) -> Result<Verified, TokenError> {
-        self.verifier.verify(token.secret().expose_secret(), at, || self.canonical_uri(at), now).await
+        self.verifier.verify(token, at, || self.canonical_uri(at), now).await
+    }
+
+    /// What becomes of a token at an endpoint, check by check. For whoever runs the gateway; nothing is remembered of it.
+    pub async fn explain(&self, token: &str, at: &Endpoint, now: SystemTime) -> Explanation {
+        self.verifier.explain(token, at, &self.canonical_uri(at), now).await
+    }
+
+    /// Whether a lease is good still: its time has not come, and nobody has revoked what it was given for.
+    #[must_use]
+    pub fn holds(&self, lease: &Lease, now: SystemTime) -> bool {
+        let revoked = |credential: &Arc<_>| self.verifier.revocations().check(credential).is_err();
+        now < lease.ends_at && !lease.credential.as_ref().is_some_and(revoked)
+    }
+
+    /// Revokes, and ends the sessions that go with it; their keys, so that what hangs on them can be ended, too.
+    ///
+    /// # Errors
+    /// [`RevokeError`]: it may be in force in this process and no longer; the sessions are ended all the same.
+    pub async fn revoke(&self, revocation: Revocation) -> (Vec<SessionKey>, Result<(), RevokeError>) {
+        let target = revocation.target.clone();
+        let revoked = self.verifier.revocations().revoke(revocation).await;
+        (self.sessions.close_where(|session| target.touches(session.principal())), revoked)
+    }
+
+    /// Whether there is an issuer whose logout tokens are taken.
+    #[must_use]
+    pub fn takes_logouts(&self) -> bool {
+        self.verifier.issuers().iter().any(|issuer| issuer.logout_audience.is_some())
+    }
+
+    /// Whether no token is good without a proof of possession, whoever issued it.
+    #[must_use]
+    pub fn wants_proofs(&self) -> bool {
+        self.verifier.issuers().iter().all(|issuer| issuer.sender_constraint == SenderConstraint::Dpop)
+    }
+
+    /// What a logout token of an issuer ends (OpenID Connect Back-Channel Logout); to be handed to [`Identity::revoke`].
+    ///
+    /// # Errors
+    /// [`LogoutError`]: it is none, or not for this gateway.
+    pub async fn logout(&self, token: &str, now: SystemTime) -> Result<Revocation, LogoutError> {
+        self.verifier.logout(token, now).await
+    }
+
+    /// What is revoked.
+    #[must_use]
+    pub fn revocations(&self) -> &Arc<Revocations> {
+        self.verifier.revocations()
+    }
+
+    /// The nonce that the next proof of possession must hold; none where proofs need none (RFC 9449 section 9).
+    #[must_use]
+    pub fn proof_nonce(&self, now: SystemTime) -> Option<String> {
+        self.verifier.proofs().nonce(now)
+    }
+
+    /// Scopes: which there are, and which to ask for first.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopesConfig {
+        &self.scopes
+    }
+
+    /// The issuers, as they are now.
+    #[must_use]
+    pub fn overview(&self, now: SystemTime) -> Vec<IssuerOverview> {
+        self.verifier.issuers().iter().map(|issuer| issuer.overview(now)).collect()
     }
 
     /// Binds a message to the verified caller, and to the session it names (`session` is the value of `Mcp-Session-Id`, if any).
@@ -221,7 +317,7 @@ impl Identity {
     /// `authorization_servers` of the RFC 9728 document: the configured issuers.
     #[must_use]
     pub fn issuers(&self) -> Vec<String> {
-        self.verifier.issuers().map(str::to_owned).collect()
+        self.verifier.issuers().iter().map(|issuer| issuer.name.to_string()).collect()
     }
 
     fn named_session(
@@ -231,7 +327,7 @@ impl Identity {
         now: SystemTime,
     ) -> Result<Arc<Session>, SessionError> {
         let id = session.ok_or(SessionError::Missing)?;
-        self.sessions.find(id, caller.principal().key(), caller.endpoint(), now)
+        self.sessions.find(id, caller.principal(), caller.endpoint(), now)
     }
 }
 
@@ -261,6 +357,16 @@ fn check_bounds(config: &Config) -> Result<(), ConfigError> {
     ] {
         if !(1..=BOUND_MAX).contains(&value) {
             return Err(ConfigError::OutOfRange { field, value, min: 1, max: BOUND_MAX });
+        }
+    }
+    let dpop = &config.dpop;
+    for (field, value, min, max) in [
+        ("dpop.proof_age_seconds_max", dpop.proof_age_seconds_max, 1, dpop::PROOF_AGE_SECONDS_MAX),
+        ("dpop.nonce_seconds", dpop.nonce_seconds, 10, dpop::NONCE_SECONDS_MAX),
+        ("dpop.proofs_max", dpop.proofs_max, 1, BOUND_MAX),
+    ] {
+        if !(min..=max).contains(&value) {
+            return Err(ConfigError::OutOfRange { field, value, min, max });
         }
     }
     Ok(())

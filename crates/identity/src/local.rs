@@ -10,7 +10,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Uid, User};
 use sekisho_wire::{Endpoint, Json};
 
-use crate::principal::{Lease, Principal, PrincipalKey};
+use crate::principal::{Authentication, Binding, Groups, Kind, Lease, Principal, PrincipalKey};
 use crate::token::Verified;
 
 /// What stands for the issuer of this machine's own users. No token has it: an issuer of tokens is a URL.
@@ -78,22 +78,30 @@ impl Local {
     /// The user at an endpoint. It holds for as long as the process does.
     #[must_use]
     pub fn at(&self, endpoint: &Endpoint, now: SystemTime) -> Verified {
-        let lease = Lease { ends_at: now + HOLDS };
+        let lease = Lease { ends_at: now + HOLDS, credential: None };
         Verified { who: Arc::clone(&self.who), lease, endpoint: endpoint.clone() }
     }
 }
 
 fn principal(name: &str) -> Principal {
-    Principal {
+    let mut principal = Principal {
         issuer: LOCAL_ISSUER.into(),
         subject: name.into(),
         client: Box::default(),
         scopes: Vec::new(),
-        groups: Vec::new(),
+        groups: Groups::Known(Vec::new()),
         roles: Vec::new(),
+        kind: Kind::User,
+        tenant: Box::default(),
+        authentication: Authentication::default(),
+        bound_by: vec![Binding::Process],
+        attributes: Vec::new(),
         claims: Json::empty_object(),
         key: PrincipalKey::of(LOCAL_ISSUER, name, ""),
-    }
+        privileges: [0; 32],
+    };
+    principal.privileges = principal.digest_of_privileges();
+    principal
 }
 
 /// A socket's other end must be ours, or the superuser's, who may be anybody anyway.

@@ -45,6 +45,11 @@ impl Loaded {
         let version = sha256(&[&text]);
         Ok(Loaded { keys: KeySet::parse(text)?, version, fetched_at })
     }
+
+    /// How long ago that was.
+    pub(crate) fn age(&self, now: SystemTime) -> Duration {
+        now.duration_since(self.fetched_at).unwrap_or_default()
+    }
 }
 
 /// Where the key set of a remote issuer is.
@@ -66,8 +71,26 @@ struct Inner {
     client: Arc<Client>,
     stale_max: Duration,
     loaded: ArcSwapOption<Loaded>,
-    /// When the last fetch began. Held while one is under way, so that there is one at a time.
-    gate: Arc<Mutex<Option<SystemTime>>>,
+    /// Held while a fetch is under way, so that there is one at a time.
+    gate: Arc<Mutex<Tried>>,
+}
+
+/// When fetches began.
+#[derive(Default)]
+struct Tried {
+    last: Option<SystemTime>,
+    /// The last one that was made because of a token's key id. Counted apart from all others: else a key that an issuer begins to use
+    /// right after its set was refreshed would be refused for as long.
+    for_unknown_key: Option<SystemTime>,
+}
+
+/// Why keys are fetched.
+#[derive(Clone, Copy)]
+enum Why<'a> {
+    /// There are none, or they are old.
+    Due,
+    /// A token names a key that is not in this set.
+    UnknownKey(&'a Loaded),
 }
 
 /// Why a key set could not be fetched. Goes to the log; a client hears only that keys are not available.
@@ -119,14 +142,19 @@ impl RemoteKeys {
             Some(loaded) if age(now, loaded.fetched_at) < REFRESH_AFTER => return known,
             // Somebody fetches already and the known keys still serve: no need to queue behind that.
             Some(_) if self.0.gate.try_lock().is_err() => return known,
-            Some(_) | None => self.fetch_unless_tried(now, RETRY_AFTER).await,
+            Some(_) | None => self.fetch_unless_tried(now, Why::Due).await,
         }
         self.servable(now)
     }
 
+    /// The keys that are known, however old.
+    pub(crate) fn known(&self) -> Option<Arc<Loaded>> {
+        self.0.loaded.load_full()
+    }
+
     /// The keys after a look for ones that `seen` does not have, as far as that is not asked for too often.
     pub(crate) async fn beyond(&self, seen: &Loaded, now: SystemTime) -> Option<Arc<Loaded>> {
-        self.fetch_unless_tried(now, UNKNOWN_KEY_EVERY).await;
+        self.fetch_unless_tried(now, Why::UnknownKey(seen)).await;
         self.servable(now).filter(|loaded| loaded.version != seen.version)
     }
 
@@ -136,13 +164,20 @@ impl RemoteKeys {
         (age(now, loaded.fetched_at) < REFRESH_AFTER + self.0.stale_max).then_some(loaded)
     }
 
-    /// Fetches, unless that was tried less than `interval` ago. Those who come meanwhile wait and use what comes of it.
-    async fn fetch_unless_tried(&self, now: SystemTime, interval: Duration) {
+    /// Fetches, unless that was tried a moment ago. Those who come meanwhile wait and use what comes of it.
+    async fn fetch_unless_tried(&self, now: SystemTime, why: Why<'_>) {
         let mut gate = Arc::clone(&self.0.gate).lock_owned().await;
-        if gate.is_some_and(|tried| age(now, tried) < interval) {
-            return;
+        let within = |tried: Option<SystemTime>, time| tried.is_some_and(|tried| age(now, tried) < time);
+        match why {
+            Why::Due if within(gate.last, RETRY_AFTER) => return,
+            Why::UnknownKey(_) if within(gate.for_unknown_key, UNKNOWN_KEY_EVERY) => return,
+            // Somebody fetched them while this one waited, or for this very request.
+            Why::UnknownKey(seen) if self.known().is_some_and(|known| known.version != seen.version) => return,
+            Why::UnknownKey(_) if gate.last.is_some_and(|tried| tried >= now) => return,
+            Why::UnknownKey(_) => gate.for_unknown_key = Some(now),
+            Why::Due => {}
         }
-        *gate = Some(now);
+        gate.last = Some(now);
         let inner = Arc::clone(&self.0);
         // A task of its own, bounded in time: a client that hangs up must not undo the fetch that others wait for.
         let fetch = tokio::spawn(async move {

@@ -15,13 +15,13 @@ use sekisho_wire::{Askable, Endpoint, Inbound, Json, Version};
 
 use crate::Authenticated;
 use crate::config::SessionsConfig;
-use crate::principal::{PrincipalKey, hash_half, sha256};
+use crate::principal::{Principal, PrincipalKey, hash_half, sha256};
 
 /// A session of one principal at one endpoint.
 #[derive(Debug)]
 pub struct Session {
     key: SessionKey,
-    principal: PrincipalKey,
+    who: Arc<Principal>,
     endpoint: Endpoint,
     version: Version,
     askable: Askable,
@@ -47,6 +47,17 @@ pub struct Sessions {
     bounds: SessionsConfig,
     random: SystemRandom,
     table: Mutex<Table>,
+}
+
+/// A session, as it is now.
+#[derive(Debug)]
+pub struct SessionOverview {
+    /// The session.
+    pub session: Arc<Session>,
+    /// How long it has been open.
+    pub age: Duration,
+    /// How long it has not been used.
+    pub idle: Duration,
 }
 
 /// Why a message does not come with the session it needs.
@@ -88,6 +99,18 @@ impl Session {
     #[must_use]
     pub fn key(&self) -> SessionKey {
         self.key
+    }
+
+    /// Whose it is, as they were when it was opened.
+    #[must_use]
+    pub fn principal(&self) -> &Arc<Principal> {
+        &self.who
+    }
+
+    /// Where it was opened.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// The negotiated revision.
@@ -170,8 +193,8 @@ impl Sessions {
         let id = self.fresh_id()?;
         let key = SessionKey::of(id.expose());
         let endpoint = caller.endpoint().clone();
-        let session =
-            Arc::new(Session { key, principal, endpoint, version, askable, client, over: AtomicBool::new(false) });
+        let who = Arc::clone(caller.principal());
+        let session = Arc::new(Session { key, who, endpoint, version, askable, client, over: AtomicBool::new(false) });
         let mut table = self.table();
         self.make_room(&mut table, principal, now)?;
         table.insert(Entry { session: Arc::clone(&session), opened_at: now, used_at: now });
@@ -213,11 +236,40 @@ impl Sessions {
         self.table().open.len()
     }
 
-    /// The open session called `id`, if it is `principal`'s at `endpoint`. Using it keeps it from idling out.
+    /// Ends those that `touched` is true of; nobody is told by [`Sessions::sweep`].
+    pub(crate) fn close_where(&self, touched: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
+        let mut table = self.table();
+        let named = table.open.values().filter(|entry| touched(&entry.session));
+        let keys: Vec<SessionKey> = named.map(|entry| entry.session.key).collect();
+        keys.iter().for_each(|key| drop(table.remove(*key)));
+        keys
+    }
+
+    /// Ends those whose key begins like that ([`SessionKey::short`]); nobody is told by [`Sessions::sweep`].
+    pub fn close_tagged(&self, tag: &str) -> Vec<SessionKey> {
+        self.close_where(|session| session.key.short() == tag)
+    }
+
+    /// Those that are open, the latest first.
+    #[must_use]
+    pub fn list(&self, now: SystemTime) -> Vec<SessionOverview> {
+        let table = self.table();
+        let age = |then: SystemTime| now.duration_since(then).unwrap_or_default();
+        let of = |entry: &Entry| SessionOverview {
+            session: Arc::clone(&entry.session),
+            age: age(entry.opened_at),
+            idle: age(entry.used_at),
+        };
+        let mut all: Vec<SessionOverview> = table.open.values().map(of).collect();
+        all.sort_by_key(|one| one.age);
+        all
+    }
+
+    /// The open session called `id`, if it is `who`'s at `endpoint`. Using it keeps it from idling out.
     pub(crate) fn find(
         &self,
         id: &str,
-        principal: PrincipalKey,
+        who: &Principal,
         endpoint: &Endpoint,
         now: SystemTime,
     ) -> Result<Arc<Session>, SessionError> {
@@ -225,12 +277,19 @@ impl Sessions {
         let key = SessionKey::of(id);
         let mut table = self.table();
         let entry = table.open.get_mut(&key).ok_or(SessionError::Unknown)?;
-        let session = &entry.session;
-        if session.principal != principal || session.endpoint != *endpoint || expired(&self.bounds, entry, now) {
+        let session = Arc::clone(&entry.session);
+        if session.who.key() != who.key() || session.endpoint != *endpoint || expired(&self.bounds, entry, now) {
+            return Err(SessionError::Unknown);
+        }
+        if session.who.privileges() != who.privileges() {
+            // Whoever may do more or less than before begins anew, with another id: the old one may have been seen by somebody (8.3;
+            // OWASP Session Management, "Renew the Session ID After Any Privilege Level Change").
+            table.remove(key);
+            table.ended.push(key);
             return Err(SessionError::Unknown);
         }
         entry.used_at = entry.used_at.max(now);
-        Ok(Arc::clone(&entry.session))
+        Ok(session)
     }
 
     fn make_room(&self, table: &mut Table, principal: PrincipalKey, now: SystemTime) -> Result<(), SessionError> {
@@ -255,7 +314,7 @@ impl Sessions {
         let over: Vec<SessionKey> = table
             .open
             .values()
-            .filter(|entry| whose.is_none_or(|principal| entry.session.principal == principal))
+            .filter(|entry| whose.is_none_or(|principal| entry.session.who.key() == principal))
             .filter(|entry| expired(&self.bounds, entry, now))
             .map(|entry| entry.session.key)
             .collect();
@@ -279,7 +338,7 @@ impl Sessions {
 
 impl Table {
     fn insert(&mut self, entry: Entry) {
-        let count = self.counts.entry(entry.session.principal).or_insert(0);
+        let count = self.counts.entry(entry.session.who.key()).or_insert(0);
         *count = count.saturating_add(1);
         self.open.insert(entry.session.key, entry);
     }
@@ -290,7 +349,7 @@ impl Table {
         if self.lives.len() < LIVES_MAX {
             self.lives.push(entry.used_at.duration_since(entry.opened_at).unwrap_or_default());
         }
-        let principal = entry.session.principal;
+        let principal = entry.session.who.key();
         match self.counts.get_mut(&principal) {
             Some(count) if *count > 1 => *count -= 1,
             Some(_) | None => {

@@ -2,20 +2,52 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderName};
+use http::{HeaderMap, Method};
 use secrecy::SecretString;
 use sekisho_wire::Endpoint;
 
-use crate::principal::{Lease, Principal};
+use crate::principal::{Lease, Principal, sha256};
 
 /// Longest token, in bytes.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
+/// Longest proof of possession, in bytes.
+const PROOF_BYTES_MAX: usize = 8 * 1024;
+/// Where a proof of possession stands (RFC 9449 section 4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// A bearer token as somebody presented it. Unverified; never shown.
+/// A token as somebody presented it, with all that came along to prove that it is theirs. Unverified; never shown.
 #[derive(Debug)]
 pub struct Presented {
     token: SecretString,
+    scheme: Scheme,
+    method: Method,
+    /// The proof, if it came in the one header that holds one.
+    proof: Option<Box<str>>,
+    channel: Channel,
+}
+
+/// How a token was presented.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheme {
+    /// RFC 6750.
+    Bearer,
+    /// RFC 9449 section 7.1.
+    Dpop,
+}
+
+/// What the connection proves of its client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Channel {
+    certificate: Option<[u8; 32]>,
+}
+
+impl Channel {
+    /// The client showed this certificate (DER) and proved to have its key (RFC 8705). Who issued it is another matter.
+    #[must_use]
+    pub fn with_certificate(der: &[u8]) -> Channel {
+        Channel { certificate: Some(sha256(&[der])) }
+    }
 }
 
 /// The proof that a token was verified for an endpoint.
@@ -24,6 +56,41 @@ pub struct Verified {
     pub(crate) who: Arc<Principal>,
     pub(crate) lease: Lease,
     pub(crate) endpoint: Endpoint,
+}
+
+/// What is wrong with a proof of possession.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProofError {
+    /// There is none, or there are several.
+    #[error("the token is bound to a key, and there is no proof of it, or several")]
+    Missing,
+    /// Not three parts of base64url and strict JSON.
+    #[error("the proof is not a well-formed JSON web token")]
+    Garbled,
+    /// Its header lacks type, algorithm or public key, or has more than that.
+    #[error("the proof's header is not that of a proof")]
+    Header,
+    /// A claim is missing or has the wrong form.
+    #[error("the proof lacks a claim")]
+    Claims,
+    /// It was made with another key than the token is bound to.
+    #[error("the proof is by another key than the token's")]
+    AnotherKey,
+    /// The signature is not the key's.
+    #[error("the proof's signature is wrong")]
+    Signature,
+    /// It was made for another method or URI.
+    #[error("the proof was made for another method or URI")]
+    Elsewhere,
+    /// It was made for another token.
+    #[error("the proof was made for another token")]
+    AnotherToken,
+    /// It is too old, or not of this time yet.
+    #[error("the proof is too old, or from the future")]
+    Time,
+    /// It was seen before.
+    #[error("the proof was used before")]
+    Replayed,
 }
 
 /// What is wrong with a credential. The client hears `invalid_token` for most of them (RFC 6750 section 3.1).
@@ -74,18 +141,58 @@ pub enum TokenError {
     /// A claim is missing or empty.
     #[error("the token has no claim `{0}`")]
     MissingClaim(&'static str),
+    /// Its tenant is none of those that are believed.
+    #[error("the token's tenant is not accepted")]
+    WrongTenant,
+    /// A claim that is required has another value.
+    #[error("a claim that its issuer's tokens must have is missing or has another value")]
+    ClaimRefused,
+    /// Not a version 2.0 token of Entra ID, or neither for a user nor for an application, or for a client that is not accepted.
+    #[error("the token is not one of Entra ID that is accepted here: {0}")]
+    Entra(&'static str),
+    /// Somebody revoked it, or all of its kind.
+    #[error("the token was revoked")]
+    Revoked,
+    /// It is bound by something that is not spoken here, so nobody could tell whose it is (RFC 7800 section 3.1).
+    #[error("the token is bound in a way that is not spoken")]
+    ConfirmationUnknown,
+    /// Its issuer's tokens must be bound.
+    #[error("the token is not bound to a key or certificate of its client, as its issuer's must be")]
+    Unbound,
+    /// Bound to a key, and presented as if it were not; or the other way round (RFC 9449 section 7.1).
+    #[error("the token was presented with the wrong scheme")]
+    WrongScheme,
+    /// Bound to another certificate than the connection's, or there is none (RFC 8705 section 3).
+    #[error("the token is bound to another client certificate than the connection's")]
+    AnotherCertificate,
+    /// The proof of possession.
+    #[error("the proof of possession is refused: {0}")]
+    Proof(ProofError),
+    /// A proof needs a nonce of ours (RFC 9449 section 9).
+    #[error("the proof of possession has no nonce of this gateway, or an old one")]
+    NonceWanted,
+    /// More proofs came than can be remembered. 503.
+    #[error("too many proofs of possession came in a short time")]
+    ProofsExhausted,
     /// The issuer's keys could not be fetched. 503: nothing is wrong with the token, as far as is known.
     #[error("the keys of the token's issuer are not available")]
     KeysUnavailable,
 }
 
+impl From<ProofError> for TokenError {
+    fn from(error: ProofError) -> TokenError {
+        TokenError::Proof(error)
+    }
+}
+
 impl Presented {
-    /// Takes the token out of the one `Authorization` header (RFC 6750 section 2.1). No other place is looked at (RS-13).
+    /// Takes the token out of the one `Authorization` header (RFC 6750 section 2.1, RFC 9449 section 7.1). No other place is looked
+    /// at (RS-13).
     ///
     /// # Errors
     /// [`TokenError::Missing`] if there is none or it is of another scheme, [`TokenError::Malformed`] if there are
     /// several, or it is not of the form `b64token` of at most 16 KiB.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Presented, TokenError> {
+    pub fn from_request(method: &Method, headers: &HeaderMap, channel: Channel) -> Result<Presented, TokenError> {
         let mut values = headers.get_all(AUTHORIZATION).iter();
         let value = values.next().ok_or(TokenError::Missing)?;
         if values.next().is_some() {
@@ -93,14 +200,39 @@ impl Presented {
         }
         let value = value.to_str().map_err(|_| TokenError::Malformed)?;
         let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(TokenError::Missing);
-        }
+        let scheme = match scheme {
+            scheme if scheme.eq_ignore_ascii_case("bearer") => Scheme::Bearer,
+            scheme if scheme.eq_ignore_ascii_case("dpop") => Scheme::Dpop,
+            _ => return Err(TokenError::Missing),
+        };
         let token = token.trim_start_matches(' ');
         if token.len() > TOKEN_BYTES_MAX || !is_b64token(token) {
             return Err(TokenError::Malformed);
         }
-        Ok(Presented { token: SecretString::from(token) })
+        let mut proofs = headers.get_all(DPOP).iter();
+        let proof = match (proofs.next(), proofs.next()) {
+            (Some(one), None) => one.to_str().ok().filter(|proof| proof.len() <= PROOF_BYTES_MAX).map(Box::from),
+            (None | Some(_), _) => None,
+        };
+        Ok(Presented { token: SecretString::from(token), scheme, method: method.clone(), proof, channel })
+    }
+
+    /// How it was presented.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn proof(&self) -> Option<&str> {
+        self.proof.as_deref()
+    }
+
+    pub(crate) fn certificate(&self) -> Option<&[u8; 32]> {
+        self.channel.certificate.as_ref()
     }
 
     pub(crate) fn secret(&self) -> &SecretString {

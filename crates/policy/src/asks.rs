@@ -92,7 +92,7 @@ impl Policy {
     fn may_permit(&self, asker: &Asker<'_>, (action, object, circumstances): Asked<'_>) -> bool {
         match self.evaluate(&Question { asker, action, object, circumstances, arguments: Arguments::Unknown }) {
             Verdict::Permit(_) | Verdict::Depends(_) => true,
-            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => false,
+            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) | Verdict::Groups(..) => false,
         }
     }
 

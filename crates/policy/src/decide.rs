@@ -12,7 +12,7 @@ use crate::arguments;
 use crate::entities::{Asking, BuildError, Circumstances, Object};
 use crate::evaluate::{Arguments, Asker, Question, Verdict};
 use crate::slice::Slice;
-use crate::{Authorized, Basis, Decision, ForbidReason, Forbidden, Listed, Origin, Policy, Shown, explain};
+use crate::{Authorized, Basis, Challenge, Decision, ForbidReason, Forbidden, Listed, Origin, Policy, Shown, explain};
 
 /// Why not, by which policies, and what would have permitted it.
 pub(crate) type Refused = (ForbidReason, Basis, Box<str>);
@@ -30,11 +30,25 @@ impl Policy {
                 let listening = self.listening(m.message().message().message(), &asker, &listed, now);
                 Decision::Permit(Authorized { message: m, basis, obligations: Vec::new(), listed, askable, listening })
             }
-            Err((reason, basis, needed)) => Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m })),
+            Err(refused) => self.refuse(m, refused, now),
         }
     }
 
-    fn judge(&self, m: &Labelled, asker: &Asker<'_>, now: SystemTime) -> Result<(Basis, Vec<Listed>), Refused> {
+    /// Refused; but a caller who could do something about it is told what.
+    fn refuse(&self, m: Labelled, refused: Refused, now: SystemTime) -> Decision {
+        if let Some(step) = self.step_up(&m, &refused, now) {
+            return Decision::Challenge(Box::new(Challenge::new(step, refused, m)));
+        }
+        let (reason, basis, needed) = refused;
+        Decision::Forbid(Box::new(Forbidden { reason, basis, needed, message: m }))
+    }
+
+    pub(crate) fn judge(
+        &self,
+        m: &Labelled,
+        asker: &Asker<'_>,
+        now: SystemTime,
+    ) -> Result<(Basis, Vec<Listed>), Refused> {
         let addressed = m.message().message().message();
         let under = |labels: Labels| circumstances(addressed, labels, now);
         let method = addressed.message().message().method();
@@ -110,7 +124,11 @@ impl Policy {
                 let needed = explain::failed(&basis);
                 Err((ForbidReason::EvaluationFailed, basis, needed))
             }
-            // Everything is known here, so nothing may depend on what is not.
+            Verdict::Groups(basis, _) => {
+                let needed = explain::groups(&basis);
+                Err((ForbidReason::GroupsUnknown, basis, needed))
+            }
+            // All arguments are known here, so nothing may depend on them.
             Verdict::Depends(ids) => {
                 let basis = Basis::of(ids.iter());
                 let needed = explain::failed(&basis);
@@ -177,12 +195,14 @@ impl Policy {
             },
             Verdict::Permit(_) => Ok(()),
             // It was permitted with the arguments known, so it cannot be forbidden whatever they are.
-            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) => Err(ForbidReason::EvaluationFailed),
+            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) | Verdict::Groups(..) => {
+                Err(ForbidReason::EvaluationFailed)
+            }
         }
     }
 }
 
-fn question<'a>(asker: &'a Asker<'a>, asked: &Asked<'a>, arguments: Arguments<'a>) -> Question<'a> {
+pub(crate) fn question<'a>(asker: &'a Asker<'a>, asked: &Asked<'a>, arguments: Arguments<'a>) -> Question<'a> {
     let (action, object, circumstances) = *asked;
     Question { asker, action, object, circumstances, arguments }
 }
@@ -199,7 +219,7 @@ pub(crate) fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTi
     }
 }
 
-fn object<'a>(route: &'a Route, server: &'a Origin) -> Object<'a> {
+pub(crate) fn object<'a>(route: &'a Route, server: &'a Origin) -> Object<'a> {
     match route.addressee() {
         Addressee::Tool(pinned) => Object::Tool { server, name: pinned.name() },
         Addressee::Prompt(pinned) => Object::Prompt { server, name: pinned.name() },

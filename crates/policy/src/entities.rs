@@ -21,7 +21,7 @@ use crate::reads::Forms;
 pub(crate) enum BuildError {
     #[error("the action is not one of the schema's")]
     Action,
-    #[error("the clock shows a time that cannot be written")]
+    #[error("the clock, or the time of a login, is one that cannot be written")]
     Time(#[source] jiff::Error),
     #[error("an entity cannot be built")]
     Entity(#[source] Box<cedar_policy::EntityAttrEvaluationError>),
@@ -231,33 +231,6 @@ impl Vocabulary {
         self.uid(object.kind(), &object.id())
     }
 
-    /// The caller as far as it is read, with claims as tags.
-    pub(crate) fn user(&self, who: &Principal, read: &Inputs) -> Result<Entity, BuildError> {
-        let mut attributes = Vec::new();
-        if read.identity {
-            attributes.extend([("issuer", text(who.issuer())), ("subject", text(who.subject()))]);
-        }
-        if read.client {
-            attributes.push(("client", text(who.client())));
-        }
-        let lists = [
-            ("scopes", read.scopes, who.scopes()),
-            ("groups", read.groups, who.groups()),
-            ("roles", read.roles, who.roles()),
-        ];
-        for (name, _, values) in lists.into_iter().filter(|(_, read, _)| *read) {
-            attributes.push((name, RestrictedExpression::new_set(values.iter().map(|value| text(value)))));
-        }
-        let attributes = attributes.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let mut tags = Vec::new();
-        if read.every_claim || !read.claims.is_empty() {
-            let claims = who.claims().members();
-            let claims = claims.filter(|(name, _)| read.every_claim || read.claims.contains(&**name));
-            tags.extend(claims.filter_map(|(name, claim)| Some((name.into_owned(), text(&claim.string()?)))));
-        }
-        Entity::new_with_tags(self.principal(who)?, attributes, [], tags).map_err(|e| BuildError::Entity(Box::new(e)))
-    }
-
     /// The resource and its server.
     pub(crate) fn object(&self, object: Object<'_>) -> Result<Vec<Entity>, BuildError> {
         let mut entities = Vec::new();
@@ -330,9 +303,7 @@ impl Vocabulary {
             ]);
         }
         if read.time != Time::Unread {
-            let time = jiff::Timestamp::try_from(of.now).map_err(BuildError::Time)?;
-            let time = time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string();
-            pairs.push(("time", RestrictedExpression::new_datetime(time)));
+            pairs.push(("time", datetime(of.now)?));
         }
         if read.asking {
             pairs.extend(asking(of.asking));
@@ -383,8 +354,14 @@ fn asking(asking: Asking<'_>) -> Vec<(&'static str, RestrictedExpression)> {
     }
 }
 
-fn text(value: &str) -> RestrictedExpression {
+pub(crate) fn text(value: &str) -> RestrictedExpression {
     RestrictedExpression::new_string(value.to_owned())
+}
+
+/// A time in whole milliseconds.
+pub(crate) fn datetime(of: SystemTime) -> Result<RestrictedExpression, BuildError> {
+    let time = jiff::Timestamp::try_from(of).map_err(BuildError::Time)?;
+    Ok(RestrictedExpression::new_datetime(time.strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()))
 }
 
 /// The scheme of a URI in lower case (RFC 3986 section 3.1); empty if there is none.

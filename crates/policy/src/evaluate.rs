@@ -7,13 +7,16 @@ use cedar_policy::{
     AuthorizationError, Authorizer, Context, Decision, Effect, Entities, Entity, EntityUid, PartialResponse, PolicyId,
     Request, Response,
 };
-use sekisho_identity::Principal;
+use sekisho_identity::{Groups, Principal};
 use sekisho_wire::Json;
 
 use crate::arguments::Tags;
+use crate::caller::Login;
 use crate::entities::{BuildError, Circumstances, Object, Uses, Vocabulary};
+use crate::proposal::Proposal;
+use crate::residual::Residual;
 use crate::slice::Slice;
-use crate::{Basis, Policy, memory, reads};
+use crate::{Basis, Policy, memory};
 
 /// What is asked.
 pub(crate) struct Question<'a> {
@@ -34,16 +37,37 @@ pub(crate) enum Arguments<'a> {
     Unknown,
 }
 
+/// Whether the groups of whoever asks are known, as far as anybody reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    Known,
+    Unknown,
+}
+
 /// Who asks. Cedar's form of it is kept from one question of a message to the next one.
 pub(crate) struct Asker<'a> {
     who: &'a Principal,
+    footing: Footing,
     /// As the policies of the slice with this number see it.
     user: RefCell<Option<(u64, Entity)>>,
 }
 
+/// Whether somebody asks, or is only supposed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Footing {
+    Verified,
+    Supposed,
+}
+
 impl<'a> Asker<'a> {
     pub(crate) fn of(who: &'a Principal) -> Asker<'a> {
-        Asker { who, user: RefCell::default() }
+        Asker { who, footing: Footing::Verified, user: RefCell::default() }
+    }
+
+    /// A caller who logged in this very moment, if it did. What is answered is not remembered: it hardly comes twice, and would crowd out
+    /// what does.
+    pub(crate) fn supposed(who: &'a Principal) -> Asker<'a> {
+        Asker { who, footing: Footing::Supposed, user: RefCell::default() }
     }
 
     pub(crate) fn who(&self) -> &'a Principal {
@@ -55,9 +79,16 @@ impl<'a> Asker<'a> {
         if let Some((_, user)) = kept.as_ref().filter(|(number, _)| *number == slice.number) {
             return Ok(user.clone());
         }
-        let user = vocabulary.user(self.who, &slice.inputs)?;
+        let user = vocabulary.user(self.who, &slice.inputs, Login::AsIs)?;
         *kept = Some((slice.number, user.clone()));
         Ok(user)
+    }
+
+    fn membership(&self, slice: &Slice) -> Membership {
+        match self.who.groups() {
+            Groups::Unknown if slice.inputs.groups => Membership::Unknown,
+            Groups::Unknown | Groups::Known(_) => Membership::Known,
+        }
     }
 }
 
@@ -72,14 +103,27 @@ pub(crate) enum Verdict {
     Forbid(Basis),
     /// A policy errs, whatever is unknown. It is never skipped.
     Failed(Basis),
-    /// It depends on what is unknown, by these policies.
+    /// It depends on arguments that are not known yet, by these policies.
     Depends(Arc<[PolicyId]>),
+    /// It is permitted for no arguments unless the caller's groups are known, which they are not; by these policies.
+    Groups(Basis, Hangs),
+}
+
+/// For which arguments an answer hangs on groups that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hangs {
+    /// For all of them.
+    Always,
+    /// For some; others may be refused in any case.
+    Sometimes,
 }
 
 impl Verdict {
     /// The answer of two parts of the policies: an error wins over a forbid, and a forbid over a permit.
     fn and(self, other: Verdict) -> Verdict {
         match (self, other) {
+            // Where something is unknown, policies are not asked in parts.
+            (Verdict::Groups(basis, hangs), _) | (_, Verdict::Groups(basis, hangs)) => Verdict::Groups(basis, hangs),
             (Verdict::Depends(ids), _) | (_, Verdict::Depends(ids)) => Verdict::Depends(ids),
             (Verdict::Failed(one), Verdict::Failed(other)) => Verdict::Failed(one.and(&other)),
             (Verdict::Failed(basis), _) | (_, Verdict::Failed(basis)) => Verdict::Failed(basis),
@@ -108,12 +152,16 @@ impl Policy {
 
     /// The same by the slice that the question belongs to.
     pub(crate) fn evaluate_in(&self, slice: &Slice, question: &Question<'_>) -> Verdict {
-        if let (Some(parts), Arguments::Known(_)) = (&slice.parts, question.arguments) {
+        let membership = question.asker.membership(slice);
+        // A part that forbids nothing for certain may still forbid what the other one permits, so they are told apart only where all
+        // is known.
+        if let (Some(parts), Arguments::Known(_), Membership::Known) = (&slice.parts, question.arguments, membership) {
             let [once, each_time] = parts.each_ref().map(|part| self.evaluate_in(part, question));
             return once.and(each_time);
         }
         let Question { asker, object, circumstances, arguments, .. } = question;
-        let Some(key) = memory::key(slice, asker.who, *object, circumstances, arguments) else {
+        let key = || memory::key(slice, asker.who, *object, circumstances, arguments);
+        let Some(key) = (asker.footing == Footing::Verified).then(key).flatten() else {
             return self.verdict(slice, question).unwrap_or(Verdict::Failed(Basis::default()));
         };
         if let Some(verdict) = self.memory.recall(&key) {
@@ -130,6 +178,48 @@ impl Policy {
     }
 
     fn verdict(&self, slice: &Slice, question: &Question<'_>) -> Result<Verdict, BuildError> {
+        let user = match slice.inputs.principal_is_read() {
+            true => Some(question.asker.user(&self.vocabulary, slice)?),
+            false => None,
+        };
+        let (request, store) = self.put(slice, question, user)?;
+        let partly = || Authorizer::new().is_authorized_partial(&request, &slice.policies, &store);
+        Ok(match (question.arguments, question.asker.membership(slice)) {
+            (Arguments::Known(_), Membership::Known) => {
+                decided(&Authorizer::new().is_authorized(&request, &slice.policies, &store))
+            }
+            (Arguments::Unknown, Membership::Known) => verdict(&partly()),
+            (arguments, Membership::Unknown) => without_groups(&partly(), arguments),
+        })
+    }
+
+    /// What would help a caller who is refused: the proposals of those policies that could come out otherwise after a step-up, whatever
+    /// that brings. None where nothing of the kind could help.
+    pub(crate) fn helpful(&self, slice: &Slice, question: &Question<'_>) -> Result<Vec<Arc<Proposal>>, BuildError> {
+        let user = self.vocabulary.user(question.asker.who, &slice.inputs, Login::Open)?;
+        let (request, store) = self.put(slice, question, Some(user))?;
+        let response = Authorizer::new().is_authorized_partial(&request, &slice.policies, &store);
+        let is = |effect: Effect| move |policy: &cedar_policy::Policy| policy.effect() == effect;
+        let residuals: Vec<_> = response.nontrivial_residuals().map(|policy| Residual::of(&policy)).collect();
+        let stands = response.definitely_satisfied().any(|policy| is(Effect::Forbid)(&policy))
+            || residuals.iter().any(|left| left.effect == Effect::Forbid && !left.may_be(false))
+            || response.definitely_errored().next().is_some();
+        let permits = response.definitely_satisfied().any(|policy| is(Effect::Permit)(&policy))
+            || residuals.iter().any(|left| left.effect == Effect::Permit && left.may_be(true));
+        if stands || !permits {
+            return Ok(Vec::new());
+        }
+        let matters = |of: &&Arc<Proposal>| residuals.iter().any(|left| left.id == of.policy && left.may_be(true));
+        Ok(slice.proposals.iter().filter(matters).cloned().collect())
+    }
+
+    /// A question as Cedar takes it.
+    fn put(
+        &self,
+        slice: &Slice,
+        question: &Question<'_>,
+        user: Option<Entity>,
+    ) -> Result<(Request, Entities), BuildError> {
         let &Question { asker, action, object, ref circumstances, arguments } = question;
         let principal = self.vocabulary.principal(asker.who)?;
         // What no policy reads need not be there.
@@ -137,26 +227,19 @@ impl Policy {
         if slice.inputs.resource_is_read() {
             entities = self.vocabulary.object(object)?;
         }
-        if slice.inputs.principal_is_read() {
-            entities.push(asker.user(&self.vocabulary, slice)?);
-        }
+        entities.extend(user);
         let context = self.vocabulary.context(circumstances, Uses::of(action), &slice.inputs)?;
-        match arguments {
+        let store = match arguments {
             Arguments::Known(arguments) => {
                 // An argument that no policy reads changes no decision.
                 let read = arguments.iter().filter(|(name, _)| slice.reads_argument(name));
                 entities.extend(self.vocabulary.arguments(slice.inputs.arguments, Tags::of(read))?);
-                let store = self.vocabulary.store(action, &slice.inputs, entities)?;
-                let request = self.request(principal, action, object, context)?;
-                Ok(decided(&Authorizer::new().is_authorized(&request, &slice.policies, &store)))
+                self.vocabulary.store(action, &slice.inputs, entities)?
             }
-            Arguments::Unknown => {
-                // What is not in a partial store is unknown; in a whole one it does not exist.
-                let store: Entities = self.vocabulary.store(action, &slice.inputs, entities)?.partial();
-                let request = self.request(principal, action, object, context)?;
-                Ok(verdict(&Authorizer::new().is_authorized_partial(&request, &slice.policies, &store)))
-            }
-        }
+            // What is not in a partial store is unknown; in a whole one it does not exist.
+            Arguments::Unknown => self.vocabulary.store(action, &slice.inputs, entities)?.partial(),
+        };
+        Ok((self.request(principal, action, object, context)?, store))
     }
 
     fn request(
@@ -233,19 +316,60 @@ fn verdict(response: &PartialResponse) -> Verdict {
 /// Cedar leaves `unknown && false` as it is. What can never come out true is no permit, and what can never come
 /// out false is a forbid.
 fn undecided(response: &PartialResponse) -> Verdict {
-    let residual: Vec<_> = response.nontrivial_residuals().collect();
-    let certain = |policy: &&cedar_policy::Policy| policy.effect() == Effect::Forbid && !reads::may_be(false, policy);
-    let certain = Basis::of(residual.iter().filter(certain).map(cedar_policy::Policy::id));
+    let residuals: Vec<_> = response.nontrivial_residuals().map(|policy| Residual::of(&policy)).collect();
+    let certain = certain_forbids(&residuals);
     if !certain.policies.is_empty() {
         return Verdict::Forbid(certain);
     }
-    let satisfied: Vec<_> = response.definitely_satisfied().collect();
-    let mut permits = satisfied.iter().chain(residual.iter().filter(|policy| reads::may_be(true, policy)));
-    if permits.any(|policy| policy.effect() == Effect::Permit) {
-        Verdict::Depends(residual.iter().map(|policy| policy.id().clone()).collect())
-    } else {
-        Verdict::NoPermit
+    let permits = response.definitely_satisfied().any(|policy| policy.effect() == Effect::Permit)
+        || residuals.iter().any(|left| left.effect == Effect::Permit && left.may_be(true));
+    if permits { Verdict::Depends(ids(&residuals)) } else { Verdict::NoPermit }
+}
+
+/// The answer where nobody knows the caller's groups: what no group changes, or that it hangs on them. A policy that may err for some
+/// groups is not skipped, whatever it would have said.
+fn without_groups(response: &PartialResponse, arguments: Arguments<'_>) -> Verdict {
+    let open = match verdict(response) {
+        settled @ (Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Failed(_) | Verdict::Groups(..)) => {
+            return settled;
+        }
+        Verdict::Permit(_) | Verdict::Depends(_) => response.nontrivial_residuals(),
+    };
+    let residuals: Vec<_> = open.map(|policy| Residual::of(&policy)).collect();
+    let is_certain = |left: &&Residual| left.effect == Effect::Permit && !left.may_be(false) && !left.may_err();
+    let satisfied = response.definitely_satisfied().map(|policy| policy.id().clone());
+    let permits: Vec<_> = satisfied.chain(residuals.iter().filter(is_certain).map(|left| left.id.clone())).collect();
+    let matters = |left: &&Residual| match left.effect {
+        Effect::Forbid => left.may_be(true) || left.may_err(),
+        Effect::Permit => left.may_be(true) && permits.is_empty() || left.may_err(),
+    };
+    let open: Vec<_> = residuals.iter().filter(matters).collect();
+    if open.is_empty() {
+        return Verdict::Permit(Basis::of(permits.iter()));
     }
+    let may_permit = |left: &Residual| left.effect == Effect::Permit && left.may_be(true) && left.may_settle(true);
+    let may_forbear = |left: &Residual| left.effect == Effect::Permit || left.may_settle(false);
+    let by_arguments = (!permits.is_empty() || residuals.iter().any(may_permit)) && residuals.iter().all(may_forbear);
+    match arguments {
+        Arguments::Unknown if by_arguments => Verdict::Depends(ids(&residuals)),
+        Arguments::Unknown | Arguments::Known(_) => {
+            let may_be_refused = |left: &Residual| left.effect == Effect::Forbid && left.may_settle(true);
+            let may_be_none = |left: &Residual| left.effect == Effect::Forbid || left.may_settle(false);
+            let refused =
+                residuals.iter().any(may_be_refused) || permits.is_empty() && residuals.iter().all(may_be_none);
+            let hangs = if refused { Hangs::Sometimes } else { Hangs::Always };
+            Verdict::Groups(Basis::of(open.iter().map(|left| &left.id)), hangs)
+        }
+    }
+}
+
+fn certain_forbids(residuals: &[Residual]) -> Basis {
+    let certain = residuals.iter().filter(|left| left.effect == Effect::Forbid && !left.may_be(false));
+    Basis::of(certain.map(|left| &left.id))
+}
+
+fn ids(residuals: &[Residual]) -> Arc<[PolicyId]> {
+    residuals.iter().map(|left| left.id.clone()).collect()
 }
 
 impl Basis {

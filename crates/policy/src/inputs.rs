@@ -22,9 +22,18 @@ pub(crate) struct Inputs {
     pub(crate) scopes: bool,
     pub(crate) groups: bool,
     pub(crate) roles: bool,
-    /// The claims of these names.
+    pub(crate) tenant: bool,
+    /// Whether it is a user, an application or an agent.
+    pub(crate) kind: bool,
+    pub(crate) acr: bool,
+    pub(crate) amr: bool,
+    pub(crate) acrs: bool,
+    pub(crate) auth_time: bool,
+    /// What the token is bound to.
+    pub(crate) bound_by: bool,
+    /// The claims and mapped attributes of these names.
     pub(crate) claims: BTreeSet<Box<str>>,
-    /// Every claim.
+    /// Every claim and mapped attribute.
     pub(crate) every_claim: bool,
     /// Which item of its server the resource is.
     pub(crate) name: bool,
@@ -92,7 +101,9 @@ impl Inputs {
     /// Whether the caller is looked into.
     pub(crate) fn principal_is_read(&self) -> bool {
         let lists = self.scopes || self.groups || self.roles;
-        self.identity || self.client || lists || self.every_claim || !self.claims.is_empty()
+        let login = self.acr || self.amr || self.acrs || self.auth_time;
+        let claims = self.every_claim || !self.claims.is_empty();
+        self.identity || self.client || self.tenant || self.kind || self.bound_by || lists || login || claims
     }
 
     /// Whether the resource or its server is looked into.
@@ -114,6 +125,13 @@ impl Inputs {
             scopes: self.scopes || other.scopes,
             groups: self.groups || other.groups,
             roles: self.roles || other.roles,
+            tenant: self.tenant || other.tenant,
+            kind: self.kind || other.kind,
+            acr: self.acr || other.acr,
+            amr: self.amr || other.amr,
+            acrs: self.acrs || other.acrs,
+            auth_time: self.auth_time || other.auth_time,
+            bound_by: self.bound_by || other.bound_by,
             claims: self.claims,
             every_claim: self.every_claim || other.every_claim,
             name: self.name || other.name,
@@ -133,7 +151,8 @@ impl Inputs {
 
     fn principal() -> Inputs {
         let lists = Inputs { scopes: true, groups: true, roles: true, ..Inputs::default() };
-        Inputs { identity: true, client: true, every_claim: true, ..lists }
+        let login = Inputs { acr: true, amr: true, acrs: true, auth_time: true, ..lists };
+        Inputs { identity: true, client: true, tenant: true, kind: true, bound_by: true, every_claim: true, ..login }
     }
 
     fn resource() -> Inputs {
@@ -153,6 +172,12 @@ fn of(expr: &Expr) -> Inputs {
 fn look(expr: &Expr) -> Option<Inputs> {
     if let Expr::GetAttr { expr, attr } = expr
         && let Expr::Var(var) = &**expr
+    {
+        return Some(attribute(var, attr));
+    }
+    if let Expr::HasAttr { expr, attrs } = expr
+        && let Expr::Var(var @ Var::Principal) = &**expr
+        && let [attr] = attrs.iter().collect::<Vec<_>>().as_slice()
     {
         return Some(attribute(var, attr));
     }
@@ -226,6 +251,13 @@ fn attribute(var: &Var, name: &str) -> Inputs {
         (Var::Principal, "scopes") => Inputs { scopes: true, ..Inputs::default() },
         (Var::Principal, "groups") => Inputs { groups: true, ..Inputs::default() },
         (Var::Principal, "roles") => Inputs { roles: true, ..Inputs::default() },
+        (Var::Principal, "tenant") => Inputs { tenant: true, ..Inputs::default() },
+        (Var::Principal, "kind") => Inputs { kind: true, ..Inputs::default() },
+        (Var::Principal, "acr") => Inputs { acr: true, ..Inputs::default() },
+        (Var::Principal, "amr") => Inputs { amr: true, ..Inputs::default() },
+        (Var::Principal, "acrs") => Inputs { acrs: true, ..Inputs::default() },
+        (Var::Principal, "auth_time") => Inputs { auth_time: true, ..Inputs::default() },
+        (Var::Principal, "bound_by") => Inputs { bound_by: true, ..Inputs::default() },
         (Var::Context, "mode" | "host" | "with_tools" | "with_context") => Inputs { asking: true, ..Inputs::default() },
         (Var::Context, "time") => Inputs { time: Time::Read, ..Inputs::default() },
         (Var::Context, "text" | "number" | "decimal" | "flag") => {
@@ -293,6 +325,17 @@ mod tests {
             (r#"principal.client == "c""#, Inputs { client: true, ..none() }),
             (r#"principal.roles.contains("r")"#, Inputs { roles: true, ..none() }),
             (r#"principal.groups.containsAny(principal.scopes)"#, Inputs { groups: true, scopes: true, ..none() }),
+            (r#"principal.tenant == "t""#, Inputs { tenant: true, ..none() }),
+            (r#"principal.kind == "agent""#, Inputs { kind: true, ..none() }),
+            (r#"principal.acr == "a" || principal.amr.contains("mfa")"#, Inputs { acr: true, amr: true, ..none() }),
+            (r#"principal.acrs.contains("c1")"#, Inputs { acrs: true, ..none() }),
+            (r#"principal.bound_by.contains("dpop")"#, Inputs { bound_by: true, ..none() }),
+            (r#"principal has auth_time"#, Inputs { auth_time: true, ..none() }),
+            (
+                r#"principal has auth_time && principal.auth_time > datetime("2026-01-01")"#,
+                Inputs { auth_time: true, ..none() },
+            ),
+            (r#"principal has name.first"#, Inputs::principal()),
             (r#"principal.hasTag("d")"#, Inputs { claims: ["d".into()].into(), ..none() }),
             (r#"principal.hasTag(resource.name)"#, Inputs { every_claim: true, ..Inputs::resource() }),
             (r#"resource == Sekisho::Tool::"a/b""#, Inputs::resource()),

@@ -9,12 +9,16 @@
 //! Of all policies a question meets those whose scope can match it, and an answer is remembered by exactly what they read; where
 //! they read arguments, or the time otherwise than beside a fixed one, each call is evaluated.
 //!
-//! *Depth still missing*: step-up and approval challenges, risk, analysis, replay, synthesis; nested arguments; a listed tool may still be unreachable where only its schema keeps
+//! Whoever is refused is told what would help, if a policy proposes it and the policies would permit the request then: a [`Challenge`].
+//! Groups that a token leaves out are unknown, and not none: what depends on them is refused.
+//!
+//! *Depth still missing*: approval challenges, risk, analysis, replay, synthesis; nested arguments; a listed tool may still be unreachable where only its schema keeps
 //! a rule from ever matching.
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod asks;
+mod caller;
 mod config;
 mod decide;
 mod entities;
@@ -25,9 +29,12 @@ mod listen;
 mod load;
 mod memory;
 mod pages;
+mod proposal;
 mod reads;
 mod release;
+mod residual;
 mod slice;
+mod step_up;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -159,14 +166,53 @@ pub enum Decision {
     /// It may go on.
     Permit(Authorized),
     /// It may go on once the caller does something more.
-    Challenge(Challenge),
+    Challenge(Box<Challenge>),
     /// It ends here.
     Forbid(Box<Forbidden>),
 }
 
-/// What the caller could do to be permitted. Nothing is challenged yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Challenge {}
+/// A request that ends here, and what its caller could do so that it would be permitted: the least that was found. A proof of nothing.
+pub struct Challenge {
+    /// Why it is refused.
+    pub reason: ForbidReason,
+    /// Scopes to ask for: those that are granted, and those that are needed. Empty: none are lacking.
+    pub scopes: Vec<Box<str>>,
+    /// Values of `acr` that would do, the preferred one first (RFC 9470).
+    pub acr_values: Vec<Box<str>>,
+    /// How long ago a login may be, in seconds (RFC 9470).
+    pub max_age_s: Option<u32>,
+    /// An authentication context of Entra ID, for a caller that can be told of one.
+    pub context: Option<Box<str>>,
+    /// What such a login is supposed to bring (`amr`). No client can be told that.
+    pub methods: Vec<Box<str>>,
+    /// The policies that propose it.
+    pub basis: Basis,
+    /// For the operator: what would permit it.
+    pub needed: Box<str>,
+    /// The request.
+    pub message: Labelled,
+}
+
+impl Challenge {
+    /// Whose request it is.
+    #[must_use]
+    pub fn principal(&self) -> &Principal {
+        self.message.message().message().message().message().principal()
+    }
+}
+
+impl std::fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Challenge")
+            .field("reason", &self.reason)
+            .field("scopes", &self.scopes)
+            .field("acr_values", &self.acr_values)
+            .field("max_age_s", &self.max_age_s)
+            .field("context", &self.context)
+            .field("basis", &self.basis)
+            .finish_non_exhaustive()
+    }
+}
 
 /// A request that ends here, and why.
 pub struct Forbidden {
@@ -199,6 +245,9 @@ pub enum ForbidReason {
     /// A policy forbids it; no permit changes that.
     #[error("a policy forbids it")]
     Forbidden,
+    /// It depends on groups of the caller that the token leaves out, and nobody knows them.
+    #[error("it depends on the caller's groups, and the token leaves them out")]
+    GroupsUnknown,
     /// A policy could not be evaluated, and none is skipped.
     #[error("a policy could not be evaluated")]
     EvaluationFailed,

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::entities_errors::EntitiesError;
 use cedar_policy::{CedarSchemaError, PolicyId, PolicySet, Schema, ValidationMode, Validator};
@@ -11,6 +12,7 @@ use miette::Diagnostic;
 use crate::entities::{Actions, Vocabulary};
 use crate::memory::Memory;
 use crate::pages::Pages;
+use crate::proposal::{Proposal, Unusable};
 use crate::reads::Reads;
 use crate::slice::Slices;
 use crate::{Config, Policy};
@@ -132,6 +134,8 @@ impl Policy {
         if problems.is_empty() {
             problems = invalid(&schema, &policies, &origins);
         }
+        let (proposals, unusable) = proposals(&policies, &origins);
+        problems.extend(unusable);
         if !problems.is_empty() {
             problems.truncate(PROBLEMS_MAX);
             return Err(LoadError::Invalid(problems));
@@ -139,7 +143,7 @@ impl Policy {
         if policies.is_empty() {
             return Err(LoadError::Empty);
         }
-        let slices = Slices::of(&schema, &policies)?;
+        let slices = Slices::of(&schema, &policies, proposals)?;
         let resources: HashSet<String> = policies
             .policies()
             .flat_map(cedar_policy::Policy::entity_literals)
@@ -206,6 +210,38 @@ fn invalid(schema: &Schema, policies: &PolicySet, origins: &HashMap<PolicyId, (&
     }
     problems.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
     problems
+}
+
+/// What policies propose to those who are refused.
+fn proposals(
+    policies: &PolicySet,
+    origins: &HashMap<PolicyId, (&str, &str)>,
+) -> (HashMap<PolicyId, Arc<Proposal>>, Vec<Problem>) {
+    let (mut proposals, mut problems) = (HashMap::new(), Vec::new());
+    for policy in policies.policies() {
+        match Proposal::of(policy) {
+            Ok(proposal) => proposals.extend(proposal.map(|proposal| (policy.id().clone(), Arc::new(proposal)))),
+            Err(unusable) => {
+                let source = origins.get(policy.id()).copied().unwrap_or_default();
+                problems.extend(unusable.iter().map(|unusable| annotated(source, unusable)));
+            }
+        }
+    }
+    problems.sort_by(|a, b| (&a.file, a.offset).cmp(&(&b.file, b.offset)));
+    (proposals, problems)
+}
+
+/// The place of an annotation: the first of its name and value, or of its name where the value is written with escapes.
+fn annotated(source: (&str, &str), of: &Unusable) -> Problem {
+    let text = source.1;
+    let name = format!("@{}", of.name);
+    let is_it = |(at, _): &(usize, &str)| {
+        let rest = text.get(at + name.len()..).unwrap_or_default().trim_start();
+        let value = rest.strip_prefix('(').map_or("", |rest| rest.trim_start());
+        value.strip_prefix('"').and_then(|value| value.strip_prefix(&*of.value)).is_some_and(|end| end.starts_with('"'))
+    };
+    let at = text.match_indices(&name).find(is_it).map(|(at, _)| at).or_else(|| text.find(&name));
+    problem(source, at.unwrap_or(0), name.len(), &of.message, Some(of.help.into()))
 }
 
 /// An error of Cedar's, and those beside it, with their places.

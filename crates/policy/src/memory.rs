@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use moka::sync::Cache;
 use sekisho_catalog::{Confidentiality, Trust};
-use sekisho_identity::Principal;
+use sekisho_identity::{Groups, Principal};
 use sekisho_wire::{Endpoint, Era};
 
 use crate::entities::{Asking, Circumstances, Object, Origin};
@@ -97,13 +97,46 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     if inputs.client {
         key.text(who.client());
     }
-    for (read, list) in [(inputs.scopes, who.scopes()), (inputs.groups, who.groups()), (inputs.roles, who.roles())] {
+    if inputs.tenant {
+        key.text(who.tenant());
+    }
+    if inputs.kind {
+        key.text(who.kind().as_str());
+    }
+    if inputs.bound_by {
+        key.length(who.bound_by().len());
+        who.bound_by().iter().for_each(|binding| key.text(binding.as_str()));
+    }
+    if inputs.groups {
+        match who.groups() {
+            Groups::Known(groups) => key.list(groups),
+            Groups::Unknown => key.length(usize::MAX),
+        }
+    }
+    let login = who.authentication();
+    for (read, list) in [
+        (inputs.scopes, who.scopes()),
+        (inputs.roles, who.roles()),
+        (inputs.amr, &login.methods),
+        (inputs.acrs, &login.contexts),
+    ] {
         if read {
             key.list(list);
         }
     }
+    if inputs.acr {
+        key.text(&login.class);
+    }
+    if inputs.auth_time {
+        key.login(login.at)?;
+    }
     if inputs.every_claim {
         key.bytes(who.claims().bytes());
+        key.length(who.attributes().len());
+        for (name, value) in who.attributes() {
+            key.text(name);
+            key.text(value);
+        }
     } else {
         for name in &inputs.claims {
             key.claim(who, name);
@@ -111,6 +144,15 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     }
     *out = key.0;
     Some(())
+}
+
+/// What it can depend on beside that whether a proposal is anything for this caller.
+pub(crate) fn for_proposals(out: &mut Vec<u8>, who: &Principal) {
+    let mut key = Key(std::mem::take(out));
+    key.list(who.scopes());
+    key.list(&who.authentication().contexts);
+    key.0.push(u8::from(who.takes_claims_challenges()));
+    *out = key.0;
 }
 
 /// Every part goes in with its length, so that no two questions run into the same bytes.
@@ -155,8 +197,24 @@ impl Key {
         }
     }
 
-    /// As policies see it: a string or nothing.
+    /// As policies see it, in whole milliseconds. None if it is none that they could.
+    fn login(&mut self, at: Option<SystemTime>) -> Option<()> {
+        match at {
+            None => self.0.push(0),
+            Some(at) => {
+                self.0.push(1);
+                self.0.extend(jiff::Timestamp::try_from(at).ok()?.as_millisecond().to_be_bytes());
+            }
+        }
+        Some(())
+    }
+
+    /// As policies see it: a mapped attribute, or else a string or nothing.
     fn claim(&mut self, who: &Principal, name: &str) {
+        if let Some((_, mapped)) = who.attributes().iter().find(|(mapped, _)| **mapped == *name) {
+            self.0.push(1);
+            return self.text(mapped);
+        }
         match who.claims().get(name).as_ref().and_then(sekisho_wire::Json::string) {
             Some(text) => {
                 self.0.push(1);

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use cedar_policy::pst::{BinaryOp, Clause, Expr, Literal, Var};
 use sekisho_wire::Json;
 use sekisho_wire::json::Kind;
-use serde_json::Value;
 
 use crate::arguments;
 
@@ -161,53 +160,6 @@ fn forms(base: &Expr) -> Forms {
     Forms::named(attr)
 }
 
-/// Whether a residual condition could still come out true (or false): sound, and exact enough that what is
-/// settled by the known part is settled. An error counts as neither, since a call that meets one is refused.
-pub(crate) fn may_be(outcome: bool, policy: &cedar_policy::Policy) -> bool {
-    // The public tree takes no unknowns; the JSON form does (Cedar, "JSON policy format").
-    let Ok(policy) = policy.to_json() else { return true };
-    let Some(clauses) = policy.get("conditions").and_then(Value::as_array) else { return true };
-    let could = |outcome: bool, clause: &Value| match (clause.get("kind").and_then(Value::as_str), clause.get("body")) {
-        (Some("when"), Some(body)) => body_may_be(outcome, body),
-        (Some("unless"), Some(body)) => body_may_be(!outcome, body),
-        (Some(_) | None, _) => true,
-    };
-    if outcome {
-        clauses.iter().all(|clause| could(true, clause))
-    } else {
-        clauses.iter().any(|clause| could(false, clause))
-    }
-}
-
-/// Depth is bounded: Cedar's own parser bounds that of policies.
-fn body_may_be(outcome: bool, body: &Value) -> bool {
-    let operands = |operator: &str| {
-        let of = body.get(operator)?;
-        Some((of.get("left")?, of.get("right")?))
-    };
-    if let Some(value) = body.get("Value").and_then(Value::as_bool) {
-        return value == outcome;
-    }
-    if let Some(negated) = body.get("!").and_then(|of| of.get("arg")) {
-        return body_may_be(!outcome, negated);
-    }
-    if let Some((left, right)) = operands("&&") {
-        let (left, right) = (body_may_be(outcome, left), body_may_be(outcome, right));
-        return if outcome { left && right } else { left || right };
-    }
-    if let Some((left, right)) = operands("||") {
-        let (left, right) = (body_may_be(outcome, left), body_may_be(outcome, right));
-        return if outcome { left || right } else { left && right };
-    }
-    if let Some(choice) = body.get("if-then-else")
-        && let (Some(test), Some(then), Some(other)) = (choice.get("if"), choice.get("then"), choice.get("else"))
-    {
-        return (body_may_be(true, test) && body_may_be(outcome, then))
-            || (body_may_be(false, test) && body_may_be(outcome, other));
-    }
-    true
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,28 +188,6 @@ mod tests {
         for (argument, missed) in [("1.5", false), ("1.23456", true), (r#""x""#, false), ("true", true)] {
             assert_eq!(both.misses("a", &json(argument)), missed, "{argument}");
         }
-    }
-
-    #[test]
-    fn a_condition_is_settled_by_its_literal_parts() {
-        let may = |outcome, condition: &str| {
-            let text = format!("permit(principal, action, resource) when {{ {condition} }};");
-            may_be(outcome, &cedar_policy::Policy::parse(None, text).unwrap())
-        };
-        let open = r#"context.text.hasTag("a")"#;
-        for (condition, could_be_true, could_be_false) in [
-            (open.to_owned(), true, true),
-            (format!("{open} && false"), false, true),
-            (format!("{open} && true"), true, true),
-            (format!("{open} || true"), true, false),
-            (format!("!({open} || true)"), false, true),
-            (format!("if {open} then false else false"), false, true),
-            (format!("if {open} && false then false else true"), true, false),
-        ] {
-            assert_eq!((may(true, &condition), may(false, &condition)), (could_be_true, could_be_false), "{condition}");
-        }
-        let unless = "permit(principal, action, resource) unless { context.a || true };";
-        assert!(!may_be(true, &cedar_policy::Policy::parse(None, unless).unwrap()));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use sekisho_wire::server::{Item, ServerNoticeKind};
 use sekisho_wire::{Answer, Call, Filter, FromServer, Items, ListKind, RpcError, Sanitized, ServerId, TaskVerb, input};
 
 use crate::entities::{Asking, Circumstances, Object, Origin, name_of};
-use crate::evaluate::{Arguments, Asker, Question, Verdict};
+use crate::evaluate::{Arguments, Asker, Hangs, Question, Verdict};
 use crate::memory::About;
 use crate::pages::{Page, Refused, SLICES_MAX};
 use crate::slice::Slice;
@@ -179,7 +179,14 @@ impl Policy {
         let about = About { who: &of.who, server: Some(server), circumstances, arguments: &Arguments::Unknown };
         let mut key = Vec::new();
         for slice in &page.slices {
+            // Whether a login would help may depend on when it would be.
+            if slice.inputs.auth_time && slice.proposals.iter().any(|proposal| proposal.asks_for_login()) {
+                return None;
+            }
             memory::for_any_name(&mut key, slice, &about)?;
+            if !slice.proposals.is_empty() {
+                memory::for_proposals(&mut key, &of.who);
+            }
         }
         Some((page, key))
     }
@@ -208,7 +215,7 @@ impl Policy {
         items.entries.iter().enumerate().filter_map(refused).collect()
     }
 
-    /// An item is listed unless using it is forbidden whatever the arguments are.
+    /// An item is listed unless using it is forbidden whatever the arguments are, and whatever its caller could be told to do about it.
     fn item(
         &self,
         (of, asker, now): (&Facts, &Asker<'_>, SystemTime),
@@ -226,11 +233,18 @@ impl Policy {
         let circumstances = circumstances(of, server, now);
         let object = Object::item(kind, server, name);
         let arguments = Arguments::Unknown;
-        match self.evaluate(&Question { asker, action: used_by(kind), object, circumstances, arguments }) {
+        let question = Question { asker, action: used_by(kind), object, circumstances, arguments };
+        match self.evaluate(&question) {
             Verdict::Permit(_) | Verdict::Depends(_) => Ok(()),
+            Verdict::NoPermit | Verdict::Forbid(_) | Verdict::Groups(_, Hangs::Sometimes)
+                if self.is_within_reach(&question) =>
+            {
+                Ok(())
+            }
             Verdict::NoPermit => Err(ForbidReason::NoPermit),
             Verdict::Forbid(_) => Err(ForbidReason::Forbidden),
             Verdict::Failed(_) => Err(ForbidReason::EvaluationFailed),
+            Verdict::Groups(..) => Err(ForbidReason::GroupsUnknown),
         }
     }
 }

@@ -11,6 +11,7 @@ use cedar_policy::{ActionConstraint, EntityUid, Policy, PolicyId, PolicySet, Res
 use crate::entities::{BuildError, Object, Vocabulary};
 use crate::inputs::Inputs;
 use crate::load::LoadError;
+use crate::proposal::Proposal;
 use crate::reads::Reads;
 
 /// Policies that can match, and what they read together.
@@ -22,6 +23,8 @@ pub(crate) struct Slice {
     pub(crate) inputs: Inputs,
     /// What each reads of the arguments.
     pub(crate) reads: BTreeMap<PolicyId, Arc<Reads>>,
+    /// What some of them propose to callers who are refused, by policy.
+    pub(crate) proposals: Vec<Arc<Proposal>>,
     /// The same policies in two parts, if there are both: those whose answers are remembered where all is known, and those that are
     /// evaluated each time. Policies decide one by one, so the parts do, too.
     pub(crate) parts: Option<Box<[Slice; 2]>>,
@@ -40,6 +43,7 @@ struct Looked {
     actions: HashSet<EntityUid>,
     inputs: Inputs,
     reads: Arc<Reads>,
+    proposal: Option<Arc<Proposal>>,
 }
 
 /// The slices, each made when it is first asked for.
@@ -54,7 +58,11 @@ pub(crate) struct Slices {
 }
 
 impl Slices {
-    pub(crate) fn of(schema: &Schema, set: &PolicySet) -> Result<Slices, LoadError> {
+    pub(crate) fn of(
+        schema: &Schema,
+        set: &PolicySet,
+        mut proposals: HashMap<PolicyId, Arc<Proposal>>,
+    ) -> Result<Slices, LoadError> {
         let groups = schema.action_entities().map_err(|e| LoadError::Actions(Box::new(e)))?;
         let within = |action: &EntityUid, group: &EntityUid| action == group || groups.is_ancestor_of(group, action);
         let actions_of = |policy: &Policy| -> HashSet<EntityUid> {
@@ -73,6 +81,7 @@ impl Slices {
                 actions: actions_of(policy),
                 inputs: Inputs::of(policy),
                 reads: Arc::new(Reads::of(policy)),
+                proposal: proposals.remove(policy.id()),
             })
             .collect();
         let named = policies.iter().filter_map(|looked| named(&looked.policy)).collect();
@@ -139,6 +148,7 @@ impl Slices {
             policies: PolicySet::new(),
             inputs: Inputs::default(),
             reads: BTreeMap::new(),
+            proposals: of.iter().filter_map(|looked| looked.proposal.clone()).collect(),
             parts,
         };
         for looked in of {
@@ -146,6 +156,7 @@ impl Slices {
             slice.inputs = slice.inputs.and(looked.inputs.clone());
             slice.reads.insert(looked.policy.id().clone(), Arc::clone(&looked.reads));
         }
+        slice.proposals.sort_by(|one, other| one.policy.cmp(&other.policy));
         Ok(slice)
     }
 }

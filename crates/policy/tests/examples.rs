@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use sekisho_policy::{Config, ForbidReason, Policy};
 use sekisho_wire::{Endpoint, ListKind};
 use serde_json::json;
-use support::{World, alice, who};
+use support::{Outcome, World, alice, who, with_certificate};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../policies")
@@ -27,7 +27,7 @@ fn every_example_is_exercised_here() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
-    assert_eq!(files, ["arguments.cedar", "labels.cedar", "read-only.cedar"]);
+    assert_eq!(files, ["arguments.cedar", "labels.cedar", "read-only.cedar", "step-up.cedar"]);
 }
 
 #[test]
@@ -107,10 +107,39 @@ fn labels_clients_and_addresses_decide() {
 }
 
 #[test]
+fn a_step_up_is_told_to_whom_it_helps() {
+    let (world, policy) = (World::new(), load("examples/step-up.cedar"));
+    let told = |who: &support::Who, tool: &str| match world.outcome(&policy, who, tool, json!({})) {
+        Outcome::Challenged(of) => {
+            Ok((of.scopes.join(" "), of.acr_values.join(" "), of.max_age_s, of.context.map(String::from)))
+        }
+        Outcome::Forbidden(reason) => Err(Some(reason)),
+        Outcome::Permitted => Err(None),
+    };
+    let (add, delete, pay) = ("notes__add_note", "notes__delete_note", "bank__pay");
+    assert_eq!(told(&alice(), add), Ok(("notes:write".to_owned(), String::new(), None, None)));
+    let writer = who("wanda", json!({"scope": "notes:read notes:write"}));
+    assert_eq!(told(&writer, add), Err(None));
+    let both = "notes:write".to_owned();
+    assert_eq!(told(&alice(), delete), Ok((both.clone(), "urn:example:mfa".to_owned(), None, None)));
+    assert_eq!(told(&writer, delete), Ok((String::new(), "urn:example:mfa".to_owned(), None, None)));
+    let of_entra = who("eve", json!({"xms_cc": ["cp1"]}));
+    assert_eq!(told(&of_entra, delete), Ok((both, String::new(), None, Some("c1".to_owned()))));
+    let strong = who("sue", json!({"scope": "notes:write", "acr": "urn:example:mfa"}));
+    assert_eq!(told(&strong, delete), Err(None));
+    // No login makes a user of an application, or binds a token.
+    assert_eq!(told(&who("agent", json!({})), add), Err(Some(ForbidReason::Forbidden)));
+    assert_eq!(told(&alice(), pay), Err(Some(ForbidReason::Forbidden)));
+    assert_eq!(told(&with_certificate(alice()), pay), Ok((String::new(), String::new(), Some(300), None)));
+    let shown = world.shown(&policy, &alice(), ListKind::Tools).unwrap();
+    assert_eq!(shown, ["notes/add_note", "notes/delete_note", "notes/typed"]);
+}
+
+#[test]
 fn the_policies_in_the_guide_load() {
     let guide = std::fs::read_to_string(folder().join("README.md")).unwrap();
     let policies: Vec<&str> = guide.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(policies.len(), 3);
+    assert_eq!(policies.len(), 5);
     for text in policies {
         Policy::parse(&[("README.md", text)]).unwrap_or_else(|error| panic!("{error}\n{text}"));
     }
@@ -126,5 +155,15 @@ fn the_guide_names_every_action_and_every_field() {
         ["era", "time", "endpoint", "client_id", "trust", "confidentiality", "text", "number", "decimal", "flag"]
     {
         assert!(guide.contains(&format!("`context.{field}`")), "{field}");
+    }
+    let user = sekisho_policy::SCHEMA.split("entity User = {").nth(1).unwrap().split('}').next().unwrap();
+    let attributes: Vec<&str> =
+        user.lines().filter_map(|line| line.trim().strip_prefix('"')?.split('"').next()).collect();
+    assert_eq!(attributes.len(), 13);
+    for attribute in attributes {
+        assert!(guide.contains(&format!("`principal.{attribute}`")), "{attribute}");
+    }
+    for annotation in ["scope", "acr_values", "max_age", "acrs", "amr"] {
+        assert!(guide.contains(&format!("| `@{annotation}(")), "{annotation}");
     }
 }

@@ -232,7 +232,8 @@ fn what_is_not_listed_no_call_reaches() {
         json!({"n": -3, "f": true}),
         json!({"a": 1}),
     ];
-    let people = [alice(), who("bob", json!({"groups": ["editors"]}))];
+    let of_many_groups = who("carol", json!({"hasgroups": true}));
+    let people = [alice(), who("bob", json!({"groups": ["editors"]})), of_many_groups];
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(CASES));
     let strategy = (proptest::collection::vec(rule(), 1..4), 0..people.len());
     let met = std::cell::Cell::new((0_u32, 0_u32));

@@ -4,11 +4,13 @@
 
 mod support;
 
+use std::time::SystemTime;
+
 use proptest::prelude::*;
-use sekisho_policy::Policy;
-use sekisho_wire::ListKind;
+use sekisho_policy::{Challenge, Decision, Policy};
+use sekisho_wire::{Endpoint, ListKind};
 use serde_json::json;
-use support::{Reading, World, page_of, policy, who};
+use support::{Reading, World, page_of, policy, who, with_certificate};
 
 const EFFECTS: [&str; 2] = ["permit", "forbid"];
 /// Scopes of tools, each as the scope says it and as a condition does.
@@ -27,7 +29,7 @@ const PRINCIPALS: [(&str, &str); 3] = [
     ),
     ("principal is Sekisho::User", "true"),
 ];
-const CONDITIONS: [&str; 20] = [
+const CONDITIONS: [&str; 32] = [
     "true",
     "principal.subject like \"a*\"",
     "principal.client == \"agent\"",
@@ -48,41 +50,62 @@ const CONDITIONS: [&str; 20] = [
     "context.decimal.hasTag(\"n\") || context.flag.hasTag(\"path\")",
     "context.era == \"legacy\" && principal.scopes.isEmpty()",
     "Sekisho::Server::\"notes\".trust == resource.server.trust",
+    "principal.tenant == \"north\"",
+    "principal.kind == \"application\"",
+    "principal.acr == \"urn:mfa\"",
+    "principal.amr.contains(\"otp\")",
+    "principal.acrs.contains(\"c1\")",
+    "principal.bound_by.contains(\"mtls\")",
+    "principal has auth_time",
+    "principal has auth_time && principal.auth_time > datetime(\"2020-01-01\")",
+    "principal has auth_time && context.time.durationSince(principal.auth_time) < duration(\"15m\")",
+    "principal.hasTag(\"site\") && principal.getTag(\"site\") == \"7\"",
+    "principal.groups.contains(\"staff\") && context.text.hasTag(\"path\")",
+    "principal.scopes.contains(\"notes:write\")",
 ];
+const ANNOTATIONS: [&str; 5] =
+    ["", "@scope(\"notes:write\")", "@acr_values(\"urn:mfa\") @amr(\"otp\")", "@acrs(\"c1\")", "@max_age(\"900\")"];
 const TOOLS: [&str; 5] =
     ["notes__add_note", "notes__delete_note", "files__read_file", "files__write_file", "bank__pay"];
 
-fn callers() -> [support::Who; 5] {
+fn callers() -> [support::Who; 12] {
     [
         who("alice", json!({})),
         who("alice", json!({"roles": ["writer"], "team": "blue"})),
         who("bob", json!({"groups": ["staff"], "add_note": "yes"})),
         who("bob", json!({"groups": ["staff", "writer"], "team": "red"})),
         who("carol", json!({"roles": ["staff", "writer"]})),
+        // Each differs from alice in what one fact says.
+        who("alice", json!({"tenant": "north", "acr": "urn:mfa"})),
+        who("alice", json!({"amr": ["otp"], "scope": "notes:write"})),
+        who("alice", json!({"acrs": ["c1"], "auth_time": 0})),
+        who("alice", json!({"auth_time": 1_780_000_000, "xms_cc": "cp1"})),
+        with_certificate(who("alice", json!({"site": "8", "office": {"site": "7"}}))),
+        who("alice", json!({"hasgroups": true, "site": "7"})),
+        who("agent", json!({})),
     ]
 }
 
 /// Numbers that pick from the lists above.
-type Rule = (usize, usize, usize, usize);
+type Rule = (usize, usize, usize, usize, usize);
 
 fn as_written(rules: &[Rule]) -> Policy {
-    let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
+    let rule = |(at, &(effect, who, what, when, says)): (usize, &Rule)| {
         let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].0, RESOURCES[what].0, CONDITIONS[when]);
-        let action = "action == Sekisho::Action::\"tools/call\"";
-        format!("@id(\"{at}\") {effect}({who}, {action}, {what}) when {{ {when} }};\n")
+        let (action, says) = ("action == Sekisho::Action::\"tools/call\"", ANNOTATIONS[says]);
+        format!("@id(\"{at}\") {says} {effect}({who}, {action}, {what}) when {{ {when} }};\n")
     };
     with_lists(rules.iter().enumerate().map(rule).collect())
 }
 
 /// Each policy has every tool in its scope, and reads all that there is, so that all of it is there and it is evaluated each time.
 fn evaluated(rules: &[Rule]) -> Policy {
-    let rule = |(at, &(effect, who, what, when)): (usize, &Rule)| {
+    let rule = |(at, &(effect, who, what, when, says)): (usize, &Rule)| {
         let (effect, who, what, when) = (EFFECTS[effect], PRINCIPALS[who].1, RESOURCES[what].1, CONDITIONS[when]);
         let always = "[principal].contains(principal) && [resource].contains(resource) && [context].contains(context)";
-        let action = "action == Sekisho::Action::\"tools/call\"";
-        format!(
-            "@id(\"{at}\") {effect}(principal, {action}, resource) when {{ {always} && {who} && {what} && ({when}) }};\n"
-        )
+        let (action, says) = ("action == Sekisho::Action::\"tools/call\"", ANNOTATIONS[says]);
+        let when = format!("{always} && {who} && {what} && ({when})");
+        format!("@id(\"{at}\") {says} {effect}(principal, {action}, resource) when {{ {when} }};\n")
     };
     with_lists(rules.iter().enumerate().map(rule).collect())
 }
@@ -96,8 +119,8 @@ proptest! {
 
     #[test]
     fn slices_and_memory_change_no_decision(
-        rules in prop::collection::vec((0..EFFECTS.len(), 0..PRINCIPALS.len(), 0..RESOURCES.len(), 0..CONDITIONS.len()), 1..6),
-        questions in prop::collection::vec((0..5_usize, 0..TOOLS.len(), 0..4_usize), 12..24),
+        rules in prop::collection::vec((0..EFFECTS.len(), 0..PRINCIPALS.len(), 0..RESOURCES.len(), 0..CONDITIONS.len(), 0..ANNOTATIONS.len()), 1..6),
+        questions in prop::collection::vec((0..12_usize, 0..TOOLS.len(), 0..4_usize), 12..24),
     ) {
         let (world, callers) = (World::new(), callers());
         let (fast, slow) = (as_written(&rules), evaluated(&rules));
@@ -105,9 +128,17 @@ proptest! {
         let arguments = [json!({}), json!({"path": "a"}), json!({"n": 2}), json!({"path": "b", "n": 1})];
         for (caller, tool, given) in questions {
             let (caller, tool, given) = (&callers[caller], TOOLS[tool], &arguments[given]);
-            let decided = |policy: &Policy| match world.call(policy, caller, tool, given.clone()) {
-                Ok(permitted) => (None, permitted.basis().clone()),
-                Err(forbidden) => (Some(forbidden.reason), forbidden.basis),
+            let params = json!({"name": tool, "arguments": given});
+            let decided = |policy: &Policy| {
+                let message = world.modern(caller, &Endpoint::All, "tools/call", params.clone());
+                match policy.decide(world.labelled(message), SystemTime::now()) {
+                    Decision::Permit(permitted) => (None, None, permitted.basis().clone()),
+                    Decision::Forbid(forbidden) => (Some(forbidden.reason), None, forbidden.basis),
+                    Decision::Challenge(challenge) => {
+                        let Challenge { reason, scopes, acr_values, max_age_s, context, basis, .. } = *challenge;
+                        (Some(reason), Some((scopes, acr_values, max_age_s, context)), basis)
+                    }
+                }
             };
             prop_assert_eq!(decided(&fast), decided(&slow), "{} {}", tool, given);
             let shown = |policy: &Policy| world.shown(policy, caller, ListKind::Tools);

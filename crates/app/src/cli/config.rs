@@ -48,8 +48,11 @@ fn check(file: &ConfigFile) -> Outcome {
     let loaded = config::load(&file.path)?;
     crate::problem::print(&clock::from_the_future(&loaded.files(), now));
     let egress = assemble::egress(&loaded).map_err(|problem| vec![problem])?;
-    let (rooms, sender) =
-        (assemble::at_start(&loaded, &egress, now).map(drop), assemble::sender(&loaded, &egress).map(drop));
+    let (rooms, sender) = (
+        assemble::at_start(&loaded, &egress, &std::sync::Arc::new(sekisho_identity::Revocations::passing()), now)
+            .map(drop),
+        assemble::sender(&loaded, &egress).map(drop),
+    );
     let problems: Vec<Problem> = [rooms, sender].into_iter().filter_map(Result::err).flatten().collect();
     if !problems.is_empty() {
         return Err(problems);

@@ -1,24 +1,34 @@
 //! `sekisho token`
 
+mod explain;
+
+pub(super) use explain::from_standard_input;
+
 use std::time::{Duration, SystemTime};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use secrecy::ExposeSecret as _;
 
 use super::{ConfigFile, Outcome};
 use crate::problem::{Code, Problem};
 use crate::{config, developer};
 
-/// Show where the developer token is, or mint another one
+/// Show where the developer token is, mint another one, or explain any token
 ///
-/// Works where the configuration believes the developer issuer, as one written by `sekisho up` does: on loopback addresses.
+/// The first two work where the configuration believes the developer issuer, as one written by `sekisho up` does: on loopback addresses.
 #[derive(Debug, Args)]
-#[command(after_help = "\
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
 Examples:
   sekisho token                                    print the path of the token, renewed if it is about to expire
   sekisho token --mint                             print a token for yourself
-  sekisho token --mint --subject ann --minutes 5   print one for `ann`, good for five minutes")]
+  sekisho token --mint --subject ann --minutes 5   print one for `ann`, good for five minutes
+  sekisho token explain < token.txt                what becomes of a token, check by check"
+)]
 pub(crate) struct Token {
+    #[command(subcommand)]
+    what: Option<What>,
     #[command(flatten)]
     config: ConfigFile,
     /// Mint a token and print it; it is written nowhere
@@ -35,8 +45,16 @@ pub(crate) struct Token {
     minutes: u64,
 }
 
+#[derive(Debug, Subcommand)]
+enum What {
+    Explain(explain::Explain),
+}
+
 impl Token {
     pub(super) fn run(self) -> Outcome {
+        if let Some(What::Explain(explain)) = self.what {
+            return explain.run();
+        }
         let loaded = config::load(&self.config.path)?;
         if !developer::is_believed(&loaded) {
             let words = "this configuration does not believe the developer issuer, so a token of it would open nothing";

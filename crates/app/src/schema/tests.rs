@@ -54,7 +54,13 @@ impl Court {
         let told = |problems: Vec<crate::problem::Problem>| format!("{problems:#?}");
         let loaded = config::load(&path).map_err(told)?;
         let egress = assemble::egress(&loaded).map_err(|problem| problem.line())?;
-        assemble::at_start(&loaded, &egress, SystemTime::now()).map_err(told)?;
+        assemble::at_start(
+            &loaded,
+            &egress,
+            &std::sync::Arc::new(sekisho_identity::Revocations::passing()),
+            SystemTime::now(),
+        )
+        .map_err(told)?;
         Ok(loaded)
     }
 }
@@ -163,11 +169,14 @@ fn default_that_is_told_is_the_one_that_is_used() {
         "egress.ca_file",
         "gateway.tls.certificate_file",
         "gateway.tls.client_ca_file",
+        "gateway.tls.client_certificates",
         "gateway.tls.key_file",
         "gateway.workers",
         "identity.issuers.0.groups_claim",
         "identity.issuers.0.jwks_url",
+        "identity.issuers.0.logout_audience",
         "identity.issuers.0.roles_claim",
+        "identity.issuers.0.tenant_claim",
         "servers.notes.cwd",
         "servers.notes.url",
         "telemetry.otlp_endpoint",

@@ -33,9 +33,19 @@ impl Gate {
             issuers: vec![developer.issuer_config()],
             sessions: sekisho_identity::SessionsConfig::default(),
             token_cache_max: 100,
+            entra: Vec::new(),
+            scopes: sekisho_identity::ScopesConfig::default(),
+            dpop: sekisho_identity::DpopConfig::default(),
         };
         let client = sekisho_egress::Client::new(&sekisho_egress::Config::default(), dir.path()).expect("a client");
-        let identity = Identity::new(&config, dir.path(), &url, Arc::new(client)).expect("an issuer is configured");
+        let identity = Identity::new(
+            &config,
+            dir.path(),
+            &url,
+            Arc::new(client),
+            Arc::new(sekisho_identity::Revocations::passing()),
+        )
+        .expect("an issuer is configured");
         Gate { identity, developer, _dir: dir }
     }
 
@@ -77,7 +87,8 @@ impl Gate {
         let mut headers = http::HeaderMap::new();
         let bearer = format!("Bearer {}", token.expose_secret());
         headers.insert("authorization", bearer.parse().expect("a header value"));
-        let presented = Presented::from_headers(&headers).expect("a token");
+        let presented = Presented::from_request(&http::Method::POST, &headers, sekisho_identity::Channel::default())
+            .expect("a token");
         let caller = self.identity.verify(&presented, at, now).await.expect("a good token");
         let line = Bytes::copy_from_slice(line.as_bytes());
         let inbound = front::decode_line(line, Spoken::LegacyUnsaid, &Limits::default()).expect("a message");

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use sekisho_catalog::{Asking, Question};
-use sekisho_identity::{Authenticated, Session, SessionKey, SessionToken};
+use sekisho_identity::{Authenticated, Lease, Session, SessionKey, SessionToken};
 use sekisho_wire::{Call, Era, FromServer, Id, Inbound, ServerId, TaskVerb};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -203,7 +203,8 @@ struct Talk {
 
 impl Talk {
     async fn hold(self: Box<Self>, message: Box<Authenticated<Inbound>>, limit: Duration) {
-        let lease = message.lease().ends_at().duration_since(SystemTime::now()).unwrap_or_default();
+        let (revocable, lease) = (message.lease().clone(), message.lease().ends_at());
+        let lease = lease.duration_since(SystemTime::now()).unwrap_or_default();
         let entry = self.enter();
         let _under_way = self.door.instruments.conversation();
         // Dropping the exchange, as every branch but the first does, cancels it upstream.
@@ -212,6 +213,7 @@ impl Talk {
             () = cancelled(entry.as_ref()) => Err(Refusal::new(Code::Cancelled, "the client cancelled it")),
             () = self.out_of_time(lease, limit) => Err(timed_out(lease, self.began.elapsed())),
             refusal = self.decided_anew() => Err(refusal),
+            () = self.revoked(&revocable) => Err(Refusal::new(Code::CredentialEnded, "the credential was revoked meanwhile")),
             () = self.left() => Err(Refusal::new(Code::Cancelled, "the client closed the connection, or took the request back (HT-11, ST-05)")),
         };
         self.close_questions(ended.is_err(), entry.as_ref());
@@ -352,6 +354,16 @@ impl Talk {
             }
             if self.session_is_over() {
                 return again("the session has ended");
+            }
+        }
+    }
+
+    /// Waits until the credential is revoked. Looked at once more than when it was verified: it may have been revoked in between.
+    async fn revoked(&self, lease: &Lease) {
+        let mut changes = self.rooms.identity.revocations().changes();
+        while self.rooms.identity.holds(lease, SystemTime::UNIX_EPOCH) {
+            if changes.changed().await.is_err() {
+                return pending().await;
             }
         }
     }

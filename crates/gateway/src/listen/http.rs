@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use sekisho_identity::{Presented, TokenError};
+use sekisho_identity::{Channel, Presented, Scheme, TokenError};
 use sekisho_wire::Endpoint;
 
 use super::body::Body;
-use super::{Door, mcp, public, respond};
+use super::{Door, challenge, logout, mcp, public, respond};
 use crate::hosts::Stranger;
 use crate::instruments::Room;
 use crate::record::Seen;
@@ -20,16 +20,25 @@ use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
 
 /// Answers one request. Never fails: what goes wrong is an answer, too.
-pub(super) async fn answer(door: &Arc<Door>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+pub(super) async fn answer(
+    door: &Arc<Door>,
+    request: Request<Incoming>,
+    channel: Channel,
+) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
     let payload_digest = rooms.audit.payload_digest();
     let seen = Seen::arrived(respond::request_id(), door.instruments.clock(), payload_digest);
     let (id, version) = (seen.request.clone(), request.version());
-    let response = match route(door, &rooms, request, seen).await {
+    // RFC 9449 section 8.2: whoever proves possession is told which nonce to use next.
+    let nonce = if proves_possession(request.headers()) { rooms.identity.proof_nonce(SystemTime::now()) } else { None };
+    let response = match route(door, &rooms, request, channel, seen).await {
         Ok(response) => response,
         Err(failed) => Box::pin(respond::refuse(door, &rooms, *failed)).await,
     };
     let mut response = respond::hardened(response, &id, door.secure);
+    if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
+    }
     // HTTP/2 says it by GOAWAY.
     if version < Version::HTTP_2 && *door.stopping.borrow() {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -41,6 +50,7 @@ async fn route(
     door: &Arc<Door>,
     rooms: &Arc<Rooms>,
     request: Request<Incoming>,
+    channel: Channel,
     seen: Seen,
 ) -> Result<Response<Body>, Box<respond::Failed>> {
     let (head, body) = request.into_parts();
@@ -54,6 +64,9 @@ async fn route(
     if let Some(response) = public::answer(door, rooms, &head.method, path) {
         return Ok(response);
     }
+    if path == logout::PATH && rooms.identity.takes_logouts() {
+        return Box::pin(logout::take(door, rooms, &head, body, seen)).await;
+    }
     if door.refusing.load(Ordering::Relaxed) {
         return Err(seen.fails(Refusal::new(Code::ShuttingDown, "a shutdown is under way")));
     }
@@ -64,12 +77,14 @@ async fn route(
     if head.uri.query().is_some_and(carries_token) {
         return Err(seen.fails(Refusal::new(Code::TokenMalformed, "a token in the query string")));
     }
-    let verified = match Presented::from_headers(&head.headers) {
+    let presented = Presented::from_request(&head.method, &head.headers, channel);
+    let scheme = presented.as_ref().ok().map(Presented::scheme);
+    let verified = match presented {
         Ok(token) => rooms.identity.verify(&token, &asked, SystemTime::now()).await,
         Err(error) => Err(error),
     };
     seen.clock.lap(Room::IDENTITY);
-    let caller = verified.map_err(|error| challenged(rooms, &asked, seen.clone(), error))?;
+    let caller = verified.map_err(|error| challenged(rooms, (&asked, scheme), seen.clone(), error))?;
     let seen = seen.by(caller.principal());
     let Some(endpoint) = endpoint else {
         return Err(seen.fails(Refusal::new(Code::NoSuchPath, "the path is no endpoint")));
@@ -82,14 +97,25 @@ async fn route(
     }
 }
 
+fn proves_possession(headers: &HeaderMap) -> bool {
+    let is_dpop =
+        |value: &HeaderValue| value.as_bytes().get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"dpop "));
+    headers.get(AUTHORIZATION).is_some_and(is_dpop)
+}
+
 /// OAuth 2.1 section 5.1.1: never in the query string (RS-13).
 fn carries_token(query: &str) -> bool {
     query.split('&').any(|pair| pair.split('=').next() == Some("access_token"))
 }
 
 /// RS-02, RS-08: what is wrong with the token goes into the record; the client is told where to get one.
-fn challenged(rooms: &Rooms, at: &Endpoint, seen: Seen, error: TokenError) -> Box<respond::Failed> {
-    let challenge = respond::challenge(rooms, at, &error);
+fn challenged(
+    rooms: &Rooms,
+    (at, scheme): (&Endpoint, Option<Scheme>),
+    seen: Seen,
+    error: TokenError,
+) -> Box<respond::Failed> {
+    let challenge = challenge::of_token(rooms, at, scheme, &error);
     let mut failed = seen.fails(error.into());
     failed.challenge = challenge;
     failed
@@ -103,3 +129,5 @@ impl From<Stranger> for Refusal {
         }
     }
 }
+
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");

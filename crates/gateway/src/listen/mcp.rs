@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use super::body::{self, Body};
 use super::converse::{Heard, Said, converse};
 use super::events::{self, Teller};
-use super::{Door, respond};
+use super::{Door, respond, step_up};
 use crate::instruments::Room;
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
@@ -59,7 +59,7 @@ pub(super) async fn post(door: &Arc<Door>, rooms: &Arc<Rooms>, knock: Knock) -> 
     };
     let teller = teller(door, rooms, &message, Kind::Call);
     let said = converse(door, rooms, bounds.request_timeout, seen.clone(), message);
-    first(said, early, &teller, |refusal| failed(refusal, seen)).await
+    first(said, early, &teller, |refusal| step_up::told(rooms, &endpoint, failed(refusal, seen))).await
 }
 
 /// Opens the stream on which a legacy session hears what belongs to no call (HT-12). The modern era has none (HT-19).
@@ -79,6 +79,7 @@ pub(super) async fn listen(
         return Err(seen.fails(refused(Code::NotAcceptable, "Accept lacks text/event-stream")));
     }
     let session = session_id(headers).map_err(|refusal| seen.clone().fails(refusal))?;
+    let at = caller.endpoint().clone();
     let bound = rooms.identity.authenticate(caller, Inbound::listening(spoken), session, SystemTime::now());
     let message = bound.map(Box::new).map_err(|error| seen.clone().fails(error.into()))?;
     let seen = door.instruments.follow(seen.of(&message), Some(headers), &message);
@@ -90,7 +91,7 @@ pub(super) async fn listen(
     }
     let teller = teller(door, rooms, &message, Kind::Session);
     let said = converse(door, rooms, rooms.limits.bounds().request_timeout, seen.clone(), message);
-    first(said, Early::Refused, &teller, |refusal| *seen.fails(refusal)).await
+    first(said, Early::Refused, &teller, |refusal| step_up::told(rooms, &at, *seen.fails(refusal))).await
 }
 
 /// Takes up a stream of this session behind the last event that its client has (HT-13): it hears the rest of that stream and of no

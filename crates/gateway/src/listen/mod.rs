@@ -1,15 +1,18 @@
 //! Accepting connections: bounded in number, in header size and in time (4.4).
 
 mod body;
+mod challenge;
 mod converse;
 mod events;
 mod http;
+mod logout;
 mod mcp;
 mod preface;
 mod public;
 mod pulse;
 mod respond;
 mod stdio;
+mod step_up;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +23,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
-use sekisho_identity::Verified;
+use sekisho_identity::{Channel, Verified};
 use sekisho_limits::Bounds;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -34,6 +37,7 @@ use crate::refusal::Refusal;
 use crate::snapshot::Rooms;
 use crate::strangers::Strangers;
 use crate::streams::Streams;
+pub(crate) use respond::request_id;
 pub use stdio::Stdio;
 pub(crate) use stdio::serve;
 
@@ -51,6 +55,8 @@ pub(crate) struct Door {
     pub(crate) reading: Semaphore,
     /// Refusals of callers that nobody knows.
     pub(crate) strangers: Strangers,
+    /// Clients are asked for certificates, so tokens may be bound to them.
+    pub(crate) certificates: AtomicBool,
     /// Clients reach it by https, so browsers may be told to stay there.
     pub(crate) secure: bool,
     /// A shutdown has begun: every connection's next answer is its last.
@@ -60,6 +66,11 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// Whether clients are asked for certificates.
+    pub(crate) fn asks_certificates(&self) -> bool {
+        self.certificates.load(Ordering::Relaxed)
+    }
+
     /// Ends a caller's session, and all that it has under way.
     pub(crate) async fn end_session(
         &self,
@@ -161,7 +172,7 @@ impl Connection {
         match tls.as_ref() {
             None => {
                 if let Ok(protocol) = preface(&stream, self.bounds.header_read_timeout).await {
-                    self.speak(stream, protocol, watcher).await;
+                    self.speak(stream, protocol, Channel::default(), watcher).await;
                 }
             }
             Some(config) => {
@@ -172,7 +183,9 @@ impl Connection {
                             Some(b"h2") => Protocol::Http2,
                             Some(_) | None => Protocol::Http1,
                         };
-                        self.speak(stream, protocol, watcher).await;
+                        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+                        let channel = shown.map_or_else(Channel::default, |own| Channel::with_certificate(own));
+                        self.speak(stream, protocol, channel, watcher).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -181,7 +194,7 @@ impl Connection {
         }
     }
 
-    async fn speak<S>(self, stream: S, protocol: Protocol, watcher: Watcher)
+    async fn speak<S>(self, stream: S, protocol: Protocol, channel: Channel, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -192,7 +205,7 @@ impl Connection {
             let door = Arc::clone(&door);
             let beat = beating.beat();
             async move {
-                let mut response = http::answer(&door, request).await?;
+                let mut response = http::answer(&door, request, channel).await?;
                 response.body_mut().keep(beat);
                 Ok::<_, std::convert::Infallible>(response)
             }

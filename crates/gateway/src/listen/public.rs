@@ -1,6 +1,7 @@
 //! The only paths that answer without a token: two probes, and the OAuth metadata that tells where to get one.
 
 use http::{Method, Response, StatusCode};
+use sekisho_identity::Algorithm;
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::{Endpoint, Json};
 
@@ -29,7 +30,7 @@ pub(super) fn answer(door: &Door, rooms: &Rooms, method: &Method, path: &str) ->
         _ => {
             let resource = path.strip_prefix(METADATA)?;
             let endpoint = if resource.is_empty() { Endpoint::All } else { Endpoint::from_path(resource)? };
-            metadata(rooms, &endpoint)
+            metadata(door, rooms, &endpoint)
         }
     }
 }
@@ -47,7 +48,7 @@ fn status(words: &str) -> Json {
 }
 
 /// RFC 9728 section 2 (RS-01). A server that is not configured has none.
-fn metadata(rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<Body>> {
+fn metadata(door: &Door, rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<Body>> {
     if let Endpoint::One(server) = endpoint {
         rooms.catalog.server(server)?;
     }
@@ -55,11 +56,19 @@ fn metadata(rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<Body>> {
     rooms.identity.issuers().iter().for_each(|issuer| issuers.push(&Json::text(issuer)));
     let mut ways = Array::new();
     ways.push(&Json::text("header"));
-    let document = Object::new()
+    let mut document = Object::new()
         .text("resource", &rooms.identity.canonical_uri(endpoint))
         .json("authorization_servers", &issuers.finish())
         .json("bearer_methods_supported", &ways.finish())
-        .text("resource_name", "Sekisho")
-        .finish();
+        .texts("dpop_signing_alg_values_supported", Algorithm::names())
+        .bool("tls_client_certificate_bound_access_tokens", door.asks_certificates());
+    if rooms.identity.wants_proofs() {
+        document = document.bool("dpop_bound_access_tokens_required", true);
+    }
+    let scopes = &rooms.identity.scopes().supported;
+    if !scopes.is_empty() {
+        document = document.texts("scopes_supported", scopes.iter().map(String::as_str));
+    }
+    let document = document.text("resource_name", "Sekisho").finish();
     Some(respond::json(StatusCode::OK, document.bytes().clone()))
 }

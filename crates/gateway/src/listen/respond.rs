@@ -6,12 +6,10 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Response, StatusCode};
-use sekisho_identity::TokenError;
-use sekisho_wire::{Endpoint, Era, Id, RpcError, outgoing};
+use sekisho_wire::{Era, Id, RpcError, outgoing};
 
 use super::Door;
 use super::body::Body;
-use super::public::METADATA;
 use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::render;
@@ -78,7 +76,7 @@ pub(super) fn render(failed: Failed) -> Response<Body> {
     let mut response = json(status(&refusal, era, id.is_some()), bytes);
     let headers = response.headers_mut();
     // A challenge beside any other status would call a good token bad.
-    let asks = matches!(refusal.code, Code::Unauthenticated | Code::TokenMalformed);
+    let asks = matches!(refusal.code, Code::Unauthenticated | Code::TokenMalformed) || refusal.code.is_challenge();
     if let Some(challenge) = challenge.filter(|_| asks) {
         headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
@@ -119,22 +117,6 @@ pub(super) fn with(status: StatusCode, body: Body) -> Response<Body> {
     response
 }
 
-/// RFC 6750 section 3, RFC 9728 section 5.1. Without a token there is no error to name.
-pub(super) fn challenge(rooms: &Rooms, at: &Endpoint, error: &TokenError) -> Option<HeaderValue> {
-    let resource = rooms.identity.canonical_uri(at);
-    let origin = resource.strip_suffix(&at.path()).unwrap_or(&resource);
-    let metadata = format!("{origin}{METADATA}{}", at.path());
-    let error = if matches!(error, TokenError::Missing) {
-        ""
-    } else if matches!(error, TokenError::Malformed) {
-        "error=\"invalid_request\", "
-    } else {
-        "error=\"invalid_token\", "
-    };
-    let challenge = format!("Bearer {error}resource_metadata=\"{metadata}\"");
-    HeaderValue::try_from(challenge).ok()
-}
-
 /// Headers that every response has (8.4): nothing is cached, framed, sniffed or referred.
 pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool) -> Response<Body> {
     let headers = response.headers_mut();
@@ -152,7 +134,7 @@ pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool
 }
 
 /// 128 random bits: what the client quotes and `sekisho why` looks up.
-pub(super) fn request_id() -> Arc<str> {
+pub(crate) fn request_id() -> Arc<str> {
     let mut bytes = [0_u8; 16];
     // Without randomness the id is all zeros: it names nothing and opens nothing, so the request may go on.
     let _ = SystemRandom::new().fill(&mut bytes);

@@ -3,13 +3,13 @@
 use sekisho_audit::LogDown;
 use sekisho_catalog::Unknown;
 use sekisho_guard::{Finding, Unmet};
-use sekisho_identity::{SessionError, TokenError};
+use sekisho_identity::{Binding, Scheme, SessionError, TokenError};
 use sekisho_limits::OverLimit;
 use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden, NotAsked};
 use sekisho_upstream::SendError;
 use sekisho_wire::{ListKind, Version, front};
 
-use super::{Code, Refusal};
+use super::{Code, Refusal, StepUp};
 
 /// A cause with its sources, for the record.
 fn chain(error: &dyn std::error::Error) -> String {
@@ -28,6 +28,7 @@ impl From<TokenError> for Refusal {
         let code = match &error {
             TokenError::Malformed => Code::TokenMalformed,
             TokenError::KeysUnavailable => Code::KeysUnavailable,
+            TokenError::ProofsExhausted => Code::ProofsExhausted,
             // Whatever else is wrong with a token, the client hears one thing (RFC 6750 section 3.1).
             TokenError::Missing
             | TokenError::Garbled
@@ -42,7 +43,17 @@ impl From<TokenError> for Refusal {
             | TokenError::Expired
             | TokenError::NotYet
             | TokenError::TooLongLived
-            | TokenError::MissingClaim(_) => Code::Unauthenticated,
+            | TokenError::MissingClaim(_)
+            | TokenError::WrongTenant
+            | TokenError::ClaimRefused
+            | TokenError::Entra(_)
+            | TokenError::Revoked
+            | TokenError::ConfirmationUnknown
+            | TokenError::Unbound
+            | TokenError::WrongScheme
+            | TokenError::AnotherCertificate
+            | TokenError::Proof(_)
+            | TokenError::NonceWanted => Code::Unauthenticated,
         };
         Refusal::new(code, chain(&error))
     }
@@ -150,7 +161,17 @@ impl From<Forbidden> for Refusal {
 
 impl From<Challenge> for Refusal {
     fn from(challenge: Challenge) -> Refusal {
-        match challenge {}
+        let who = challenge.principal();
+        let scheme = if who.bound_by().contains(&Binding::Dpop) { Scheme::Dpop } else { Scheme::Bearer };
+        let issuer = who.issuer().into();
+        let Challenge { reason, scopes, acr_values, max_age_s, context, basis, needed, methods: _, message: _ } =
+            challenge;
+        let step = StepUp { scheme, issuer, scopes, acr_values, max_age_s, context };
+        // RFC 9470 has one answer for both: whoever logs in anew asks for scopes anew.
+        let code = if step.asks_for_login() { Code::StepUpNeeded } else { Code::InsufficientScope };
+        let refusal = Refusal::new(code, format!("{reason}, and it would be permitted after a step-up"));
+        let refusal = refusal.with_detail(step.words()).telling(step);
+        Refusal { policies: basis.policies, needed: Some(needed), ..refusal }
     }
 }
 
@@ -158,7 +179,9 @@ impl From<ForbidReason> for Refusal {
     fn from(reason: ForbidReason) -> Refusal {
         let words = format!("{reason}");
         match reason {
-            ForbidReason::NoPermit | ForbidReason::Forbidden => Refusal::new(Code::Forbidden, words),
+            ForbidReason::NoPermit | ForbidReason::Forbidden | ForbidReason::GroupsUnknown => {
+                Refusal::new(Code::Forbidden, words)
+            }
             ForbidReason::EvaluationFailed => Refusal::new(Code::EvaluationFailed, words),
             ForbidReason::Undecidable(argument) => {
                 Refusal::new(Code::Undecidable, words).with_detail(format!("`{argument}`"))

@@ -29,6 +29,7 @@ impl Place {
             certificate_file: certificate.into(),
             key_file: key.into(),
             client_ca_file: authorities.map(PathBuf::from),
+            client_certificates: None,
         }
     }
 

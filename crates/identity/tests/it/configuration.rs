@@ -10,7 +10,7 @@ use crate::support::*;
 fn build(text: &str, set: &Value) -> Result<Identity, ConfigError> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("jwks.json"), set.to_string()).unwrap();
-    Identity::new(&config(text), dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client())
+    Identity::new(&config(text), dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client(), passing())
 }
 
 fn build_issuer(lines: &str) -> Result<Identity, ConfigError> {
@@ -137,7 +137,7 @@ fn a_key_set_has_a_shape_and_bounds() {
 fn canonical_uris_are_the_public_url_and_the_path() {
     let dir = Room::new().dir;
     let text = format!("[[issuers]]\nissuer = \"{ISSUER}\"");
-    let build = |url: &str| Identity::new(&config(&text), dir.path(), &Url::parse(url).unwrap(), client());
+    let build = |url: &str| Identity::new(&config(&text), dir.path(), &Url::parse(url).unwrap(), client(), passing());
     let identity = build("HTTPS://Gate.Example:443/").unwrap();
     assert_eq!(identity.canonical_uri(&Endpoint::All), "https://gate.example/mcp");
     let files = Endpoint::One(ServerId::parse("files").unwrap());

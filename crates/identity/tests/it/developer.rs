@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sekisho_identity::developer::{Developer, DeveloperError, FileError, LIFETIME_MAX};
-use sekisho_identity::{Config, Identity, SessionsConfig, TokenError, Verified};
+use sekisho_identity::{Config, Identity, TokenError, Verified};
 use sekisho_wire::Endpoint;
 use tempfile::TempDir;
 use url::Url;
 
-use crate::support::{NOW, at, client, now, present};
+use crate::support::{NOW, at, client, config, now, passing, present};
 
 const URL: &str = "http://127.0.0.1:8700";
 
@@ -25,9 +25,9 @@ fn open(dir: &Path, seconds: u64) -> Result<Developer, DeveloperError> {
 }
 
 async fn verify(developer: &Developer, token: &SecretString) -> Result<Verified, TokenError> {
-    let config =
-        Config { issuers: vec![developer.issuer_config()], sessions: SessionsConfig::default(), token_cache_max: 10 };
-    let identity = Identity::new(&config, Path::new("/nowhere"), &Url::parse(URL).unwrap(), client()).unwrap();
+    let config = Config { issuers: vec![developer.issuer_config()], ..config("token_cache_max = 10") };
+    let identity =
+        Identity::new(&config, Path::new("/nowhere"), &Url::parse(URL).unwrap(), client(), passing()).unwrap();
     identity.verify(&present(token.expose_secret())?, &Endpoint::All, now()).await
 }
 

@@ -11,7 +11,12 @@
 
 mod configuration;
 mod developer;
+mod entra;
+mod logout;
+mod mapping;
 mod matrix;
+mod possession;
 mod remote;
+mod revocation;
 mod sessions;
 mod support;

@@ -19,14 +19,14 @@ use crate::support::*;
 
 /// An authorization server: documents by path, and how often each was asked for.
 #[derive(Clone)]
-struct Server {
-    url: String,
+pub(crate) struct Server {
+    pub(crate) url: String,
     documents: Arc<Mutex<HashMap<String, String>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
-    async fn start() -> Server {
+    pub(crate) async fn start() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = Server { url, documents: Arc::default(), asked: Arc::default() };
@@ -57,7 +57,7 @@ impl Server {
         response
     }
 
-    fn put(&self, path: &str, document: &Value) {
+    pub(crate) fn put(&self, path: &str, document: &Value) {
         self.documents.lock().unwrap().insert(path.to_owned(), document.to_string());
     }
 
@@ -66,7 +66,7 @@ impl Server {
     }
 
     /// The paths asked for since the last look.
-    fn asked(&self) -> Vec<String> {
+    pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
@@ -74,7 +74,7 @@ impl Server {
     fn room(&self, path: &str, lines: &str) -> Identity {
         let config = config(&format!("[[issuers]]\nissuer = \"{}{path}\"\n{lines}", self.url));
         let dir = tempfile::tempdir().unwrap();
-        Identity::new(&config, dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client()).unwrap()
+        Identity::new(&config, dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client(), passing()).unwrap()
     }
 
     fn room_with_key_set_at(&self, path: &str) -> Identity {
@@ -138,15 +138,25 @@ async fn a_key_that_is_added_is_found_but_not_at_any_price() {
     let server = Server::start().await;
     server.put("/keys", &json!({ "keys": [keys().ed_jwk()] }));
     let room = server.room_with_key_set_at("/keys");
-    let (known, added) = (server.token("", "EdDSA", "ed"), server.token("", "ES256", "ec"));
-    assert_eq!(verify(&room, &known, NOW).await, Ok(()));
+    let known = server.token("", "EdDSA", "ed");
+    let (added, next) = (server.token("", "ES256", "ec"), server.token("", "RS256", "rsa"));
+    assert_eq!(verify(&room, &server.token("", "ES256", "made-up"), NOW).await, Err(TokenError::UnknownKey));
+    assert_eq!(server.asked().len(), 1, "the keys were fetched for this very token");
     server.put("/keys", &json!({ "keys": [keys().ed_jwk(), keys().ec_jwk()] }));
-    assert_eq!(verify(&room, &added, NOW + 29).await, Err(TokenError::UnknownKey));
+    assert_eq!(
+        verify(&room, &added, NOW + 1).await,
+        Ok(()),
+        "however short ago the keys were fetched for another reason"
+    );
     assert_eq!(server.asked().len(), 1);
-    assert_eq!(verify(&room, &added, NOW + 30).await, Ok(()));
+    server.put("/keys", &keys().key_set());
+    assert_eq!(verify(&room, &next, NOW + 30).await, Err(TokenError::UnknownKey));
+    assert!(server.asked().is_empty());
+    assert_eq!(verify(&room, &next, NOW + 31).await, Ok(()));
+    assert_eq!(verify(&room, &known, NOW + 31).await, Ok(()));
     assert_eq!(server.asked().len(), 1);
     for _ in 0..50 {
-        assert_eq!(verify(&room, &server.token("", "ES256", "made-up"), NOW + 31).await, Err(TokenError::UnknownKey));
+        assert_eq!(verify(&room, &server.token("", "ES256", "made-up"), NOW + 32).await, Err(TokenError::UnknownKey));
     }
     assert!(server.asked().is_empty());
 }

@@ -97,7 +97,7 @@ fn small_room() -> Room {
          sessions = {{ idle_seconds = 60, absolute_seconds = 100, per_principal_max = 2, total_max = 3 }}"
     ));
     let url = url::Url::parse(PUBLIC_URL).unwrap();
-    let identity = sekisho_identity::Identity::new(&config, room.dir.path(), &url, client()).unwrap();
+    let identity = sekisho_identity::Identity::new(&config, room.dir.path(), &url, client(), passing()).unwrap();
     Room { identity, dir: room.dir }
 }
 
@@ -191,6 +191,47 @@ async fn an_ended_session_is_unknown() {
     assert_eq!(alice.uses(&session, NOW).await, Err(SessionError::Unknown));
     assert_eq!(room.identity.sessions().count(), 0);
     assert_eq!(room.identity.sessions().sweep(at(NOW + 1_000_000)), []);
+}
+
+#[tokio::test]
+async fn a_session_does_not_outlive_a_change_of_what_its_principal_may() {
+    let room = Room::with("roles_claim = \"roles\"");
+    let caller = |change: serde_json::Value| {
+        let mut claims = json!({ "exp": NOW + 86_000 });
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        Caller { room: &room, token: token(&claims_with(claims)), endpoint: Endpoint::All }
+    };
+    let plain = caller(json!({}));
+    // The same in another order, in another token, is the same.
+    let again = caller(json!({ "jti": "2", "scope": "mcp:prompts mcp:tools" }));
+    for change in [
+        json!({ "scope": "mcp:tools" }),
+        json!({ "scope": "mcp:tools mcp:prompts mcp:admin" }),
+        json!({ "roles": ["admin"] }),
+        json!({ "acr": "urn:mfa" }),
+        json!({ "amr": ["otp"] }),
+    ] {
+        let session = plain.open(NOW).await.unwrap();
+        assert_eq!(again.uses(&session, NOW).await, Ok(()));
+        assert_eq!(caller(change.clone()).uses(&session, NOW).await, Err(SessionError::Unknown), "{change}");
+        assert_eq!(plain.uses(&session, NOW).await, Err(SessionError::Unknown), "it has ended for all: {change}");
+        assert_eq!(room.identity.sessions().sweep(at(NOW)).len(), 1, "and what hangs on it is ended");
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_with_the_revocation_of_its_principal() {
+    let room = Room::new();
+    let (alice, bob) = (Caller::named(&room, "alice"), Caller::named(&room, "bob"));
+    let (hers, his) = (alice.open(NOW).await.unwrap(), bob.open(NOW).await.unwrap());
+    let target = sekisho_identity::Target::Subject { issuer: ISSUER.to_owned(), subject: "alice".to_owned() };
+    let revocation = sekisho_identity::Revocation { target, at: at(NOW), reason: String::new(), by: "test".to_owned() };
+    let (ended, outcome) = room.identity.revoke(revocation).await;
+    assert_eq!((ended.len(), outcome.is_ok()), (1, true));
+    assert_eq!(room.identity.sessions().count(), 1);
+    let caller = bob.verified().await;
+    assert!(room.identity.end(&caller, hers.expose(), at(NOW)).is_err());
+    assert_eq!(bob.uses(&his, NOW).await, Ok(()));
 }
 
 #[tokio::test]

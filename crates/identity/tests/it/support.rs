@@ -10,9 +10,9 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use sekisho_egress::Client;
-use sekisho_identity::{Config, Identity, Presented, TokenError, Verified};
+use sekisho_identity::{Channel, Config, Identity, Presented, Revocations, TokenError, Verified};
 use sekisho_wire::Endpoint;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,7 +167,8 @@ impl Room {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("jwks.json"), keys().key_set().to_string()).unwrap();
         let config = config(&format!("[[issuers]]\nissuer = \"{ISSUER}\"\njwks_file = \"jwks.json\"\n{lines}"));
-        let identity = Identity::new(&config, dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client()).unwrap();
+        let identity =
+            Identity::new(&config, dir.path(), &Url::parse(PUBLIC_URL).unwrap(), client(), passing()).unwrap();
         Room { identity, dir }
     }
 
@@ -190,8 +191,20 @@ pub(crate) fn config(text: &str) -> Config {
 }
 
 pub(crate) fn present(token: &str) -> Result<Presented, TokenError> {
+    presented(&format!("Bearer {token}"), &[], Channel::default())
+}
+
+/// A request with this `Authorization`, these proofs, and what its connection proves.
+pub(crate) fn presented(authorization: &str, proofs: &[&str], channel: Channel) -> Result<Presented, TokenError> {
     let mut headers = HeaderMap::new();
-    let value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenError::Malformed)?;
-    headers.insert("authorization", value);
-    Presented::from_headers(&headers)
+    let value = |text: &str| HeaderValue::from_str(text).map_err(|_| TokenError::Malformed);
+    headers.insert("authorization", value(authorization)?);
+    for proof in proofs {
+        headers.append("dpop", value(proof)?);
+    }
+    Presented::from_request(&Method::POST, &headers, channel)
+}
+
+pub(crate) fn passing() -> Arc<Revocations> {
+    Arc::new(Revocations::passing())
 }

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
@@ -17,9 +18,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 use sekisho_catalog::{Asking, Catalog, Target};
 use sekisho_flow::{Flow, Labelled};
 use sekisho_guard::{Guard, Obliged as _};
-use sekisho_identity::{Authenticated, Identity, IssuerConfig, Presented, SessionKey, SessionToken};
+use sekisho_identity::{
+    Authenticated, Channel, Identity, IssuerConfig, Presented, Revocations, SessionKey, SessionToken,
+};
 use sekisho_limits::Limits;
-use sekisho_policy::{Authorized, Decision, ForbidReason, Forbidden, Policy, Releasable};
+use sekisho_policy::{Authorized, Challenge, Decision, ForbidReason, Forbidden, Policy, Releasable};
 use sekisho_wire::message::Spoken;
 use sekisho_wire::server::{Item, ServerRequest};
 use sekisho_wire::{
@@ -29,6 +32,8 @@ use sekisho_wire::{
 use serde_json::{Value, json};
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// What stands for the client's certificate.
+const CERTIFICATE: &[u8] = b"certificate";
 const ISSUER: &str = "https://issuer.example";
 const SERVERS: &str = r#"
 [servers.files]
@@ -57,6 +62,22 @@ pub(crate) fn who(subject: &str, claims: Value) -> Who {
     Who(all)
 }
 
+/// The same with a token that is bound to the certificate of the connection.
+pub(crate) fn with_certificate(who: Who) -> Who {
+    let mut claims = who.0;
+    let thumbprint = digest(&SHA256, CERTIFICATE);
+    claims["cnf"] = json!({"x5t#S256": BASE64.encode(thumbprint)});
+    Who(claims)
+}
+
+/// What becomes of a call.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Permitted,
+    Challenged(Box<Challenge>),
+    Forbidden(ForbidReason),
+}
+
 /// The rooms, and an issuer that they believe.
 pub(crate) struct World {
     runtime: tokio::runtime::Runtime,
@@ -83,14 +104,22 @@ impl World {
         issuer.audiences = vec!["https://gateway.example/mcp".to_owned()];
         issuer.groups_claim = Some("groups".to_owned());
         issuer.roles_claim = Some("roles".to_owned());
+        issuer.tenant_claim = Some("tenant".to_owned());
+        issuer.attributes = [("site", "/office/site"), ("department", "/office/department")]
+            .map(|(name, claim)| (name.to_owned(), claim.to_owned()))
+            .into();
         let config = sekisho_identity::Config {
             issuers: vec![issuer],
             sessions: sekisho_identity::SessionsConfig { per_principal_max: 10_000, ..Default::default() },
             token_cache_max: 100,
+            entra: Vec::new(),
+            scopes: sekisho_identity::ScopesConfig::default(),
+            dpop: sekisho_identity::DpopConfig::default(),
         };
         let client = sekisho_egress::Client::new(&sekisho_egress::Config::default(), dir.path()).unwrap();
         let url = url::Url::parse("https://gateway.example").unwrap();
-        let identity = Identity::new(&config, dir.path(), &url, Arc::new(client)).unwrap();
+        let revocations = Arc::new(Revocations::passing());
+        let identity = Identity::new(&config, dir.path(), &url, Arc::new(client), revocations).unwrap();
         let catalog = Catalog::new(&toml::from_str(SERVERS).unwrap(), None).unwrap();
         let limits = sekisho_limits::Config {
             requests_per_minute: 1_000_000,
@@ -190,7 +219,9 @@ impl World {
         let now = SystemTime::now();
         let bearer = format!("Bearer {}", self.token(who, now));
         let headers = http::HeaderMap::from_iter([(http::header::AUTHORIZATION, bearer.parse().unwrap())]);
-        let presented = Presented::from_headers(&headers).unwrap();
+        let bound = who.0.get("cnf").is_some();
+        let channel = if bound { Channel::with_certificate(CERTIFICATE) } else { Channel::default() };
+        let presented = Presented::from_request(&http::Method::POST, &headers, channel).unwrap();
         let caller = self.runtime.block_on(self.identity.verify(&presented, at, now)).unwrap();
         let inbound =
             front::decode_line(line.to_string().into(), Spoken::LegacyUnsaid, &json::Limits::default()).unwrap();
@@ -236,8 +267,22 @@ impl World {
     ) -> Result<Authorized, Box<Forbidden>> {
         match policy.decide(self.labelled(message), SystemTime::now()) {
             Decision::Permit(authorized) => Ok(authorized),
-            Decision::Challenge(challenge) => match challenge {},
+            Decision::Challenge(challenge) => panic!("{challenge:?}"),
             Decision::Forbid(forbidden) => Err(forbidden),
+        }
+    }
+
+    /// What becomes of a call of the modern era at the door of all servers.
+    pub(crate) fn outcome(&self, policy: &Policy, who: &Who, tool: &str, arguments: Value) -> Outcome {
+        let params = json!({"name": tool, "arguments": arguments});
+        self.outcome_of(policy, self.modern(who, &Endpoint::All, "tools/call", params))
+    }
+
+    pub(crate) fn outcome_of(&self, policy: &Policy, message: Authenticated<Inbound>) -> Outcome {
+        match policy.decide(self.labelled(message), SystemTime::now()) {
+            Decision::Permit(_) => Outcome::Permitted,
+            Decision::Challenge(challenge) => Outcome::Challenged(challenge),
+            Decision::Forbid(forbidden) => Outcome::Forbidden(forbidden.reason),
         }
     }
 

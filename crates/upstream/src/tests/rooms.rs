@@ -55,8 +55,13 @@ impl House {
             issuers: vec![developer.issuer_config()],
             sessions: sekisho_identity::SessionsConfig::default(),
             token_cache_max: 100,
+            entra: Vec::new(),
+            scopes: sekisho_identity::ScopesConfig::default(),
+            dpop: sekisho_identity::DpopConfig::default(),
         };
-        let identity = Identity::new(&config, folder, &url, egress.clone()).unwrap();
+        let identity =
+            Identity::new(&config, folder, &url, egress.clone(), Arc::new(sekisho_identity::Revocations::passing()))
+                .unwrap();
         let catalog = catalog(&ground, servers, None);
         let servers = catalog.servers().cloned();
         let upstream = secrets(&ground, |s| Upstream::start(servers, upstream, egress, ground.audit.clone(), s))?;
@@ -85,7 +90,8 @@ impl House {
         let token = self.developer.mint(who, &[], Duration::from_secs(3600), now).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, format!("Bearer {}", token.expose_secret()).parse().unwrap());
-        let presented = Presented::from_headers(&headers).unwrap();
+        let presented =
+            Presented::from_request(&http::Method::POST, &headers, sekisho_identity::Channel::default()).unwrap();
         let verified = self.identity.verify(&presented, endpoint, now).await.unwrap();
         let message = front::decode_line(line.to_owned().into(), Spoken::LegacyUnsaid, &Limits::default()).unwrap();
         self.identity.authenticate(verified, message, session, now).unwrap()

@@ -1,0 +1,193 @@
+//! What the operator does with credentials and sessions, on both ends of the control socket.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use sekisho_gateway::Running;
+use sekisho_identity::{Credential, REVOCATIONS_MAX, Revocation, Revocations, Target};
+use sekisho_store::{OpenError, Store};
+use sekisho_wire::Json;
+use sekisho_wire::json::{Array, Object};
+use sekisho_wire::text::visible;
+use tokio::task::block_in_place;
+
+use crate::folder::Folder;
+use crate::local::Order;
+use crate::problem::{Code, Problem, chain};
+
+/// What is written down as who revoked something by this machine's own command.
+pub(crate) const NAME: &str = "operator";
+
+/// Does what was ordered; one line of JSON. `report` is how the gateway is.
+pub(crate) async fn obey(running: &Running, order: Option<Order>, report: impl FnOnce() -> String) -> String {
+    let answer = match order {
+        None => refused("the order is not understood"),
+        Some(Order::Status) => return report(),
+        Some(Order::Sessions) => sessions_told(running),
+        Some(Order::Revocations) => match block_in_place(|| running.revocations().list(SHOWN_MAX)) {
+            Ok(latest) => revocations_told(&latest, running.revocations().count()),
+            Err(error) => refused(&chain(&error)),
+        },
+        Some(Order::IsRevoked(credential)) => match Credential::read(&credential) {
+            Some(credential) => Object::new().bool("revoked", running.revocations().cover(&credential)).finish(),
+            None => refused("there is no such credential"),
+        },
+        Some(Order::Revoke([kind, issuer, name, reason])) => match Target::of(&kind, &issuer, &name) {
+            None => refused("there is nothing of that kind to revoke"),
+            Some(target) => {
+                let revocation = Revocation { target, at: SystemTime::now(), reason, by: NAME.to_owned() };
+                counted(running.revoke(revocation).await)
+            }
+        },
+        Some(Order::EndSessions(tag)) => counted(running.end_sessions(&tag).await),
+    };
+    format!("{}\n", answer.as_str())
+}
+
+fn counted(ended: Result<usize, sekisho_gateway::refusal::Refusal>) -> Json {
+    match ended {
+        Ok(count) => Object::new().unsigned("sessions", u64::try_from(count).unwrap_or(u64::MAX)).finish(),
+        Err(refusal) => refused(&format!("{}: {}", refusal.message(), refusal.reason)),
+    }
+}
+
+fn refused(why: &str) -> Json {
+    Object::new().text("refused", why).finish()
+}
+
+fn sessions_told(running: &Running) -> Json {
+    let mut sessions = Array::new();
+    for one in running.sessions() {
+        let who = one.session.principal();
+        let row = Object::new()
+            .text("tag", &one.session.key().short())
+            .text("issuer", who.issuer())
+            .text("subject", who.subject())
+            .text("client", who.client())
+            .text("endpoint", &one.session.endpoint().path())
+            .text("version", one.session.version().as_str())
+            .unsigned("age_s", one.age.as_secs())
+            .unsigned("idle_s", one.idle.as_secs());
+        sessions.push(&row.finish());
+    }
+    Object::new().json("sessions", &sessions.finish()).finish()
+}
+
+/// The latest that are revoked, and how many there are, as the control socket tells it.
+pub(crate) fn revocations_told(latest: &[Revocation], count: usize) -> Json {
+    let mut revocations = Array::new();
+    for one in latest {
+        let (issuer, name) = one.target.names();
+        let row = Object::new()
+            .text("what", one.target.kind())
+            .text("issuer", issuer)
+            .text("name", name)
+            .text("at", &Timestamp::try_from(one.at).map_or_else(|_| "?".to_owned(), |time| time.to_string()))
+            .text("reason", &one.reason)
+            .text("by", &one.by);
+        revocations.push(&row.finish());
+    }
+    let count = u64::try_from(count).unwrap_or(u64::MAX);
+    Object::new().json("revocations", &revocations.finish()).unsigned("count", count).finish()
+}
+
+/// What is revoked, out of the folder of a gateway that does not run.
+///
+/// # Errors
+/// As [`keep`].
+pub(crate) fn revocations_kept(folder: &Folder) -> Result<Revocations, Problem> {
+    let revocations = Revocations::passing();
+    keep(&revocations, folder).map(|()| revocations)
+}
+
+/// Has what is revoked kept in the folder, and takes in what is there.
+///
+/// # Errors
+/// The store cannot be read: then nobody may be let in.
+pub(crate) fn keep(revocations: &Revocations, folder: &Folder) -> Result<(), Problem> {
+    let entries_max = u64::try_from(REVOCATIONS_MAX).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
+    let store = Store::open(&folder.store(), entries_max).map_err(|error| unusable(folder, &error))?;
+    revocations.keep_in(Arc::new(store)).map_err(|error| {
+        Problem::of(Code::DataUnusable, &error).help(format!("the store is `{}`", folder.store().display()))
+    })
+}
+
+fn unusable(folder: &Folder, error: &OpenError) -> Problem {
+    let words = format!("what is revoked cannot be known: `{}`: {}", folder.store().display(), chain(error));
+    let problem = Problem::new(Code::DataUnusable, words);
+    match error {
+        OpenError::InUse { .. } => problem.help("another process has it; is a gateway just starting or stopping?"),
+        OpenError::Damaged { .. } | OpenError::Newer { .. } => problem.help(
+            "bring a copy of the file back; without one, remove it and `sekisho revoke everything`, so that no revoked token is of use",
+        ),
+        OpenError::Exposed { .. } | OpenError::Io { .. } => problem,
+    }
+}
+
+/// Runs one thing to its end, for commands.
+///
+/// # Errors
+/// This machine gives no runtime.
+pub(crate) fn wait<T>(of: impl Future<Output = T>) -> Result<T, Vec<Problem>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    Ok(runtime.map_err(|error| vec![Problem::new(Code::System, error.to_string())])?.block_on(of))
+}
+
+/// A row of a table.
+pub(crate) struct Row<const N: usize>([String; N]);
+
+impl<const N: usize> Row<N> {
+    /// These members of an object, each on one line.
+    pub(crate) fn of(object: &Json, names: [&str; N]) -> Row<N> {
+        Row(names.map(|name| {
+            let value = object.get(name);
+            let text = value.as_ref().map(|value| value.string().unwrap_or_else(|| value.as_str().into()).into_owned());
+            visible(&text.unwrap_or_default()).replace(['\n', '\t'], " ")
+        }))
+    }
+}
+
+impl<const N: usize> From<[String; N]> for Row<N> {
+    fn from(cells: [String; N]) -> Row<N> {
+        Row(cells)
+    }
+}
+
+/// Rows under their heads, in columns.
+pub(crate) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item = Row<N>>) -> String {
+    let rows: Vec<[String; N]> = std::iter::once(heads.map(str::to_owned)).chain(rows.map(|row| row.0)).collect();
+    let mut widths = [0; N];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let mut table = String::new();
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (width, cell) in widths.iter().zip(row) {
+            // Writing into a String cannot fail.
+            let _ = write!(line, " {cell:<width$} ");
+        }
+        let _ = writeln!(table, "{}", line.trim_end());
+    }
+    table
+}
+
+/// LIMIT: revocations that are shown at once.
+pub(crate) const SHOWN_MAX: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_has_columns_and_hides_nothing() {
+        let row = Object::new().text("a", "x\ny\u{1b}").unsigned("b", 7).finish();
+        let table = table(["FIRST", "SECOND"], std::iter::once(Row::of(&row, ["a", "b"])));
+        assert_eq!(table, "  FIRST      SECOND\n  x y\\u{1b}  7\n");
+    }
+}
