@@ -129,17 +129,21 @@ impl Gateway {
         fs::write(folder.path().join("policy.cedar"), &setup.policy)?;
         let configuration = prepare(folder.path(), configuration(setup, address, &issuer));
         fs::write(folder.path().join("sekisho.toml"), configuration)?;
-        let log = File::create(folder.path().join("log"))?;
-        let mut command = Command::new(place::binary("sekisho")?);
-        command
-            .args(["serve", "--config"])
-            .arg(folder.path().join("sekisho.toml"))
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
-        let process = Running::start(&mut command)?;
+        let process = serve(folder.path())?;
         Ok(Self { process, folder, address, issuer })
+    }
+
+    /// Stops it, has `between` have its way with the folder, and starts it again there.
+    ///
+    /// # Errors
+    /// When it does not stop or is not ready again in time, or `between` fails.
+    pub fn restarted(mut self, between: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<Self> {
+        self.process.signal(nix::sys::signal::Signal::SIGTERM)?;
+        self.process.wait(READY)?;
+        between(self.folder.path())?;
+        self.process = serve(self.folder.path())?;
+        self.wait_until_ready()?;
+        Ok(self)
     }
 
     /// Where it listens.
@@ -234,7 +238,11 @@ impl Gateway {
         tools(Era::Modern).or_else(|_| tools(Era::Legacy))
     }
 
-    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+    /// Waits until it says that it is ready.
+    ///
+    /// # Errors
+    /// When it ends, or is not ready in time; with what it said.
+    pub fn wait_until_ready(&mut self) -> anyhow::Result<()> {
         let start = Instant::now();
         let question = format!("GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
         loop {
@@ -249,6 +257,19 @@ impl Gateway {
             std::thread::sleep(POLL);
         }
     }
+}
+
+fn serve(folder: &Path) -> anyhow::Result<Running> {
+    let log = File::options().create(true).append(true).open(folder.join("log"))?;
+    let mut command = Command::new(place::binary("sekisho")?);
+    command
+        .args(["serve", "--config"])
+        .arg(folder.join("sekisho.toml"))
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log);
+    Running::start(&mut command)
 }
 
 fn configuration(setup: &Setup, address: SocketAddr, issuer: &Issuer) -> String {

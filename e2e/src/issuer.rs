@@ -14,6 +14,7 @@ pub struct Issuer {
     key_id: String,
     algorithm: Algorithm,
     key: EncodingKey,
+    key_pem: String,
     jwk: Jwk,
 }
 
@@ -30,8 +31,8 @@ impl Issuer {
     /// When no key can be made.
     pub fn es256(name: &str) -> anyhow::Result<Self> {
         let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-        let key = EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())?;
-        Self::new(name, key, Algorithm::ES256)
+        let pem = pair.serialize_pem();
+        Self::new(name, EncodingKey::from_ec_pem(pem.as_bytes())?, pem, Algorithm::ES256)
     }
 
     /// An issuer that signs with RS256.
@@ -40,15 +41,15 @@ impl Issuer {
     /// When no key can be made.
     pub fn rs256(name: &str) -> anyhow::Result<Self> {
         let pair = rcgen::KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, rcgen::RsaKeySize::_2048)?;
-        let key = EncodingKey::from_rsa_pem(pair.serialize_pem().as_bytes())?;
-        Self::new(name, key, Algorithm::RS256)
+        let pem = pair.serialize_pem();
+        Self::new(name, EncodingKey::from_rsa_pem(pem.as_bytes())?, pem, Algorithm::RS256)
     }
 
-    fn new(name: &str, key: EncodingKey, algorithm: Algorithm) -> anyhow::Result<Self> {
+    fn new(name: &str, key: EncodingKey, key_pem: String, algorithm: Algorithm) -> anyhow::Result<Self> {
         let key_id = format!("{algorithm:?}-1").to_lowercase();
         let mut jwk = Jwk::from_encoding_key(&key, algorithm)?;
         jwk.common.key_id = Some(key_id.clone());
-        Ok(Self { name: name.to_owned(), key_id, algorithm, key, jwk })
+        Ok(Self { name: name.to_owned(), key_id, algorithm, key, key_pem, jwk })
     }
 
     /// What tokens have in `iss`.
@@ -63,6 +64,17 @@ impl Issuer {
     /// When they cannot be written as JSON.
     pub fn key_set(&self) -> anyhow::Result<String> {
         Ok(json!({"keys": [serde_json::to_value(&self.jwk)?]}).to_string())
+    }
+
+    /// What a forger is told: the header and claims of a good token, and the keys, of which he has the private one to sign what the issuer
+    /// would never sign.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    pub fn betrayed(&self, claims: &Value) -> anyhow::Result<Value> {
+        let header = json!({"alg": self.algorithm, "typ": "at+jwt", "kid": self.key_id});
+        Ok(json!({"good": {"header": header, "claims": claims}, "private_key_pem": self.key_pem, "alg": self.algorithm,
+            "public_jwk": serde_json::to_value(&self.jwk)?, "audience": claims.get("aud"), "issuer": self.name}))
     }
 
     /// Writes the key set into a file.

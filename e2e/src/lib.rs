@@ -3,13 +3,15 @@
 //!
 //! Nothing here knows the inside of the gateway: it is started as a process and spoken to over sockets, as anybody would.
 //!
-//! **Depth still missing:** an issuer that is discovered over HTTP (the key set is a file); a clock that tests can move.
+//! **Depth still missing:** a clock that tests can move.
 #![forbid(unsafe_code)]
 
 pub mod client;
 pub mod collector;
+pub mod dpop;
 pub mod fixture;
 pub mod gateway;
+pub mod idp;
 pub mod issuer;
 pub mod line;
 pub mod matrix;
@@ -21,3 +23,4 @@ pub mod raw;
 pub mod recorder;
 pub mod servers;
 pub mod shim;
+pub mod tls;

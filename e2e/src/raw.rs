@@ -1,6 +1,6 @@
 //! HTTP/1.1 with exact bytes: what goes out is what the test wrote, good or bad.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -148,7 +148,7 @@ impl Stream {
 ///
 /// # Errors
 /// When there is none, or it breaks off.
-pub fn read(from: &mut BufReader<TcpStream>) -> anyhow::Result<Response> {
+pub fn read<S: Read>(from: &mut BufReader<S>) -> anyhow::Result<Response> {
     let (status, headers) = read_head(from)?;
     let field = |name: &str| headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str());
     let mut body = Vec::new();
@@ -179,7 +179,7 @@ pub fn parse(document: &str) -> anyhow::Result<serde_json::Value> {
 
 type Head = (u16, Vec<(String, String)>);
 
-fn read_head(from: &mut BufReader<TcpStream>) -> anyhow::Result<Head> {
+fn read_head<S: Read>(from: &mut BufReader<S>) -> anyhow::Result<Head> {
     let first = read_line(from)?;
     let status = first
         .split(' ')
@@ -198,13 +198,13 @@ fn read_head(from: &mut BufReader<TcpStream>) -> anyhow::Result<Head> {
     }
 }
 
-fn read_chunks(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Result<()> {
+fn read_chunks<S: Read>(from: &mut BufReader<S>, body: &mut Vec<u8>) -> anyhow::Result<()> {
     while read_chunk(from, body)? {}
     Ok(())
 }
 
 /// Reads one chunk; false after the last.
-fn read_chunk(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Result<bool> {
+fn read_chunk<S: Read>(from: &mut BufReader<S>, body: &mut Vec<u8>) -> anyhow::Result<bool> {
     let line = read_line(from)?;
     let size = line.split(';').next().unwrap_or_default().trim();
     let size = u64::from_str_radix(size, 16).with_context(|| format!("this is no chunk size: {line:?}"))?;
@@ -215,7 +215,7 @@ fn read_chunk(from: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> anyhow::Re
     Ok(size > 0)
 }
 
-fn read_line(from: &mut BufReader<TcpStream>) -> anyhow::Result<String> {
+fn read_line<S: Read>(from: &mut BufReader<S>) -> anyhow::Result<String> {
     let mut line = Vec::new();
     from.take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
     anyhow::ensure!(line.ends_with(b"\n"), "the connection ended within a line: {:?}", String::from_utf8_lossy(&line));

@@ -40,3 +40,22 @@ fn the_example_for_a_team_is_whole() {
     assert!(after.status.success(), "{}{}", after.out, after.err);
     assert!(!format!("{}{}", after.out, after.err).contains("of-the-gateway"));
 }
+
+#[test]
+fn the_examples_for_issuers_are_whole() {
+    for example in ["entra", "oidc"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        for file in ["sekisho.toml", "policy.cedar"] {
+            let from = place::source("../examples").join(example).join(file);
+            fs::copy(from, folder.path().join(file)).expect("copied");
+        }
+        let before = check(folder.path());
+        assert!(!before.status.success() && before.err.contains("cert.pem"), "{example}: {}", before.err);
+        let key = rcgen::generate_simple_self_signed(vec!["mcp.example.com".to_owned()]).expect("a certificate");
+        fs::create_dir(folder.path().join("tls")).expect("a folder");
+        fs::write(folder.path().join("tls/cert.pem"), key.cert.pem()).expect("written");
+        fs::write(folder.path().join("tls/key.pem"), key.signing_key.serialize_pem()).expect("written");
+        let after = check(folder.path());
+        assert!(after.status.success(), "{example}: {}{}", after.out, after.err);
+    }
+}

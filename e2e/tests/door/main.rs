@@ -11,6 +11,7 @@
 mod asks;
 mod bodies;
 mod conversations;
+mod credentials;
 mod eras;
 mod examples;
 mod floods;
@@ -19,6 +20,7 @@ mod policy;
 mod resumption;
 mod standing;
 mod stdio;
+mod step_up;
 mod tasks;
 mod tls;
 mod tokens;

@@ -8,39 +8,26 @@ use std::time::Instant;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use sekisho_e2e::issuer::Issuer;
+use sekisho_e2e::tls::{Authority, Pair};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Authority(CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority"))
-    }
-
-    /// A certificate for `localhost` and its key, in PEM.
-    fn issue(&self) -> (String, String) {
-        let key = KeyPair::generate().expect("a key");
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).expect("parameters");
-        (params.signed_by(&key, &self.0).expect("a certificate").pem(), key.serialize_pem())
-    }
-
-    fn pem(&self) -> String {
-        self.0.pem()
-    }
+fn authority() -> Authority {
+    Authority::new().expect("an authority")
 }
 
-fn write(folder: &Path, (certificate, key): &(String, String)) {
+fn issued(authority: &Authority) -> Pair {
+    authority.issue().expect("a certificate")
+}
+
+fn write(folder: &Path, pair: &Pair) {
     // The key first: a reload between the two writes sees a pair that does not fit, and keeps the old one.
-    fs::write(folder.join("key.pem"), key).expect("written");
-    fs::write(folder.join("cert.pem"), certificate).expect("written");
+    fs::write(folder.join("key.pem"), &pair.key).expect("written");
+    fs::write(folder.join("cert.pem"), &pair.certificate).expect("written");
 }
 
 /// A gateway with TLS, and its server.
@@ -48,7 +35,7 @@ fn stand_tls(authority: &Authority, more: &str) -> (Gateway, Recorder) {
     let recorder = Recorder::start().expect("a port");
     let setup = Setup::open(&http_server("up", &recorder.url()))
         .with_more(&format!("[gateway.tls]\ncertificate_file = \"cert.pem\"\nkey_file = \"key.pem\"\n{more}\n"));
-    let files = authority.issue();
+    let files = issued(authority);
     let ca = authority.pem();
     let gateway = Gateway::launch_with(
         &setup,
@@ -63,7 +50,7 @@ fn stand_tls(authority: &Authority, more: &str) -> (Gateway, Recorder) {
     (gateway, recorder)
 }
 
-fn client(authority: &Authority, own: Option<(String, String)>, alpn: &[u8]) -> Arc<ClientConfig> {
+fn client(authority: &Authority, own: Option<Pair>, alpn: &[u8]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).expect("PEM")).expect("a root");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -73,10 +60,10 @@ fn client(authority: &Authority, own: Option<(String, String)>, alpn: &[u8]) -> 
         .with_root_certificates(roots);
     let mut config = match own {
         None => builder.with_no_client_auth(),
-        Some((certificate, key)) => builder
+        Some(own) => builder
             .with_client_auth_cert(
-                vec![CertificateDer::from_pem_slice(certificate.as_bytes()).expect("PEM")],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).expect("PEM"),
+                vec![CertificateDer::from_pem_slice(own.certificate.as_bytes()).expect("PEM")],
+                PrivateKeyDer::from_pem_slice(own.key.as_bytes()).expect("PEM"),
             )
             .expect("a client certificate"),
     };
@@ -130,7 +117,7 @@ async fn once(gateway: &Gateway, stream: Stream) -> (u16, bool) {
 
 #[tokio::test]
 async fn tls_1_3_is_spoken_and_plain_http_is_loopback_only() {
-    let authority = Authority::new();
+    let authority = self::authority();
     let (gateway, _recorder) = stand_tls(&authority, "");
     let stream = connected(gateway.address(), client(&authority, None, b"http/1.1")).await;
     assert_eq!(stream.get_ref().1.protocol_version(), Some(rustls::ProtocolVersion::TLSv1_3));
@@ -141,7 +128,7 @@ async fn tls_1_3_is_spoken_and_plain_http_is_loopback_only() {
         assert!(started.elapsed() < LIMIT, "{answer:?}");
         answer = once(&gateway, connected(gateway.address(), client(&authority, None, b"http/1.1")).await).await;
     }
-    let stranger = Authority::new();
+    let stranger = self::authority();
     assert!(connect(gateway.address(), client(&stranger, None, b"http/1.1")).await.is_err(), "another authority");
     let plain = raw::send(gateway.address(), b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", LIMIT);
     assert!(plain.is_err(), "plain HTTP is not answered: {plain:?}");
@@ -159,7 +146,7 @@ async fn tls_1_3_is_spoken_and_plain_http_is_loopback_only() {
 
 #[tokio::test]
 async fn http_2_is_spoken_and_bounded() {
-    let authority = Authority::new();
+    let authority = self::authority();
     let (gateway, _recorder) = stand_tls(&authority, "");
     let stream = connected(gateway.address(), client(&authority, None, b"h2")).await;
     let (sender, connection) =
@@ -190,15 +177,15 @@ async fn http_2_is_spoken_and_bounded() {
 
 #[tokio::test]
 async fn a_client_certificate_is_asked_for_where_it_is_configured() {
-    let authority = Authority::new();
+    let authority = self::authority();
     let (gateway, _recorder) = stand_tls(&authority, "client_ca_file = \"ca.pem\"");
-    let own = client(&authority, Some(authority.issue()), b"http/1.1");
+    let own = client(&authority, Some(issued(&authority)), b"http/1.1");
     let stream = connected(gateway.address(), own).await;
     assert_eq!(once(&gateway, stream).await.0, 200);
     // In TLS 1.3 the client learns of the refusal when it reads.
     let without = connect(gateway.address(), client(&authority, None, b"http/1.1")).await;
     assert!(is_refused(without).await, "no certificate");
-    let foreign = Authority::new().issue();
+    let foreign = issued(&self::authority());
     let with_foreign = connect(gateway.address(), client(&authority, Some(foreign), b"http/1.1")).await;
     assert!(is_refused(with_foreign).await, "a certificate of another authority");
 }
@@ -212,7 +199,7 @@ async fn is_refused(stream: std::io::Result<Stream>) -> bool {
 
 #[tokio::test]
 async fn certificates_are_reloaded_without_dropping_a_connection() {
-    let authority = Authority::new();
+    let authority = self::authority();
     let (gateway, _recorder) = stand_tls(&authority, "");
     let config = client(&authority, None, b"http/1.1");
     let first = connected(gateway.address(), Arc::clone(&config)).await;
@@ -224,7 +211,7 @@ async fn certificates_are_reloaded_without_dropping_a_connection() {
     let stream = connected(gateway.address(), Arc::clone(&config)).await;
     assert_eq!(stream.get_ref().1.peer_certificates(), Some(old.as_slice()), "a bad file changes nothing");
 
-    write(gateway.folder(), &authority.issue());
+    write(gateway.folder(), &issued(&authority));
     let started = Instant::now();
     loop {
         let stream = connected(gateway.address(), Arc::clone(&config)).await;
