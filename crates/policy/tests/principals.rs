@@ -72,6 +72,18 @@ fn a_server_can_be_for_tokens_that_are_bound_alone() {
     assert_eq!(refusal(&alice(), TOOL), None);
 }
 
+#[test]
+fn what_holds_a_token_is_told_apart_whoever_asked_before() {
+    let world = World::new();
+    let policy = when(r#"principal.bound_by.contains("process")"#);
+    for _ in 0..2 {
+        let local = world.outcome_of(&policy, world.local_call(TOOL, json!({})));
+        assert!(matches!(local, Outcome::Permitted), "{local:?}");
+        let bound = world.outcome(&policy, &with_certificate(alice()), TOOL, json!({}));
+        assert!(matches!(bound, Outcome::Forbidden(ForbidReason::NoPermit)), "{bound:?}");
+    }
+}
+
 /// Alice, of whose groups there are too many for a token.
 fn of_many_groups() -> Who {
     who("alice", json!({"_claim_names": {"groups": "src1"}}))

@@ -19,7 +19,7 @@ use sekisho_catalog::{Asking, Catalog, Target};
 use sekisho_flow::{Flow, Labelled};
 use sekisho_guard::{Guard, Obliged as _};
 use sekisho_identity::{
-    Authenticated, Channel, Identity, IssuerConfig, Presented, Revocations, SessionKey, SessionToken,
+    Authenticated, Channel, Identity, IssuerConfig, Local, Presented, Revocations, SessionKey, SessionToken,
 };
 use sekisho_limits::Limits;
 use sekisho_policy::{Authorized, Challenge, Decision, ForbidReason, Forbidden, Policy, Releasable};
@@ -226,6 +226,23 @@ impl World {
         let inbound =
             front::decode_line(line.to_string().into(), Spoken::LegacyUnsaid, &json::Limits::default()).unwrap();
         self.identity.authenticate(caller, inbound, session, now).unwrap()
+    }
+
+    /// A call of whoever runs this process, as over stdio.
+    pub(crate) fn local_call(&self, tool: &str, arguments: Value) -> Authenticated<Inbound> {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let now = SystemTime::now();
+        let caller = Local::of_process(&reader, &writer).unwrap().at(&Endpoint::All, now);
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        });
+        let params = json!({"name": tool, "arguments": arguments, "_meta": meta});
+        let line = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
+        let inbound =
+            front::decode_line(line.to_string().into(), Spoken::LegacyUnsaid, &json::Limits::default()).unwrap();
+        self.identity.authenticate(caller, inbound, None, now).unwrap()
     }
 
     fn token(&self, who: &Who, now: SystemTime) -> String {
