@@ -181,6 +181,7 @@ fn principal(claims: Json, issuer: &Issuer, bound_by: Vec<Binding>) -> Result<Pr
         attributes: rules.attributes.iter().filter_map(value).collect(),
         claims,
         privileges: [0; 32],
+        implied: Arc::clone(&rules.implied),
     };
     principal.privileges = principal.digest_of_privileges();
     Ok(principal)

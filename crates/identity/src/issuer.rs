@@ -54,7 +54,7 @@ impl Issuer {
     /// Checks the configuration and reads the key file, if there is one. Fetches nothing.
     pub(crate) fn build(
         config: &IssuerConfig,
-        (implied, dialect): (Implied, Dialect),
+        (implied, dialect): (Arc<Implied>, Dialect),
         base: &Path,
         client: &Arc<Client>,
     ) -> Result<Issuer, ConfigError> {

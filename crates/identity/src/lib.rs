@@ -155,13 +155,13 @@ impl Identity {
     ) -> Result<Identity, ConfigError> {
         let public_url = canonical_origin(public_url)?;
         check_bounds(config)?;
-        let implied = Implied::new(&config.scopes)?;
+        let implied = Arc::new(Implied::new(&config.scopes)?);
         let standard = config.issuers.iter().map(|issuer| (issuer.clone(), Dialect::Standard));
         let entra: Vec<_> = config.entra.iter().map(EntraConfig::issuers).collect::<Result<_, _>>()?;
         let entra = entra.into_iter().flatten().map(|(issuer, rules)| (issuer, Dialect::Entra(rules)));
         let mut issuers: Vec<Arc<Issuer>> = Vec::new();
         for (each, dialect) in standard.chain(entra) {
-            let issuer = Issuer::build(&each, (implied.clone(), dialect), base, &client)?;
+            let issuer = Issuer::build(&each, (Arc::clone(&implied), dialect), base, &client)?;
             if issuers.iter().any(|known| known.name == issuer.name) {
                 return Err(ConfigError::IssuerTwice { issuer: each.issuer });
             }
@@ -290,6 +290,14 @@ impl Identity {
         };
         let Verified { who, lease, endpoint } = caller;
         Ok(Authenticated { message, who, lease, endpoint, session })
+    }
+
+    /// The caller's session called `session`.
+    ///
+    /// # Errors
+    /// [`SessionError::Unknown`] as in [`Identity::authenticate`].
+    pub fn session(&self, caller: &Verified, session: &str, now: SystemTime) -> Result<Arc<Session>, SessionError> {
+        self.named_session(caller, Some(session), now)
     }
 
     /// Ends the caller's session called `session` (DELETE, HT-18).

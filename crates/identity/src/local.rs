@@ -99,6 +99,7 @@ fn principal(name: &str) -> Principal {
         claims: Json::empty_object(),
         key: PrincipalKey::of(LOCAL_ISSUER, name, ""),
         privileges: [0; 32],
+        implied: Arc::default(),
     };
     principal.privileges = principal.digest_of_privileges();
     principal

@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use aws_lc_rs::digest::{Context, SHA256};
 use sekisho_wire::Json;
 
+use crate::rules::Implied;
+
 /// A verified caller. Equal principals share sessions, limits and upstream connections.
 #[derive(Debug)]
 pub struct Principal {
@@ -24,6 +26,8 @@ pub struct Principal {
     pub(crate) claims: Json,
     pub(crate) key: PrincipalKey,
     pub(crate) privileges: [u8; 32],
+    /// What its scopes contain, for a supposition.
+    pub(crate) implied: Arc<Implied>,
 }
 
 /// The groups of a principal, as far as the token says them.
@@ -196,7 +200,7 @@ impl Principal {
             issuer: self.issuer.clone(),
             subject: self.subject.clone(),
             client: self.client.clone(),
-            scopes: with(&self.scopes, &supposed.scopes),
+            scopes: self.implied.with_implied(with(&self.scopes, &supposed.scopes)),
             groups: self.groups.clone(),
             roles: self.roles.clone(),
             kind: self.kind,
@@ -207,6 +211,7 @@ impl Principal {
             claims: self.claims.clone(),
             key: self.key,
             privileges: [0; 32],
+            implied: Arc::clone(&self.implied),
         };
         principal.privileges = principal.digest_of_privileges();
         principal

@@ -1,6 +1,7 @@
 //! What configuration says about an issuer's tokens, checked once and ready to be used.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use sekisho_wire::Json;
 
@@ -16,7 +17,7 @@ pub(crate) struct Rules {
     pub(crate) tenants: Vec<String>,
     pub(crate) required: Vec<(Claim, Vec<String>)>,
     pub(crate) attributes: Vec<(Box<str>, Claim)>,
-    pub(crate) implied: Implied,
+    pub(crate) implied: Arc<Implied>,
     pub(crate) dialect: Dialect,
 }
 
@@ -35,11 +36,11 @@ pub(crate) enum Claim {
 }
 
 /// Which scopes contain which others, all the way down (RS-11).
-#[derive(Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Implied(BTreeMap<Box<str>, Vec<Box<str>>>);
 
 impl Rules {
-    pub(crate) fn new(config: &IssuerConfig, implied: Implied, dialect: Dialect) -> Result<Rules, ConfigError> {
+    pub(crate) fn new(config: &IssuerConfig, implied: Arc<Implied>, dialect: Dialect) -> Result<Rules, ConfigError> {
         let claim = |field, text: &str| {
             let bad = || ConfigError::BadClaim { issuer: config.issuer.clone(), field, claim: text.to_owned() };
             Claim::parse(text).ok_or_else(bad)

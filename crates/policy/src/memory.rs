@@ -10,7 +10,7 @@ use sekisho_wire::{Endpoint, Era};
 
 use crate::entities::{Asking, Circumstances, Object, Origin};
 use crate::evaluate::{Arguments, Verdict};
-use crate::inputs::Time;
+use crate::inputs::{Inputs, Time};
 use crate::reads::Forms;
 use crate::slice::Slice;
 
@@ -90,58 +90,7 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     {
         key.0.extend([trust(server.trust), confidentiality(server.confidentiality)]);
     }
-    if inputs.identity {
-        key.text(who.issuer());
-        key.text(who.subject());
-    }
-    if inputs.client {
-        key.text(who.client());
-    }
-    if inputs.tenant {
-        key.text(who.tenant());
-    }
-    if inputs.kind {
-        key.text(who.kind().as_str());
-    }
-    if inputs.bound_by {
-        key.length(who.bound_by().len());
-        who.bound_by().iter().for_each(|binding| key.text(binding.as_str()));
-    }
-    if inputs.groups {
-        match who.groups() {
-            Groups::Known(groups) => key.list(groups),
-            Groups::Unknown => key.length(usize::MAX),
-        }
-    }
-    let login = who.authentication();
-    for (read, list) in [
-        (inputs.scopes, who.scopes()),
-        (inputs.roles, who.roles()),
-        (inputs.amr, &login.methods),
-        (inputs.acrs, &login.contexts),
-    ] {
-        if read {
-            key.list(list);
-        }
-    }
-    if inputs.acr {
-        key.text(&login.class);
-    }
-    if inputs.auth_time {
-        key.login(login.at)?;
-    }
-    if inputs.every_claim {
-        key.bytes(who.claims().bytes());
-        key.length(who.attributes().len());
-        for (name, value) in who.attributes() {
-            key.text(name);
-            key.text(value);
-        }
-    } else {
-        for name in &inputs.claims {
-            key.claim(who, name);
-        }
-    }
+    key.caller(inputs, who)?;
     *out = key.0;
     Some(())
 }
@@ -159,6 +108,63 @@ pub(crate) fn for_proposals(out: &mut Vec<u8>, who: &Principal) {
 struct Key(Vec<u8>);
 
 impl Key {
+    /// What is read of the caller.
+    fn caller(&mut self, inputs: &Inputs, who: &Principal) -> Option<()> {
+        if inputs.identity {
+            self.text(who.issuer());
+            self.text(who.subject());
+        }
+        if inputs.client {
+            self.text(who.client());
+        }
+        if inputs.tenant {
+            self.text(who.tenant());
+        }
+        if inputs.kind {
+            self.text(who.kind().as_str());
+        }
+        if inputs.bound_by {
+            self.length(who.bound_by().len());
+            who.bound_by().iter().for_each(|binding| self.text(binding.as_str()));
+        }
+        if inputs.groups {
+            match who.groups() {
+                Groups::Known(groups) => self.list(groups),
+                Groups::Unknown => self.length(usize::MAX),
+            }
+        }
+        let login = who.authentication();
+        for (read, list) in [
+            (inputs.scopes, who.scopes()),
+            (inputs.roles, who.roles()),
+            (inputs.amr, &login.methods),
+            (inputs.acrs, &login.contexts),
+        ] {
+            if read {
+                self.list(list);
+            }
+        }
+        if inputs.acr {
+            self.text(&login.class);
+        }
+        if inputs.auth_time {
+            self.login(login.at)?;
+        }
+        if inputs.every_claim {
+            self.bytes(who.claims().bytes());
+            self.length(who.attributes().len());
+            for (name, value) in who.attributes() {
+                self.text(name);
+                self.text(value);
+            }
+        } else {
+            for name in &inputs.claims {
+                self.claim(who, name);
+            }
+        }
+        Some(())
+    }
+
     fn bytes(&mut self, part: &[u8]) {
         self.length(part.len());
         self.0.extend(part);

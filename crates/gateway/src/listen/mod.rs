@@ -79,6 +79,8 @@ impl Door {
         session: &str,
         seen: &Seen,
     ) -> Result<(), Refusal> {
+        // Nobody is told, and nothing is written down, of a session that is another's or that there is not.
+        rooms.identity.session(caller, session, SystemTime::now())?;
         rooms.audit.note(record::session_ends(seen)).await?;
         let session = rooms.identity.end(caller, session, SystemTime::now())?;
         self.inflight.cancel_all(session);

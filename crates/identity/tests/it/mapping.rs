@@ -57,6 +57,12 @@ async fn a_scope_brings_those_that_it_contains() {
     let verified = room.verify(&token(&claims_with(json!({ "scope": "mcp:admin /" })))).await.unwrap();
     let scopes: Vec<&str> = verified.principal().scopes().iter().map(|scope| &**scope).collect();
     assert_eq!(scopes, ["mcp:admin", "mcp:tools", "mcp:write"]);
+    // And so would a token after a step-up.
+    let plain = room.verify(&token(&claims_with(json!({ "scope": "other" })))).await.unwrap();
+    let more = sekisho_identity::Supposed { scopes: vec!["mcp:admin".into()], ..Default::default() };
+    let supposed = plain.principal().supposing(&more);
+    let scopes: Vec<&str> = supposed.scopes().iter().map(|scope| &**scope).collect();
+    assert_eq!(scopes, ["other", "mcp:admin", "mcp:tools", "mcp:write"]);
 }
 
 #[tokio::test]
