@@ -119,6 +119,15 @@ pub(crate) fn rooms(
     problems.extend(certificates.map(|error| refused_certificate(loaded, &error)));
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
+    let asks = config.gateway.tls.as_ref().is_some_and(sekisho_gateway::TlsConfig::asks_for_certificates);
+    if !asks && let Some(issuer) = config.identity.needs_certificates() {
+        let words = format!(
+            "tokens of `{issuer}` must be bound to a client certificate (`sender_constraint`), and no client is asked for one"
+        );
+        let problem = Problem::new(Code::Identity, words)
+            .help("set `client_certificates = \"requested\"` in `[gateway.tls]`: TLS has to end at this gateway");
+        problems.push(problem.at(loaded.document.place_of(&["identity"])));
+    }
     let public_url = &config.gateway.public_url;
     let (egress, revocations) = (Arc::clone(egress), Arc::clone(revocations));
     let identity = Identity::new(&config.identity, &loaded.base, public_url, egress, revocations);

@@ -168,7 +168,13 @@ impl TlsConfig {
         }
     }
 
-    /// Whether clients are asked for a certificate.
+    /// Whether clients are asked for a certificate, so that tokens can be bound to one.
+    #[must_use]
+    pub fn asks_for_certificates(&self) -> bool {
+        self.asks() != ClientCertificates::None
+    }
+
+    /// How clients are asked for a certificate.
     pub(crate) fn asks(&self) -> ClientCertificates {
         let implied =
             if self.client_ca_file.is_some() { ClientCertificates::Required } else { ClientCertificates::None };

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-use crate::config::{ClientCertificates, Config, ConfigError};
+use crate::config::{Config, ConfigError, TlsConfig};
 use crate::inflight::InFlight;
 use crate::instruments::{self, Family};
 use crate::listen::{Door, Stdio, listen, request_id, serve};
@@ -315,7 +315,7 @@ fn lifecycle(words: &str) -> Event<'_> {
 /// Ends expired sessions, and with them what they hold upstream.
 async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
     let mut tick = tokio::time::interval(SWEEP_EVERY);
-    let mut swept = Instant::now();
+    let (mut swept, started) = (Instant::now(), (Instant::now(), SystemTime::now()));
     loop {
         tokio::select! {
             _ = tick.tick() => {}
@@ -328,15 +328,21 @@ async fn sweep(door: Arc<Door>, mut stopped: watch::Receiver<bool>) {
         door.instruments.sessions_ended(&rooms.identity.sessions().lives());
         if swept.elapsed() >= FORGET_EVERY {
             swept = Instant::now();
-            let revocations = Arc::clone(rooms.identity.revocations());
+            let (revocations, now) = (Arc::clone(rooms.identity.revocations()), no_later_than_it_can_be(started));
             // It writes into the store.
-            let _forgotten = tokio::task::spawn_blocking(move || revocations.sweep(SystemTime::now())).await;
+            let _forgotten = tokio::task::spawn_blocking(move || revocations.sweep(now)).await;
         }
     }
 }
 
+/// The time, unless a clock was set ahead: what is forgotten by a wrong time does not come back with the right one.
+fn no_later_than_it_can_be((started, then): (Instant, SystemTime)) -> SystemTime {
+    let (now, passed) = (SystemTime::now(), started.elapsed().saturating_add(FORGET_EVERY));
+    then.checked_add(passed).map_or(now, |latest| now.min(latest))
+}
+
 fn asks_certificates(config: &Config) -> bool {
-    config.tls.as_ref().is_some_and(|tls| tls.asks() != ClientCertificates::None)
+    config.tls.as_ref().is_some_and(TlsConfig::asks_for_certificates)
 }
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);

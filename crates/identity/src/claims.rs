@@ -10,13 +10,14 @@ use crate::bonds::Bonds;
 use crate::entra;
 use crate::issuer::Issuer;
 use crate::jwt::text;
+use crate::logout;
 use crate::principal::{Authentication, Binding, Credential, Groups, Kind, Principal, PrincipalKey};
 use crate::revocation::CredentialFacts;
 use crate::rules::{Claim, Dialect, Rules};
 use crate::token::TokenError;
 
 /// Longest subject or client identifier, in bytes. It goes into keys and records.
-const NAME_BYTES_MAX: usize = 1024;
+pub(crate) const NAME_BYTES_MAX: usize = 1024;
 
 /// Last moment a claim may name, in seconds since 1970: the end of the year 9999.
 const SECONDS_MAX: u64 = 253_402_300_799;
@@ -74,6 +75,10 @@ pub(crate) fn check(
     if *required(&claims, "iss")? != *issuer.name {
         return Err(TokenError::UnknownIssuer);
     }
+    // Where types do not tell, its event does (RFC 8725 section 3.12).
+    if logout::is_logout(&claims) {
+        return Err(TokenError::WrongType);
+    }
     check_audience(&claims, issuer.audiences_of(door.at), door.canonical_uri)?;
     let window = window(&claims, issuer)?;
     window.check(now)?;
@@ -88,10 +93,11 @@ pub(crate) fn check(
     Ok(Checked { who, window, bonds, credential: Arc::new(credential) })
 }
 
-/// When a logout token holds, and when it was issued: from `iat` to `exp`, or for two minutes where it has none (OpenID Connect Back-Channel Logout section 2.4).
+/// When a logout token holds, and when it was issued: from `iat` to `exp`, for two minutes at most (OpenID Connect Back-Channel Logout section 2.4).
 pub(crate) fn window_of_logout(claims: &Json, issuer: &Issuer) -> Result<(Window, SystemTime), TokenError> {
     let issued = moment(claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
-    let expires = moment(claims, "exp")?.unwrap_or(issued.saturating_add(LOGOUT_HOLDS));
+    let latest = issued.saturating_add(LOGOUT_HOLDS);
+    let expires = moment(claims, "exp")?.map_or(latest, |expires| expires.min(latest));
     let at = |since: Duration| SystemTime::UNIX_EPOCH.checked_add(since).ok_or(TokenError::Garbled);
     let window = Window {
         from: at(issued.saturating_sub(issuer.clock_skew))?,
@@ -110,18 +116,20 @@ fn check_audience(claims: &Json, accepted: &[String], canonical_uri: &str) -> Re
 }
 
 fn check_rules(claims: &Json, rules: &Rules) -> Result<(), TokenError> {
-    for (claim, accepted) in &rules.required {
-        let value = claim.find(claims).ok_or(TokenError::ClaimRefused)?;
-        let is_accepted = |value: &Json| word(value).is_some_and(|word| accepted.iter().any(|one| *one == *word));
-        if !is_accepted(&value) && !value.elements().any(|element| is_accepted(&element)) {
-            return Err(TokenError::ClaimRefused);
-        }
+    if !rules.required.iter().all(|required| has(claims, required)) {
+        return Err(TokenError::ClaimRefused);
     }
     let tenant = tenant(claims, rules)?;
     if !rules.tenants.is_empty() && !rules.tenants.iter().any(|one| **one == *tenant) {
         return Err(TokenError::WrongTenant);
     }
     Ok(())
+}
+
+/// Whether a claim has one of these values; of an array, one of its elements.
+fn has(claims: &Json, (claim, accepted): &(Claim, Vec<String>)) -> bool {
+    let is_accepted = |value: &Json| word(value).is_some_and(|word| accepted.iter().any(|one| *one == *word));
+    claim.find(claims).is_some_and(|value| is_accepted(&value) || value.elements().any(|one| is_accepted(&one)))
 }
 
 fn tenant(claims: &Json, rules: &Rules) -> Result<Box<str>, TokenError> {
@@ -149,12 +157,14 @@ fn principal(claims: Json, issuer: &Issuer, bound_by: Vec<Binding>) -> Result<Pr
     let (subject, client, kind) = match &rules.dialect {
         Dialect::Standard => {
             let subject = required(&claims, "sub")?;
-            let client = match text(&claims, "client_id")? {
-                Some(client) => client,
-                None => text(&claims, "azp")?.unwrap_or_default(),
+            let client = client(&claims, rules)?;
+            let kind = match &rules.application {
+                // RFC 9068 section 2.2: where no person is involved, the subject is the client.
+                _ if subject == client => Kind::Application,
+                Some(marks) if marks.iter().any(|mark| has(&claims, mark)) => Kind::Application,
+                Some(_) => Kind::User,
+                None => Kind::Unknown,
             };
-            // RFC 9068 section 2.2: where no person is involved, the subject is the client.
-            let kind = if subject == client { Kind::Application } else { Kind::User };
             (subject, client, kind)
         }
         Dialect::Entra(_) => (required(&claims, "oid")?, required(&claims, "azp")?, entra::kind(&claims)),
@@ -185,6 +195,17 @@ fn principal(claims: Json, issuer: &Issuer, bound_by: Vec<Binding>) -> Result<Pr
     };
     principal.privileges = principal.digest_of_privileges();
     Ok(principal)
+}
+
+fn client(claims: &Json, rules: &Rules) -> Result<Box<str>, TokenError> {
+    if let Some(named) = &rules.client {
+        let value = named.find(claims).map(|value| value.string().map(Box::from).ok_or(TokenError::Garbled));
+        return Ok(value.transpose()?.unwrap_or_default());
+    }
+    match text(claims, "client_id")? {
+        Some(client) => Ok(client),
+        None => Ok(text(claims, "azp")?.unwrap_or_default()),
+    }
 }
 
 fn authentication(claims: &Json) -> Result<Authentication, TokenError> {

@@ -4,6 +4,7 @@ mod error;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ pub use error::ConfigError;
 
 use crate::BOUND_MAX;
 use crate::dpop::{NONCE_SECONDS_MAX, PROOF_AGE_SECONDS_MAX};
-use crate::entra::EntraConfig;
+use crate::entra::{EntraConfig, LIFETIME_SECONDS as ENTRA_LIFETIME_SECONDS};
 use crate::issuer::{CLOCK_SKEW_SECONDS_MAX, JWKS_STALE_SECONDS_MAX, LIFETIME_SECONDS_MAX};
 
 /// The `[identity]` section.
@@ -83,7 +84,8 @@ pub struct IssuerConfig {
     #[schemars(range(min = 1, max = LIFETIME_SECONDS_MAX), extend("x-requirement" = "2.3"))]
     pub lifetime_seconds_max: u32,
     /// Values of the header `typ` that are accepted (RFC 9068 section 4); letter case is ignored, as media types have none.
-    /// An issuer that writes the plain `JWT` must have it spelled out here, since its identity tokens look alike.
+    /// An issuer that writes the plain `JWT` must have it spelled out here, since its identity tokens look alike; `absent` stands for tokens
+    /// without `typ`.
     #[serde(default = "defaults::token_types")]
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub token_types: Vec<String>,
@@ -109,6 +111,16 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(extend("x-requirement" = "7.3"))]
     pub required_claims: BTreeMap<String, Vec<String>>,
+    /// Claims by which an application's own token is told from a user's, each with the values that mark one; any of them will do, such as
+    /// `{ gty = ["client-credentials"] }`. Without this, a token whose subject is its client is an application's, and of any other
+    /// nobody can tell: `principal.kind` is `unknown`.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
+    pub application_claims: Option<BTreeMap<String, Vec<String>>>,
+    /// The claim that names the client, in the same form. Default: `client_id`, else `azp`.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "7.3"))]
+    pub client_claim: Option<String>,
     /// Attributes for policies (tags of the principal), each with the claim it comes from: a name or a JSON pointer. A string, a number, a
     /// boolean; of anything else there is no attribute.
     #[serde(default)]
@@ -185,7 +197,7 @@ pub struct DpopConfig {
     #[schemars(range(min = 10, max = NONCE_SECONDS_MAX))]
     pub nonce_seconds: u32,
     /// Most proofs that are remembered within the time that one may be old, so that none is taken twice: 1 to 10,000,000. Past that, proofs
-    /// are refused.
+    /// are refused. One key has a fiftieth of it, and 1,000 at least.
     #[schemars(range(min = 1, max = BOUND_MAX))]
     pub proofs_max: u32,
 }
@@ -203,7 +215,7 @@ pub enum NonceUse {
 
 impl Default for DpopConfig {
     fn default() -> DpopConfig {
-        DpopConfig { proof_age_seconds_max: 60, nonce: NonceUse::Optional, nonce_seconds: 120, proofs_max: 200_000 }
+        DpopConfig { proof_age_seconds_max: 60, nonce: NonceUse::Optional, nonce_seconds: 120, proofs_max: 500_000 }
     }
 }
 
@@ -256,6 +268,23 @@ impl Default for SessionsConfig {
 }
 
 impl Config {
+    /// The longest that a token of any issuer may live.
+    #[must_use]
+    pub fn lifetime_max(&self) -> Duration {
+        let entra = (!self.entra.is_empty()).then_some(ENTRA_LIFETIME_SECONDS);
+        let longest = self.issuers.iter().map(|issuer| issuer.lifetime_seconds_max).chain(entra).max();
+        Duration::from_secs(u64::from(longest.unwrap_or_default()))
+    }
+
+    /// An issuer whose tokens must be bound to a certificate, if there is one: without TLS of its own the gateway could accept none of them.
+    #[must_use]
+    pub fn needs_certificates(&self) -> Option<String> {
+        let is_mtls = |constraint| constraint == SenderConstraint::Mtls;
+        let issuer = self.issuers.iter().find(|issuer| is_mtls(issuer.sender_constraint));
+        let entra = self.entra.iter().find(|entra| is_mtls(entra.sender_constraint));
+        issuer.map(|issuer| issuer.issuer.clone()).or_else(|| entra.and_then(|entra| entra.issuer_names().next()))
+    }
+
     /// The issuers that are believed, as tokens carry them in `iss`: those of `issuers`, and one for each tenant of `entra`.
     #[must_use]
     pub fn issuer_names(&self) -> Vec<String> {
@@ -289,6 +318,8 @@ impl IssuerConfig {
             tenant_claim: None,
             tenants: Vec::new(),
             required_claims: BTreeMap::new(),
+            application_claims: None,
+            client_claim: None,
             attributes: BTreeMap::new(),
             sender_constraint: SenderConstraint::Optional,
             logout_audience: None,

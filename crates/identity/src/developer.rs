@@ -3,6 +3,7 @@
 //! It is an issuer like any other to the room (a key set file, `at+jwt`, audiences), has its key in the data folder, and
 //! refuses to serve a gateway that others can reach.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -134,6 +135,8 @@ impl Developer {
         IssuerConfig {
             algorithms: vec![Algorithm::ES256],
             lifetime_seconds_max: u32::try_from(LIFETIME_MAX.as_secs()).unwrap_or(1),
+            // It mints tokens for people alone.
+            application_claims: Some(BTreeMap::new()),
             ..IssuerConfig::with_key_file(self.issuer.clone(), self.key_set_path.clone())
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A proof is good for one method, one URI, one token and one use, and for a short time.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -30,8 +30,12 @@ pub(crate) struct Proofs {
     age_max: Duration,
     nonces: Nonces,
     required: bool,
+    /// Proofs that were made before this are taken by nobody: they may have been used before a restart.
+    since: u64,
     seen: Mutex<Seen>,
     seen_max: usize,
+    /// Of one key.
+    own_max: u32,
 }
 
 /// What a proof has to be about.
@@ -47,9 +51,19 @@ pub(crate) struct About<'a> {
 /// The proofs of a span of time and of the one before. Each is as long as a proof may be old, so whatever could be taken again is in here.
 #[derive(Default)]
 struct Seen {
+    /// The latest moment that was. Time does not go back here: whoever was refused as too late stays so, and nothing that was seen is
+    /// forgotten, when a clock is set back.
+    latest: u64,
     span: u64,
-    now: HashSet<u128>,
-    before: HashSet<u128>,
+    now: Portion,
+    before: Portion,
+}
+
+#[derive(Default)]
+struct Portion {
+    proofs: HashSet<u128>,
+    /// How many each key has.
+    by_key: HashMap<u64, u32>,
 }
 
 /// Nonces that nobody has to remember: a span of time, and a code over it by a key that only this process has.
@@ -60,13 +74,15 @@ struct Nonces {
 
 impl Proofs {
     /// Without randomness nothing could be told from a forgery.
-    pub(crate) fn new(config: &DpopConfig) -> Option<Proofs> {
+    pub(crate) fn new(config: &DpopConfig, now: SystemTime) -> Option<Proofs> {
         Some(Proofs {
+            since: seconds(now),
             age_max: Duration::from_secs(u64::from(config.proof_age_seconds_max)),
             nonces: Nonces::new(u64::from(config.nonce_seconds))?,
             required: config.nonce == NonceUse::Required,
             seen: Mutex::default(),
             seen_max: usize::try_from(config.proofs_max).unwrap_or(usize::MAX),
+            own_max: (config.proofs_max / SHARES).max(OWN_MIN),
         })
     }
 
@@ -95,36 +111,36 @@ impl Proofs {
                 return Err(TokenError::NonceWanted);
             }
         }
-        self.in_time(&claims, now)?;
-        self.first_use(&about.key, &id, now)
+        let made = claims.get("iat").and_then(|iat| u64::try_from(iat.number()?.integer()?).ok());
+        self.first_use(&about.key, &id, made.ok_or(ProofError::Claims)?, now)
     }
 
-    fn in_time(&self, claims: &Json, now: SystemTime) -> Result<(), TokenError> {
-        let made = claims.get("iat").and_then(|iat| u64::try_from(iat.number()?.integer()?).ok());
-        let made = made.ok_or(ProofError::Claims)?;
-        let now = seconds(now);
+    /// Looks at the time and remembers the proof. Where there is no room left it is refused: forgetting another one would let that one be
+    /// replayed.
+    fn first_use(&self, key: &[u8; 32], id: &str, made: u64, now: SystemTime) -> Result<(), TokenError> {
+        let digest = sha256(&[key, id.as_bytes()]);
+        let ([half, _], [whose, ..]) = (digest.as_chunks::<16>().0, key.as_chunks::<8>().0) else {
+            return Err(TokenError::ProofsExhausted);
+        };
+        let (half, whose) = (u128::from_le_bytes(*half), u64::from_le_bytes(*whose));
+        let mut seen = self.seen();
+        let now = seen.advance(seconds(now), self.age_max.as_secs().saturating_add(AHEAD_SECONDS));
         // A clock may be a little ahead of ours.
-        if made > now.saturating_add(AHEAD_SECONDS) || now > made.saturating_add(self.age_max.as_secs()) {
+        if made > now.saturating_add(AHEAD_SECONDS)
+            || now > made.saturating_add(self.age_max.as_secs())
+            || made < self.since
+        {
             return Err(ProofError::Time.into());
         }
-        Ok(())
-    }
-
-    /// Remembers it. Where there is no room left it is refused: forgetting another one would let that one be replayed.
-    fn first_use(&self, key: &[u8; 32], id: &str, now: SystemTime) -> Result<(), TokenError> {
-        let digest = sha256(&[key, id.as_bytes()]);
-        let [half, _] = digest.as_chunks::<16>().0 else { return Err(TokenError::ProofsExhausted) };
-        let half = u128::from_le_bytes(*half);
-        let span = seconds(now) / self.age_max.as_secs().saturating_add(AHEAD_SECONDS).max(1);
-        let mut seen = self.seen();
-        seen.advance_to(span);
-        if seen.before.contains(&half) || seen.now.contains(&half) {
+        if seen.before.proofs.contains(&half) || seen.now.proofs.contains(&half) {
             return Err(ProofError::Replayed.into());
         }
-        if seen.now.len() >= self.seen_max {
+        let own = seen.now.by_key.get(&whose).copied().unwrap_or(0);
+        if seen.now.proofs.len() >= self.seen_max || own >= self.own_max {
             return Err(TokenError::ProofsExhausted);
         }
-        seen.now.insert(half);
+        seen.now.proofs.insert(half);
+        seen.now.by_key.insert(whose, own.saturating_add(1));
         Ok(())
     }
 
@@ -135,16 +151,16 @@ impl Proofs {
 }
 
 impl Seen {
-    /// Forgets what cannot be taken again: it is too old, or, where a clock was set back far, from the future. A clock that was set back
-    /// a little lets nothing be forgotten.
-    fn advance_to(&mut self, span: u64) {
-        if span.saturating_add(2) <= self.span {
-            *self = Seen { span, ..Seen::default() };
-        } else if span > self.span {
+    /// Moves on to `now`, and forgets what is older than two spans. The latest moment that was.
+    fn advance(&mut self, now: u64, span_seconds: u64) -> u64 {
+        self.latest = self.latest.max(now);
+        let span = self.latest / span_seconds.max(1);
+        if span > self.span {
             let before = std::mem::take(&mut self.now);
-            self.before = if self.span.saturating_add(1) == span { before } else { HashSet::new() };
+            self.before = if self.span.saturating_add(1) == span { before } else { Portion::default() };
             self.span = span;
         }
+        self.latest
     }
 }
 
@@ -207,6 +223,9 @@ fn seconds(now: SystemTime) -> u64 {
 }
 
 const KIND: &str = "dpop+jwt";
+/// One key may have the SHARES-th part of what is remembered, and OWN_MIN at least.
+const SHARES: u32 = 50;
+const OWN_MIN: u32 = 1000;
 /// Longest `jti` of a proof, in bytes.
 const ID_BYTES_MAX: usize = 512;
 /// How far a client's clock may be ahead.
@@ -217,39 +236,74 @@ mod tests {
     use super::*;
 
     fn proofs(config: DpopConfig) -> Proofs {
-        Proofs::new(&config).unwrap()
+        Proofs::new(&config, UNIX_EPOCH).unwrap()
     }
 
     fn at(seconds: u64) -> SystemTime {
         UNIX_EPOCH + Duration::from_secs(seconds)
     }
 
+    /// A proof of this moment.
+    fn fresh(proofs: &Proofs, key: u8, id: &str, seconds: u64) -> Result<(), TokenError> {
+        proofs.first_use(&[key; 32], id, seconds, at(seconds))
+    }
+
+    const REPLAYED: Result<(), TokenError> = Err(TokenError::Proof(ProofError::Replayed));
+    const TIME: Result<(), TokenError> = Err(TokenError::Proof(ProofError::Time));
+
     #[test]
     fn a_proof_is_taken_once_for_as_long_as_it_could_be_taken_again() {
         let proofs = proofs(DpopConfig { proof_age_seconds_max: 60, ..DpopConfig::default() });
-        let key = [1; 32];
-        for start in [1_000_000, 1_000_033, 1_000_064] {
+        for start in [1_000_000, 1_000_133, 1_000_264] {
             let id = format!("{start}");
-            assert_eq!(proofs.first_use(&key, &id, at(start)), Ok(()));
-            for later in [0, 1, 30, 59, 60, 65] {
-                let again = proofs.first_use(&key, &id, at(start + later));
-                assert_eq!(again, Err(TokenError::Proof(ProofError::Replayed)), "{start} + {later}");
+            assert_eq!(fresh(&proofs, 1, &id, start), Ok(()));
+            for later in [0, 1, 30, 59, 60] {
+                let again = proofs.first_use(&[1; 32], &id, start, at(start + later));
+                assert_eq!(again, REPLAYED, "{start} + {later}");
             }
+            assert_eq!(proofs.first_use(&[1; 32], &id, start, at(start + 61)), TIME);
         }
-        // A clock that is set back a little brings none back.
-        assert_eq!(proofs.first_use(&key, "1000064", at(1_000_064)), Err(TokenError::Proof(ProofError::Replayed)));
         // Another key's id is another one.
-        assert_eq!(proofs.first_use(&[2; 32], "1000064", at(1_000_130)), Ok(()));
+        assert_eq!(fresh(&proofs, 2, "1000264", 1_000_330), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_brings_no_proof_back() {
+        let proofs = proofs(DpopConfig { proof_age_seconds_max: 60, ..DpopConfig::default() });
+        assert_eq!(fresh(&proofs, 1, "used", 1_000_000), Ok(()));
+        // Far back, and on again.
+        assert_eq!(fresh(&proofs, 1, "early", 999_800), TIME, "until the clock has caught up");
+        assert_eq!(fresh(&proofs, 1, "used", 1_000_000), REPLAYED);
+        // Somebody who waited is no other clock.
+        assert_eq!(proofs.first_use(&[1; 32], "late", 999_995, at(999_990)), Ok(()));
+        assert_eq!(fresh(&proofs, 1, "used", 1_000_000), REPLAYED);
+    }
+
+    #[test]
+    fn a_proof_that_was_made_before_the_start_may_have_been_used_then() {
+        let proofs = Proofs::new(&DpopConfig::default(), at(1_000_000)).unwrap();
+        assert_eq!(proofs.first_use(&[1; 32], "before", 999_999, at(1_000_001)), TIME);
+        assert_eq!(proofs.first_use(&[1; 32], "after", 1_000_000, at(1_000_001)), Ok(()));
     }
 
     #[test]
     fn where_no_room_is_left_proofs_are_refused_and_none_is_forgotten() {
         let proofs = proofs(DpopConfig { proofs_max: 2, ..DpopConfig::default() });
-        assert_eq!(proofs.first_use(&[1; 32], "a", at(1_000_000)), Ok(()));
-        assert_eq!(proofs.first_use(&[1; 32], "b", at(1_000_000)), Ok(()));
-        assert_eq!(proofs.first_use(&[1; 32], "c", at(1_000_000)), Err(TokenError::ProofsExhausted));
-        assert_eq!(proofs.first_use(&[1; 32], "a", at(1_000_000)), Err(TokenError::Proof(ProofError::Replayed)));
-        assert_eq!(proofs.first_use(&[1; 32], "c", at(1_000_200)), Ok(()), "room comes with time");
+        assert_eq!(fresh(&proofs, 1, "a", 1_000_000), Ok(()));
+        assert_eq!(fresh(&proofs, 1, "b", 1_000_000), Ok(()));
+        assert_eq!(fresh(&proofs, 1, "c", 1_000_000), Err(TokenError::ProofsExhausted));
+        assert_eq!(fresh(&proofs, 1, "a", 1_000_000), REPLAYED);
+        assert_eq!(fresh(&proofs, 1, "c", 1_000_200), Ok(()), "room comes with time");
+    }
+
+    #[test]
+    fn one_key_does_not_take_the_room_of_the_others() {
+        let proofs = proofs(DpopConfig { proofs_max: 100_000, ..DpopConfig::default() });
+        for number in 0..2000 {
+            assert_eq!(fresh(&proofs, 1, &number.to_string(), 1_000_000), Ok(()));
+        }
+        assert_eq!(fresh(&proofs, 1, "more", 1_000_000), Err(TokenError::ProofsExhausted));
+        assert_eq!(fresh(&proofs, 2, "another's", 1_000_000), Ok(()));
     }
 
     #[test]

@@ -135,7 +135,9 @@ pub(crate) fn check(claims: &Json, rules: &EntraRules) -> Result<(), TokenError>
         (false, true, Applications::Refused) => refused("it is an application's own, and `applications` is `refused`"),
         (true, true, _) => refused("it is both a user's and an application's own"),
         // An identity token has neither, and the same audience where the application is its own client.
-        (false, false, _) => refused("it is neither for a user (`scp`) nor an application's own (`idtyp`)"),
+        (false, false, _) => refused(
+            "it is neither for a user (`scp`) nor an application's own (`idtyp`, an optional claim to be added to access tokens)",
+        ),
     }
 }
 
@@ -180,4 +182,4 @@ fn authority() -> String {
 }
 
 /// 28 hours.
-const LIFETIME_SECONDS: u32 = 100_800;
+pub(crate) const LIFETIME_SECONDS: u32 = 100_800;

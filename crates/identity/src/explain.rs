@@ -88,7 +88,7 @@ impl Verifier {
         let jwt = told.note("form", Jwt::take_apart(token), |jwt| form(jwt))?;
         let issuer = told.note("issuer", self.issuer_named(&jwt).cloned(), |issuer| issuer.name.to_string())?;
         told.note("algorithm and type", issuer.accepts(&jwt.header), |()| {
-            format!("{}, {}", jwt.header.algorithm.as_str(), jwt.header.kind)
+            format!("{}, {}", jwt.header.algorithm.as_str(), jwt.header.kind.as_deref().unwrap_or("no type"))
         })?;
         let verified = verified_by(&issuer, &jwt, now).await;
         let (_, key_id) =

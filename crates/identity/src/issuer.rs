@@ -110,7 +110,8 @@ impl Issuer {
     pub(crate) fn accepts(&self, header: &Header) -> Result<(), TokenError> {
         self.signs_with(header)?;
         // A token made for another purpose is no access token (RFC 8725 section 3.11; RFC 9068 section 4).
-        if !self.token_types.iter().any(|kind| kind.eq_ignore_ascii_case(&header.kind)) {
+        let kind = header.kind.as_deref().unwrap_or(ABSENT);
+        if !self.token_types.iter().any(|accepted| accepted.eq_ignore_ascii_case(kind)) {
             return Err(TokenError::WrongType);
         }
         Ok(())
@@ -137,6 +138,9 @@ impl Issuer {
         }
     }
 }
+
+/// How configuration calls a header without `typ`.
+const ABSENT: &str = "absent";
 
 fn identifier(issuer: &str) -> Result<Url, ConfigError> {
     let refused = || ConfigError::BadIssuer { issuer: issuer.to_owned() };

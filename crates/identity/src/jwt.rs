@@ -34,7 +34,7 @@ pub(crate) struct Jwt<'a> {
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     /// `typ`
-    pub(crate) kind: Box<str>,
+    pub(crate) kind: Option<Box<str>>,
     /// `kid`
     pub(crate) key_id: Option<Box<str>>,
 }
@@ -101,11 +101,7 @@ impl Header {
         if key_id.as_ref().is_some_and(|id| id.len() > KEY_ID_BYTES_MAX) {
             return Err(TokenError::Garbled);
         }
-        Ok(Header {
-            algorithm: algorithm.ok_or(TokenError::AlgorithmRefused)?,
-            kind: text(header, "typ")?.ok_or(TokenError::WrongType)?,
-            key_id,
-        })
+        Ok(Header { algorithm: algorithm.ok_or(TokenError::AlgorithmRefused)?, kind: text(header, "typ")?, key_id })
     }
 }
 

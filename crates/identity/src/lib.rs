@@ -46,7 +46,7 @@ mod verifier;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sekisho_egress::Client;
 use sekisho_wire::message::Spoken;
@@ -130,6 +130,17 @@ impl Authenticated<Inbound> {
     }
 }
 
+/// Whether proofs of possession are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofsWanted {
+    /// Of every token, whoever issued it.
+    Always,
+    /// Of some, or a certificate in their place.
+    Sometimes,
+    /// Of those alone that are bound to a key.
+    Never,
+}
+
 /// The room.
 pub struct Identity {
     verifier: Verifier,
@@ -170,7 +181,7 @@ impl Identity {
         if issuers.is_empty() {
             return Err(ConfigError::NoIssuer);
         }
-        let proofs = Arc::new(Proofs::new(&config.dpop).ok_or(ConfigError::NoRandomness)?);
+        let proofs = Arc::new(Proofs::new(&config.dpop, SystemTime::now()).ok_or(ConfigError::NoRandomness)?);
         Ok(Identity {
             verifier: Verifier::new(issuers, config.token_cache_max, proofs, revocations),
             sessions: Arc::new(Sessions::new(config.sessions)),
@@ -209,14 +220,32 @@ impl Identity {
         now < lease.ends_at && !lease.credential.as_ref().is_some_and(revoked)
     }
 
+    /// Waits until a lease is good no more.
+    pub async fn outlived(&self, lease: &Lease) {
+        let mut changes = self.verifier.revocations().changes();
+        loop {
+            let now = SystemTime::now();
+            if !self.holds(lease, now) {
+                return;
+            }
+            let left = lease.ends_at.duration_since(now).unwrap_or_default().min(LOOKS_EVERY);
+            // Nobody revokes any more: then it ends with its time.
+            let _changed_or_late = tokio::time::timeout(left, changes.changed()).await;
+        }
+    }
+
     /// Revokes, and ends the sessions that go with it; their keys, so that what hangs on them can be ended, too.
     ///
     /// # Errors
     /// [`RevokeError`]: it may be in force in this process and no longer; the sessions are ended all the same.
     pub async fn revoke(&self, revocation: Revocation) -> (Vec<SessionKey>, Result<(), RevokeError>) {
-        let target = revocation.target.clone();
-        let revoked = self.verifier.revocations().revoke(revocation).await;
-        (self.sessions.close_where(|session| target.touches(session.principal())), revoked)
+        let (target, until) = (revocation.target.clone(), revocation.at.checked_add(SESSION_SKEW));
+        let revoked = self.verifier.revocations().revoke(revocation, self.verifier.lifetime_max()).await;
+        // One that was begun later was begun with another token.
+        let is_touched = |session: &Session, opened_at| {
+            target.touches(session.principal()) && until.is_none_or(|until| opened_at <= until)
+        };
+        (self.sessions.close_where(is_touched), revoked)
     }
 
     /// Whether there is an issuer whose logout tokens are taken.
@@ -225,10 +254,17 @@ impl Identity {
         self.verifier.issuers().iter().any(|issuer| issuer.logout_audience.is_some())
     }
 
-    /// Whether no token is good without a proof of possession, whoever issued it.
+    /// Whether tokens must be bound to keys, as their issuers are configured.
     #[must_use]
-    pub fn wants_proofs(&self) -> bool {
-        self.verifier.issuers().iter().all(|issuer| issuer.sender_constraint == SenderConstraint::Dpop)
+    pub fn proofs_wanted(&self) -> ProofsWanted {
+        let mut constraints = self.verifier.issuers().iter().map(|issuer| issuer.sender_constraint);
+        if constraints.clone().all(|constraint| constraint == SenderConstraint::Dpop) {
+            return ProofsWanted::Always;
+        }
+        match constraints.any(|constraint| matches!(constraint, SenderConstraint::Dpop | SenderConstraint::Either)) {
+            true => ProofsWanted::Sometimes,
+            false => ProofsWanted::Never,
+        }
     }
 
     /// What a logout token of an issuer ends (OpenID Connect Back-Channel Logout); to be handed to [`Identity::revoke`].
@@ -380,5 +416,9 @@ fn check_bounds(config: &Config) -> Result<(), ConfigError> {
     Ok(())
 }
 
+/// How often at least it is looked whether a lease holds: clocks are set.
+const LOOKS_EVERY: Duration = Duration::from_secs(60);
+/// How far an issuer's clock may be behind ours where it says when somebody logged out.
+const SESSION_SKEW: Duration = Duration::from_secs(120);
 /// Largest number that makes sense for any bound of this room.
 pub(crate) const BOUND_MAX: u32 = 10_000_000;

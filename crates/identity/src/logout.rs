@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use sekisho_wire::Json;
 
-use crate::claims::strings;
+use crate::claims::{NAME_BYTES_MAX, strings};
 use crate::issuer::Issuer;
 use crate::jwt::{Jwt, text};
 use crate::revocation::{Revocation, Target};
@@ -38,8 +38,8 @@ impl Verifier {
         let issuer = self.issuer_named(&jwt)?;
         let audience = issuer.logout_audience.as_deref().ok_or(LogoutError::NotTaken)?;
         issuer.signs_with(&jwt.header)?;
-        // Written without the type by issuers that follow the first version: what sets it apart is its event.
-        if !KINDS.iter().any(|kind| kind.eq_ignore_ascii_case(&jwt.header.kind)) {
+        // Many issuers write none (section 2.4 only recommends it), or the plain one: what sets it apart is its event.
+        if jwt.header.kind.as_ref().is_some_and(|own| !KINDS.iter().any(|kind| kind.eq_ignore_ascii_case(own))) {
             return Err(TokenError::WrongType.into());
         }
         verified_by(issuer, &jwt, now).await?;
@@ -59,6 +59,12 @@ impl Verifier {
     }
 }
 
+/// Whether it says that somebody logged out.
+pub(crate) fn is_logout(claims: &Json) -> bool {
+    let event = claims.get("events").and_then(|events| events.get(EVENT));
+    event.is_some_and(|event| event.is_object())
+}
+
 /// When it was issued. Taken a second time it ends nothing that was begun since.
 fn in_time(claims: &Json, issuer: &Issuer, now: SystemTime) -> Result<SystemTime, LogoutError> {
     let (window, issued) = crate::claims::window_of_logout(claims, issuer)?;
@@ -69,9 +75,10 @@ fn in_time(claims: &Json, issuer: &Issuer, now: SystemTime) -> Result<SystemTime
 /// A session where one is named, else all of the subject's.
 fn ended(claims: &Json, issuer: &Issuer, at: SystemTime) -> Result<Revocation, LogoutError> {
     let name = || issuer.name.to_string();
+    let fits = |name: &str| (1..=NAME_BYTES_MAX).contains(&name.len());
     let target = match (text(claims, "sid")?, text(claims, "sub")?) {
-        (Some(id), _) if !id.is_empty() => Target::IssuerSession { issuer: name(), id: id.into() },
-        (None, Some(subject)) if !subject.is_empty() => Target::Subject { issuer: name(), subject: subject.into() },
+        (Some(id), _) if fits(&id) => Target::IssuerSession { issuer: name(), id: id.into() },
+        (None, Some(subject)) if fits(&subject) => Target::Subject { issuer: name(), subject: subject.into() },
         (Some(_) | None, _) => return Err(LogoutError::NotLogout),
     };
     Ok(Revocation { target, at, reason: "back-channel logout".to_owned(), by: name() })

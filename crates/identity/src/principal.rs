@@ -48,6 +48,8 @@ pub enum Kind {
     Application,
     /// An agent with an identity of its own (Entra Agent ID).
     Agent,
+    /// One or the other: nothing tells.
+    Unknown,
 }
 
 /// What holds a token to whoever may use it: it is of no use to anybody else.
@@ -287,6 +289,7 @@ impl Kind {
             Kind::User => "user",
             Kind::Application => "application",
             Kind::Agent => "agent",
+            Kind::Unknown => "unknown",
         }
     }
 }

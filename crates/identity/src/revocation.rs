@@ -14,9 +14,9 @@ use bytes::Bytes;
 use sekisho_store::{Store, Table};
 use sekisho_wire::Json;
 use sekisho_wire::json::{Limits, Object};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
-use crate::issuer::{CLOCK_SKEW_SECONDS_MAX, LIFETIME_SECONDS_MAX};
+use crate::issuer::CLOCK_SKEW_SECONDS_MAX;
 use crate::principal::{Credential, Principal, sha256};
 use crate::token::TokenError;
 
@@ -87,6 +87,8 @@ pub struct Revocations {
     any: AtomicBool,
     changes: watch::Sender<()>,
     store: OnceLock<Arc<Store>>,
+    /// Held while one is written down, so that what is kept comes in the order of what is in force.
+    writing: Mutex<()>,
 }
 
 /// Why something is not revoked for good.
@@ -110,8 +112,11 @@ pub enum RevokeError {
     )]
     Full,
     /// A name that no credential has.
-    #[error("what is to be revoked has an empty or too long name")]
+    #[error("what is to be revoked has an empty name, or one longer than {NAME_BYTES_MAX} bytes")]
     Name,
+    /// More words than are kept.
+    #[error("the reason is longer than {REASON_BYTES_MAX} bytes")]
+    Reason,
 }
 
 /// SHA-256 over kind and names: what credentials are looked up by.
@@ -128,7 +133,7 @@ impl Revocations {
     #[must_use]
     pub fn passing() -> Revocations {
         let (any, changes) = (AtomicBool::new(false), watch::Sender::new(()));
-        Revocations { index: RwLock::default(), any, changes, store: OnceLock::new() }
+        Revocations { index: RwLock::default(), any, changes, store: OnceLock::new(), writing: Mutex::new(()) }
     }
 
     /// Takes in those of the store, and keeps whatever comes in it. Blocks.
@@ -151,38 +156,64 @@ impl Revocations {
     /// Revokes: at once for every request and stream, then for good. What was revoked later stays so.
     ///
     /// # Errors
-    /// [`RevokeError`]; of those, [`RevokeError::Full`] and [`RevokeError::Name`] leave nothing in force.
-    pub async fn revoke(&self, revocation: Revocation) -> Result<(), RevokeError> {
+    /// [`RevokeError`]; of those, [`RevokeError::Full`], [`RevokeError::Name`] and [`RevokeError::Reason`] leave nothing in force.
+    pub async fn revoke(&self, revocation: Revocation, lifetime_max: Duration) -> Result<(), RevokeError> {
         if !revocation.target.is_nameable() {
             return Err(RevokeError::Name);
         }
-        let (name, entry) = (revocation.target.name(), Entry::of(&revocation, revocation.matters_until()));
-        let until = entry.until;
-        {
-            let mut index = self.write();
-            if index.len() >= ENTRIES_MAX && !index.contains_key(&name) {
-                return Err(RevokeError::Full);
-            }
-            match index.get(&name) {
-                // What is in the store says at least as much.
-                Some(known) if known.until > until => return Ok(()),
-                Some(_) | None => drop(index.insert(name, entry)),
-            }
+        if revocation.reason.len() > REASON_BYTES_MAX || revocation.by.len() > NAME_BYTES_MAX {
+            return Err(RevokeError::Reason);
         }
-        self.any.store(true, Ordering::Release);
-        self.changes.send_replace(());
+        let (name, until) = (revocation.target.name(), revocation.matters_until(lifetime_max));
+        if !self.enforce(name, &revocation, until)? {
+            return Ok(());
+        }
         let Some(store) = self.store.get().cloned() else { return Ok(()) };
+        let writing = self.writing.lock().await;
+        // Another one may have come in between, and says more.
+        if self.read().get(&name).is_some_and(|known| known.says_more_than(&revocation)) {
+            return Ok(());
+        }
         let value = revocation.written();
         let written = tokio::task::spawn_blocking(move || store.put(Table::Revocations, &name, value.bytes(), until));
-        written.await.map_err(|_| RevokeError::CutOff)?.map_err(RevokeError::Store)
+        let written = written.await.map_err(|_| RevokeError::CutOff)?.map_err(RevokeError::Store);
+        drop(writing);
+        written
+    }
+
+    /// Puts it in force. False: what was revoked before says more.
+    fn enforce(&self, name: Name, revocation: &Revocation, until: SystemTime) -> Result<bool, RevokeError> {
+        let mut index = self.write();
+        let most = if revocation.target.comes_in_numbers() { ENTRIES_MAX - RESERVED } else { ENTRIES_MAX };
+        if index.len() >= most && !index.contains_key(&name) {
+            return Err(RevokeError::Full);
+        }
+        let entry = index.entry(name).or_insert_with(|| Entry::of(revocation, until));
+        entry.until = entry.until.max(until);
+        if entry.says_more_than(revocation) {
+            return Ok(false);
+        }
+        entry.at = Entry::of(revocation, until).at;
+        drop(index);
+        self.any.store(true, Ordering::Release);
+        self.changes.send_replace(());
+        Ok(true)
     }
 
     /// Forgets what no token can be touched by any more. Blocks.
     pub fn sweep(&self, now: SystemTime) {
-        let mut index = self.write();
-        index.retain(|_, entry| entry.until > now);
-        self.any.store(!index.is_empty(), Ordering::Release);
-        drop(index);
+        let over: Vec<Name> =
+            self.read().iter().filter(|(_, entry)| entry.until <= now).map(|(name, _)| *name).collect();
+        // In portions: requests look things up meanwhile.
+        for portion in over.chunks(PORTION) {
+            let mut index = self.write();
+            for name in portion {
+                if index.get(name).is_some_and(|entry| entry.until <= now) {
+                    index.remove(name);
+                }
+            }
+            self.any.store(!index.is_empty(), Ordering::Release);
+        }
         if let Some(Err(error)) = self.store.get().map(|store| store.sweep(now)) {
             tracing::warn!(error = %error, "what is revoked no more could not be removed from the store");
         }
@@ -244,6 +275,10 @@ impl Revocations {
 impl Entry {
     fn of(revocation: &Revocation, until: SystemTime) -> Entry {
         Entry { at: (!revocation.target.is_for_ever()).then_some(revocation.at), until }
+    }
+
+    fn says_more_than(&self, revocation: &Revocation) -> bool {
+        self.at.is_some_and(|at| at > revocation.at)
     }
 }
 
@@ -307,6 +342,18 @@ impl Target {
         }
     }
 
+    /// Whether issuers send these by themselves, one for each logout. Room is kept for what an operator revokes.
+    fn comes_in_numbers(&self) -> bool {
+        match self {
+            Target::IssuerSession { .. } | Target::Subject { .. } => true,
+            Target::Token { .. }
+            | Target::Client { .. }
+            | Target::Key { .. }
+            | Target::Issuer { .. }
+            | Target::Everything => false,
+        }
+    }
+
     fn is_nameable(&self) -> bool {
         let (issuer, name) = self.names();
         let fits = |text: &str| (1..=NAME_BYTES_MAX).contains(&text.len());
@@ -324,12 +371,9 @@ impl Target {
     /// Whether it is about whatever will be, too.
     fn is_for_ever(&self) -> bool {
         match self {
-            Target::Token { .. } | Target::Key { .. } => true,
-            Target::Subject { .. }
-            | Target::Client { .. }
-            | Target::IssuerSession { .. }
-            | Target::Issuer { .. }
-            | Target::Everything => false,
+            // No identifier of a session is used again.
+            Target::Token { .. } | Target::Key { .. } | Target::IssuerSession { .. } => true,
+            Target::Subject { .. } | Target::Client { .. } | Target::Issuer { .. } | Target::Everything => false,
         }
     }
 
@@ -386,9 +430,11 @@ pub(crate) struct CredentialFacts<'a> {
 }
 
 impl Revocation {
-    /// Until when a token may be around that it touches. A key can sign new ones for ever.
-    fn matters_until(&self) -> SystemTime {
-        let longest = Duration::from_secs(u64::from(LIFETIME_SECONDS_MAX) + 2 * u64::from(CLOCK_SKEW_SECONDS_MAX));
+    /// Until when a token may be around that it touches, where none is accepted that lives longer than `lifetime_max`; at least a week,
+    /// as that may be raised. A key can sign new ones for ever.
+    fn matters_until(&self, lifetime_max: Duration) -> SystemTime {
+        let skew = Duration::from_secs(2 * u64::from(CLOCK_SKEW_SECONDS_MAX));
+        let longest = lifetime_max.max(KEPT_MIN).saturating_add(skew);
         let for_ever = UNIX_EPOCH + FOR_EVER;
         match &self.target {
             Target::Key { .. } => for_ever,
@@ -440,6 +486,15 @@ const NAME_BYTES_MAX: usize = 1024;
 const NAMES_MAX: usize = 7;
 /// LIMIT: revocations that are remembered.
 pub const ENTRIES_MAX: usize = 500_000;
-const ROW: Limits = Limits { bytes_max: 16 * 1024, depth_max: 2, nodes_max: 16 };
+/// Of those, kept free for what does not come in numbers.
+const RESERVED: usize = 10_000;
+/// LIMIT: longest reason, in bytes.
+const REASON_BYTES_MAX: usize = 1024;
+/// Shortest time that a revocation is remembered.
+const KEPT_MIN: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How many are removed at once.
+const PORTION: usize = 1000;
+/// Room for four texts of the longest kind, each byte of them escaped.
+const ROW: Limits = Limits { bytes_max: 32 * 1024, depth_max: 2, nodes_max: 16 };
 /// The end of the year 9999.
 const FOR_EVER: Duration = Duration::from_secs(253_402_300_799);

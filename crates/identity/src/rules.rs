@@ -16,6 +16,9 @@ pub(crate) struct Rules {
     /// Those that are accepted; empty: any.
     pub(crate) tenants: Vec<String>,
     pub(crate) required: Vec<(Claim, Vec<String>)>,
+    /// What marks an application's own token; none: nothing does.
+    pub(crate) application: Option<Vec<(Claim, Vec<String>)>>,
+    pub(crate) client: Option<Claim>,
     pub(crate) attributes: Vec<(Box<str>, Claim)>,
     pub(crate) implied: Arc<Implied>,
     pub(crate) dialect: Dialect,
@@ -46,12 +49,15 @@ impl Rules {
             Claim::parse(text).ok_or_else(bad)
         };
         let maybe = |field, text: &Option<String>| text.as_deref().map(|text| claim(field, text)).transpose();
-        let required = config.required_claims.iter().map(|(name, accepted)| {
-            if accepted.is_empty() {
-                return Err(ConfigError::Empty { issuer: config.issuer.clone(), field: "required_claims" });
-            }
-            Ok((claim("required_claims", name)?, accepted.clone()))
-        });
+        let valued = |field, claims: &BTreeMap<String, Vec<String>>| {
+            let one = |(name, accepted): (&String, &Vec<String>)| {
+                if accepted.is_empty() {
+                    return Err(ConfigError::Empty { issuer: config.issuer.clone(), field });
+                }
+                Ok((claim(field, name)?, accepted.clone()))
+            };
+            claims.iter().map(one).collect::<Result<Vec<_>, _>>()
+        };
         let attributes =
             config.attributes.iter().map(|(name, from)| Ok((name.as_str().into(), claim("attributes", from)?)));
         let tenant = maybe("tenant_claim", &config.tenant_claim)?;
@@ -63,7 +69,13 @@ impl Rules {
             groups: maybe("groups_claim", &config.groups_claim)?,
             tenant,
             tenants: config.tenants.clone(),
-            required: required.collect::<Result<_, _>>()?,
+            required: valued("required_claims", &config.required_claims)?,
+            application: config
+                .application_claims
+                .as_ref()
+                .map(|claims| valued("application_claims", claims))
+                .transpose()?,
+            client: maybe("client_claim", &config.client_claim)?,
             attributes: attributes.collect::<Result<_, ConfigError>>()?,
             implied,
             dialect,

@@ -236,10 +236,10 @@ impl Sessions {
         self.table().open.len()
     }
 
-    /// Ends those that `touched` is true of; nobody is told by [`Sessions::sweep`].
-    pub(crate) fn close_where(&self, touched: impl Fn(&Session) -> bool) -> Vec<SessionKey> {
+    /// Ends those that `touched` is true of, with the moment at which they were opened; nobody is told by [`Sessions::sweep`].
+    pub(crate) fn close_where(&self, touched: impl Fn(&Session, SystemTime) -> bool) -> Vec<SessionKey> {
         let mut table = self.table();
-        let named = table.open.values().filter(|entry| touched(&entry.session));
+        let named = table.open.values().filter(|entry| touched(&entry.session, entry.opened_at));
         let keys: Vec<SessionKey> = named.map(|entry| entry.session.key).collect();
         keys.iter().for_each(|key| drop(table.remove(*key)));
         keys
@@ -247,7 +247,7 @@ impl Sessions {
 
     /// Ends those whose key begins like that ([`SessionKey::short`]); nobody is told by [`Sessions::sweep`].
     pub fn close_tagged(&self, tag: &str) -> Vec<SessionKey> {
-        self.close_where(|session| session.key.short() == tag)
+        self.close_where(|session, _| session.key.short() == tag)
     }
 
     /// Those that are open, the latest first.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, HeaderName};
 use http::{HeaderMap, Method};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sekisho_wire::Endpoint;
 
+use crate::jwt::Parts;
 use crate::principal::{Lease, Principal, sha256};
 
 /// Longest token, in bytes.
@@ -221,6 +222,13 @@ impl Presented {
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
+    }
+
+    /// Whether the token says of itself that it is bound to a key. Nothing is verified: it tells how it might be presented, and no more.
+    #[must_use]
+    pub fn looks_bound_to_a_key(&self) -> bool {
+        let claims = Parts::split(self.token.expose_secret()).and_then(|parts| parts.claims());
+        claims.is_ok_and(|claims| claims.get("cnf").is_some_and(|confirmation| confirmation.get("jkt").is_some()))
     }
 
     pub(crate) fn method(&self) -> &Method {

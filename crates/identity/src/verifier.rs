@@ -60,6 +60,11 @@ impl Verifier {
         &self.issuers
     }
 
+    /// The longest that a token of any issuer may live.
+    pub(crate) fn lifetime_max(&self) -> Duration {
+        self.issuers.iter().map(|issuer| issuer.lifetime_max).max().unwrap_or_default()
+    }
+
     pub(crate) fn proofs(&self) -> &Arc<Proofs> {
         &self.proofs
     }

@@ -256,3 +256,47 @@ fn a_token_is_explained_and_neither_shown_nor_believed() {
     assert!(revoked.out.contains("revocation") && revoked.err.contains("revoked"), "{revoked:?}");
     assert!(sekisho(&gateway, &["token", "explain"], " \n").err.contains("SK0309"));
 }
+
+#[test]
+fn a_stream_that_was_taken_up_ends_with_the_token_that_took_it_up() {
+    let (gateway, _server) = everything("", "");
+    let [first, second] = ["first", "second"].map(|id| token(&gateway, "alice", &json!({"jti": id})));
+    let mut client = Client::connect(&gateway.endpoint("up"), Some(&first), Era::Legacy).expect("a client");
+    let wait = json!({"name": "test_wait", "arguments": {"milliseconds": 5000}, "_meta": {"progressToken": "p"}});
+    let mut call = client.open("tools/call", wait).expect("a stream");
+    call.message().expect("readable").expect("it has begun");
+    let heard = call.last_event().expect("an id").to_owned();
+    drop(call);
+    client.set_token(Some(&second));
+    let mut again = client.take_up(&heard).expect("a stream");
+    assert_eq!(again.status(), 200);
+    let start = Instant::now();
+    assert!(sekisho(&gateway, &["revoke", "token", "second"], "").status.success());
+    assert!(again.message().expect("an end").is_none(), "it says nothing more");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    // The call itself was begun with another token, whose holder hears how it ends.
+    client.set_token(Some(&first));
+    let mut rest = client.take_up(&heard).expect("a stream");
+    let told = rest.message().expect("readable").expect("an answer");
+    assert!(told["result"].is_object(), "{told}");
+}
+
+#[test]
+fn a_reason_that_is_too_long_is_refused_and_harms_nobody() {
+    let (gateway, _server) = everything("", "");
+    let alice = token(&gateway, "alice", &json!({}));
+    let refused = sekisho(&gateway, &["revoke", "subject", "alice", "--reason", &"x".repeat(14_000)], "");
+    assert!(!refused.status.success() && refused.err.contains("1024 bytes"), "{refused:?}");
+    assert_eq!(lists(&gateway, &alice), 200);
+    let gateway = gateway
+        .restarted(|folder| {
+            let mut command = std::process::Command::new(sekisho_e2e::place::binary("sekisho")?);
+            command.args(["revoke", "everything", "--reason", &"x".repeat(20_000), "--config"]);
+            let done = process::run(command.arg(folder.join("sekisho.toml")), "", LIMIT)?;
+            anyhow::ensure!(!done.status.success(), "{done:?}");
+            Ok(())
+        })
+        .expect("it starts again");
+    gateway.wait_for_servers(&["up"]).expect("the server is probed");
+    assert_eq!(lists(&gateway, &alice), 200);
+}

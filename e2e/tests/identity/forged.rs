@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{BufReader, Write as _};
 use std::net::TcpStream;
-
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sekisho_e2e::idp::{self, Forged};
 use sekisho_e2e::issuer::Issuer;
 
@@ -123,16 +124,25 @@ fn answers<'a>(gateway: &Gateway, good: &Forged, bad: &'a [Forged]) -> Vec<(&'a 
     })
 }
 
+/// Whether a token, good or not, has a key's thumbprint among its claims.
+fn says_bound(token: &str) -> bool {
+    let claims = token.split('.').nth(1).and_then(|claims| URL_SAFE_NO_PAD.decode(claims).ok());
+    claims.is_some_and(|claims| String::from_utf8_lossy(&claims).contains("\"jkt\""))
+}
+
 fn assert_alike(gateway: &Gateway, answers: &[(&Forged, Response)]) {
-    let mut alike: HashMap<u16, HashSet<_>> = HashMap::new();
+    // What a token says of itself decides which scheme is named, whatever else is wrong with it.
+    let mut alike: HashMap<(u16, bool), HashSet<_>> = HashMap::new();
     for (forged, answer) in answers {
         assert!(wanted(&forged.token).contains(&answer.status), "{}: {}", forged.name, answer.text());
-        alike.entry(answer.status).or_default().insert(said(answer));
+        let to_proofs = answer.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("DPoP "));
+        assert!(!to_proofs || says_bound(&forged.token), "{}: {}", forged.name, answer.text());
+        alike.entry((answer.status, to_proofs)).or_default().insert(said(answer));
     }
     for (status, answers) in &alike {
-        assert_eq!(answers.len(), 1, "all answers with {status} are the same: {answers:?}");
+        assert_eq!(answers.len(), 1, "all answers with {status:?} are the same: {answers:?}");
     }
-    let (_, headers, _) = alike[&401].iter().next().expect("one");
+    let (_, headers, _) = alike[&(401, false)].iter().next().expect("one");
     let challenge = headers.iter().find(|(name, _)| name == "www-authenticate").expect("a challenge");
     let metadata = format!("http://{}/.well-known/oauth-protected-resource/s/up/mcp", gateway.address());
     assert_eq!(challenge.1, format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\""));

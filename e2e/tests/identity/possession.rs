@@ -138,7 +138,7 @@ fn where_an_issuers_tokens_must_be_bound_one_that_is_not_opens_nothing() {
     let free = json!({"client_id": "free", "client_secret": "secret-of-free", "grant_types": ["client_credentials"], "response_types": [],
         "redirect_uris": [], "token_endpoint_auth_method": "client_secret_post"});
     let oidc = provider(&json!({"clients": [bound_robot()[0], free]}));
-    for (constraint, bound) in [("dpop", 200), ("either", 200), ("mtls", 401), ("optional", 200)] {
+    for (constraint, bound) in [("dpop", 200), ("either", 200), ("optional", 200)] {
         let (gateway, _recorder) = stand(&believed(&oidc, &format!("sender_constraint = \"{constraint}\"")));
         let endpoint = gateway.endpoint("up");
         offer(&oidc, &endpoint);

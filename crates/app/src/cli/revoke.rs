@@ -127,10 +127,11 @@ fn revoke(loaded: &Loaded, words: [String; 4]) -> Outcome {
     match local::tell(&folder, &Order::Revoke(words.clone())) {
         Ok(done) => {
             let ended = done.get("sessions").and_then(|count| count.number()?.integer()).unwrap_or_default();
-            println!("revoked, in force and written down; {ended} sessions ended");
+            println!("revoked, in force and written down; {ended} sessions ended{}", again(&words));
             Ok(())
         }
         Err(problem) if problem.code_of() == Code::NotRunning => {
+            let told = words.clone();
             let [kind, issuer, name, reason] = words;
             let target = Target::of(&kind, &issuer, &name)
                 .ok_or_else(|| vec![Problem::new(Code::Revocation, format!("`{kind}` cannot be revoked"))])?;
@@ -138,12 +139,23 @@ fn revoke(loaded: &Loaded, words: [String; 4]) -> Outcome {
             let revocation = Revocation { target, at, reason, by: operator::NAME.to_owned() };
             folder.prepare().map_err(|problem| vec![problem])?;
             let revocations = operator::revocations_kept(&folder).map_err(|problem| vec![problem])?;
-            operator::wait(revocations.revoke(revocation))?
+            let lifetime_max = loaded.config.identity.lifetime_max();
+            operator::wait(revocations.revoke(revocation, lifetime_max))?
                 .map_err(|error| vec![Problem::of(Code::Revocation, &error)])?;
-            println!("revoked and written down; no gateway runs here now");
+            println!("revoked and written down; no gateway runs here now{}", again(&told));
             Ok(())
         }
         Err(problem) => Err(vec![problem]),
+    }
+}
+
+/// What whoever logs in again should know.
+fn again([kind, ..]: &[String; 4]) -> &'static str {
+    match kind.as_str() {
+        "subject" | "client" | "issuer" | "everything" => {
+            ".\nTokens that are issued later are good, once the issuer's clock skew has passed (30 s by default): one that was issued before that stays\nrefused, and its client has to get another"
+        }
+        _ => "",
     }
 }
 

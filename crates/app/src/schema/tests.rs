@@ -172,6 +172,7 @@ fn default_that_is_told_is_the_one_that_is_used() {
         "gateway.tls.client_certificates",
         "gateway.tls.key_file",
         "gateway.workers",
+        "identity.issuers.0.client_claim",
         "identity.issuers.0.groups_claim",
         "identity.issuers.0.jwks_url",
         "identity.issuers.0.logout_audience",

@@ -361,3 +361,11 @@ fn wrong_usage_has_its_own_exit_code() {
     assert_eq!(home.run(&["--help"]).code, 0);
     assert!(home.run(&["version"]).out.starts_with("sekisho "));
 }
+
+#[test]
+fn tokens_bound_to_certificates_need_a_listener_that_asks_for_them() {
+    refused(
+        |_, text| text.replace("jwks_file", "sender_constraint = \"mtls\"\njwks_file"),
+        &["SK0111", "no client is asked for one", "client_certificates"],
+    );
+}

@@ -3,33 +3,54 @@
 //! It tells where to get a token and which scopes to begin with. What is wrong with the one that came stands in the record alone.
 
 use http::HeaderValue;
-use sekisho_identity::{Algorithm, Scheme, TokenError};
+use sekisho_identity::{Algorithm, Presented, ProofsWanted, Scheme, TokenError};
 use sekisho_wire::Endpoint;
 
 use super::public::METADATA;
 use crate::snapshot::Rooms;
 
+/// What was tried, as far as it shows without being believed: that must not tell which check failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tried {
+    scheme: Scheme,
+    /// The token says that it is bound to a key.
+    is_bound: bool,
+}
+
+impl Tried {
+    pub(super) fn of(presented: &Presented) -> Tried {
+        Tried { scheme: presented.scheme(), is_bound: presented.looks_bound_to_a_key() }
+    }
+}
+
 /// The challenge for a token that is missing or not good.
-pub(super) fn of_token(
-    rooms: &Rooms,
-    at: &Endpoint,
-    scheme: Option<Scheme>,
-    error: &TokenError,
-) -> Option<HeaderValue> {
-    let scheme = scheme.unwrap_or(if rooms.identity.wants_proofs() { Scheme::Dpop } else { Scheme::Bearer });
-    let mut challenge = Challenge::new(scheme);
-    if let Some(error) = named(error) {
-        challenge.put("error", error);
-    }
-    if scheme == Scheme::Dpop {
-        challenge.put("algs", &Algorithm::names().collect::<Vec<_>>().join(" "));
-    }
+pub(super) fn of_token(rooms: &Rooms, at: &Endpoint, tried: Option<Tried>, error: &TokenError) -> Option<HeaderValue> {
     let initial = &rooms.identity.scopes().initial;
-    if !initial.is_empty() {
-        challenge.put("scope", &initial.join(" "));
+    let challenge = |scheme: &Scheme| {
+        let mut challenge = Challenge::new(*scheme);
+        if let Some(error) = named(error) {
+            challenge.put("error", error);
+        }
+        if *scheme == Scheme::Dpop {
+            challenge.put("algs", &Algorithm::names().collect::<Vec<_>>().join(" "));
+        }
+        if !initial.is_empty() {
+            challenge.put("scope", &initial.join(" "));
+        }
+        challenge.put("resource_metadata", &metadata_of(rooms, at));
+        challenge.0
+    };
+    let all: Vec<String> = fitting(tried, rooms.identity.proofs_wanted()).iter().map(challenge).collect();
+    HeaderValue::try_from(all.join(", ")).ok()
+}
+
+/// The schemes that would do (RFC 9449 section 7.1).
+fn fitting(tried: Option<Tried>, wanted: ProofsWanted) -> &'static [Scheme] {
+    match (wanted, tried) {
+        (ProofsWanted::Always, _) | (_, Some(Tried { is_bound: true, .. })) => &[Scheme::Dpop],
+        (ProofsWanted::Sometimes, _) => &[Scheme::Bearer, Scheme::Dpop],
+        (ProofsWanted::Never, _) => &[Scheme::Bearer],
     }
-    challenge.put("resource_metadata", &metadata_of(rooms, at));
-    challenge.finish()
 }
 
 /// Where the metadata of an endpoint stands (RS-02).
@@ -90,6 +111,24 @@ mod tests {
         challenge.put("scope", "a\", evil=\"b\\ c\r\nX: y\u{e9}");
         assert_eq!(challenge.finish().unwrap(), "Bearer error=\"invalid_token\", scope=\"a, evil=b cX: y\"");
         assert_eq!(Challenge::new(Scheme::Dpop).finish().unwrap(), "DPoP");
+    }
+
+    #[test]
+    fn the_scheme_that_would_do_is_named() {
+        let tried = |scheme, is_bound| Some(Tried { scheme, is_bound });
+        let (bearer, dpop) = (&[Scheme::Bearer][..], &[Scheme::Dpop][..]);
+        for (tried, wanted, expected) in [
+            (None, ProofsWanted::Never, bearer),
+            (None, ProofsWanted::Always, dpop),
+            (None, ProofsWanted::Sometimes, &[Scheme::Bearer, Scheme::Dpop]),
+            (tried(Scheme::Bearer, false), ProofsWanted::Never, bearer),
+            (tried(Scheme::Bearer, true), ProofsWanted::Never, dpop),
+            (tried(Scheme::Dpop, true), ProofsWanted::Never, dpop),
+            (tried(Scheme::Dpop, false), ProofsWanted::Never, bearer),
+            (tried(Scheme::Bearer, false), ProofsWanted::Always, dpop),
+        ] {
+            assert_eq!(fitting(tried, wanted), expected, "{tried:?} {wanted:?}");
+        }
     }
 
     #[test]

@@ -230,6 +230,10 @@ impl Talk {
     async fn exchange(&self, message: Box<Authenticated<Inbound>>, entry: Option<&Entry>) -> Result<(), Refusal> {
         let rooms = &self.rooms;
         self.seen.clock.skip();
+        // It may have come to its end while the body was on its way.
+        if !rooms.identity.holds(message.lease(), SystemTime::now()) {
+            return Err(Refusal::new(Code::CredentialEnded, "the token expired or was revoked as the request came"));
+        }
         // Its end may have come between the session's being found and this request's entry into the table of what ends with it.
         if self.session.as_ref().is_some_and(|session| session.is_over()) {
             return Err(Refusal::new(Code::SessionUnknown, "the session ended as the request came"));

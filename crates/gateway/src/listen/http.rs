@@ -8,10 +8,11 @@ use std::time::SystemTime;
 use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use sekisho_identity::{Channel, Presented, Scheme, TokenError};
+use sekisho_identity::{Channel, Presented, TokenError};
 use sekisho_wire::Endpoint;
 
 use super::body::Body;
+use super::challenge::Tried;
 use super::{Door, challenge, logout, mcp, public, respond};
 use crate::hosts::Stranger;
 use crate::instruments::Room;
@@ -64,7 +65,7 @@ async fn route(
     if let Some(response) = public::answer(door, rooms, &head.method, path) {
         return Ok(response);
     }
-    if path == logout::PATH && rooms.identity.takes_logouts() {
+    if path == logout::PATH && head.method == Method::POST && rooms.identity.takes_logouts() {
         return Box::pin(logout::take(door, rooms, &head, body, seen)).await;
     }
     if door.refusing.load(Ordering::Relaxed) {
@@ -78,13 +79,13 @@ async fn route(
         return Err(seen.fails(Refusal::new(Code::TokenMalformed, "a token in the query string")));
     }
     let presented = Presented::from_request(&head.method, &head.headers, channel);
-    let scheme = presented.as_ref().ok().map(Presented::scheme);
-    let verified = match presented {
-        Ok(token) => rooms.identity.verify(&token, &asked, SystemTime::now()).await,
-        Err(error) => Err(error),
+    let verified = match &presented {
+        Ok(token) => rooms.identity.verify(token, &asked, SystemTime::now()).await,
+        Err(error) => Err(*error),
     };
     seen.clock.lap(Room::IDENTITY);
-    let caller = verified.map_err(|error| challenged(rooms, (&asked, scheme), seen.clone(), error))?;
+    let tried = || presented.as_ref().ok().map(Tried::of);
+    let caller = verified.map_err(|error| challenged(rooms, (&asked, tried()), seen.clone(), error))?;
     let seen = seen.by(caller.principal());
     let Some(endpoint) = endpoint else {
         return Err(seen.fails(Refusal::new(Code::NoSuchPath, "the path is no endpoint")));
@@ -111,11 +112,11 @@ fn carries_token(query: &str) -> bool {
 /// RS-02, RS-08: what is wrong with the token goes into the record; the client is told where to get one.
 fn challenged(
     rooms: &Rooms,
-    (at, scheme): (&Endpoint, Option<Scheme>),
+    (at, tried): (&Endpoint, Option<Tried>),
     seen: Seen,
     error: TokenError,
 ) -> Box<respond::Failed> {
-    let challenge = challenge::of_token(rooms, at, scheme, &error);
+    let challenge = challenge::of_token(rooms, at, tried, &error);
     let mut failed = seen.fails(error.into());
     failed.challenge = challenge;
     failed

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts as Head;
-use http::{Method, Response, StatusCode};
+use http::{Response, StatusCode};
 use hyper::body::Incoming;
 use sekisho_identity::{LogoutError, TokenError};
 use sekisho_wire::json::Object;
@@ -28,9 +28,6 @@ pub(super) async fn take(
     body: Incoming,
     seen: Seen,
 ) -> Result<Response<Body>, Box<Failed>> {
-    if head.method != Method::POST {
-        return Err(seen.fails(Refusal::new(Code::VerbNotAllowed, "logout tokens come by POST")));
-    }
     let form = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     if !form.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM)) {
         return Err(seen.fails(Refusal::new(Code::ContentType, "a logout token comes in a form")));
@@ -43,7 +40,11 @@ pub(super) async fn take(
     })?;
     let ordered = rooms.identity.logout(&token, SystemTime::now()).await;
     let revocation = ordered.map_err(|error| seen.clone().fails(refused(error)))?;
-    door.revoke(rooms, revocation, &seen).await.map_err(|refusal| seen.fails(refusal))?;
+    let (ending, door, rooms) = (seen.clone(), Arc::clone(door), Arc::clone(rooms));
+    // A task of its own: an issuer that hangs up meanwhile does not leave half of it undone.
+    let ended = tokio::spawn(async move { door.revoke(&rooms, revocation, &ending).await });
+    let ended = ended.await.unwrap_or_else(|_| Err(Refusal::new(Code::ShuttingDown, "the task was dropped")));
+    ended.map_err(|refusal| seen.fails(refusal))?;
     // Section 2.8: 200, and nothing is stored on the way.
     let done = Object::new().text("status", "ended").finish();
     Ok(respond::json(StatusCode::OK, done.bytes().clone()))
@@ -75,14 +76,13 @@ impl Door {
         revocation: sekisho_identity::Revocation,
         seen: &Seen,
     ) -> Result<usize, Refusal> {
-        // Whatever becomes of its record: less access is never put off.
-        let noted = rooms.audit.note(record::revoked(seen, &revocation)).await;
-        let (sessions, kept) = rooms.identity.revoke(revocation).await;
+        // Before its record: less access is never put off.
+        let (sessions, kept) = rooms.identity.revoke(revocation.clone()).await;
         for session in &sessions {
             self.inflight.cancel_all(*session);
             rooms.end_session(*session).await;
         }
-        noted?;
+        rooms.audit.note(record::revoked(seen, &revocation)).await?;
         kept.map(|()| sessions.len()).map_err(|error| {
             let cause: &(dyn std::error::Error + 'static) = &error;
             tracing::error!(error = cause, "a revocation is not kept: a restart ends it, if it is in force at all");

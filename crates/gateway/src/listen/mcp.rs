@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts as Head;
 use http::{Response, StatusCode};
 use hyper::body::Incoming;
-use sekisho_identity::{Authenticated, SessionToken, Verified};
+use sekisho_identity::{Authenticated, Lease, SessionToken, Verified};
 use sekisho_wire::headers::LAST_EVENT_ID;
 use sekisho_wire::{Endpoint, Era, Inbound, front};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::body::{self, Body};
 use super::converse::{Heard, Said, converse};
@@ -119,10 +120,31 @@ async fn take_up(
     let again = Again { after: place.event, epoch: rooms.epoch, to, taken };
     let _sent = stream.send(again).await;
     match (was_taken.await, place.kind) {
-        (Ok(()), _) => Ok(Some(events::response(receive))),
+        (Ok(()), _) => Ok(Some(events::response(while_it_holds(rooms, message.lease(), receive)))),
         (Err(_), Kind::Session) => Ok(None),
         (Err(_), Kind::Call) => Err(gone("the stream never said that event, or what may be heard was decided anew")),
     }
+}
+
+/// What is heard of a stream while the lease of whoever took it up holds: it was begun with another token, which may hold longer.
+fn while_it_holds(rooms: &Arc<Rooms>, lease: &Lease, mut events: mpsc::Receiver<Bytes>) -> mpsc::Receiver<Bytes> {
+    let (onward, heard) = events::channel();
+    let (rooms, lease) = (Arc::clone(rooms), lease.clone());
+    tokio::spawn(async move {
+        let handed_on = async {
+            while let Some(event) = events.recv().await {
+                if onward.send(event).await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = handed_on => {}
+            () = onward.closed() => {}
+            () = rooms.identity.outlived(&lease) => {}
+        }
+    });
+    heard
 }
 
 /// Ends a legacy session (HT-18).

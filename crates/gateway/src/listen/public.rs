@@ -1,7 +1,7 @@
 //! The only paths that answer without a token: two probes, and the OAuth metadata that tells where to get one.
 
 use http::{Method, Response, StatusCode};
-use sekisho_identity::Algorithm;
+use sekisho_identity::{Algorithm, ProofsWanted};
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::{Endpoint, Json};
 
@@ -62,7 +62,7 @@ fn metadata(door: &Door, rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<
         .json("bearer_methods_supported", &ways.finish())
         .texts("dpop_signing_alg_values_supported", Algorithm::names())
         .bool("tls_client_certificate_bound_access_tokens", door.asks_certificates());
-    if rooms.identity.wants_proofs() {
+    if rooms.identity.proofs_wanted() == ProofsWanted::Always {
         document = document.bool("dpop_bound_access_tokens_required", true);
     }
     let scopes = &rooms.identity.scopes().supported;

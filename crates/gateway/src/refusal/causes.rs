@@ -55,7 +55,9 @@ impl From<TokenError> for Refusal {
             | TokenError::Proof(_)
             | TokenError::NonceWanted => Code::Unauthenticated,
         };
-        Refusal::new(code, chain(&error))
+        // By then there is room again.
+        let retry_after_s = (code == Code::ProofsExhausted).then_some(PROOFS_RETRY_S);
+        Refusal { retry_after_s, ..Refusal::new(code, chain(&error)) }
     }
 }
 
@@ -243,3 +245,6 @@ impl From<SendError> for Refusal {
 }
 
 const LOG_RETRY_S: u32 = 2;
+
+/// After so many seconds proofs of possession may be taken again.
+const PROOFS_RETRY_S: u32 = 30;

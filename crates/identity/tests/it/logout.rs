@@ -62,6 +62,8 @@ async fn what_is_no_logout_token_for_this_gateway_ends_nothing() {
         (json!({ "jti": null }), LogoutError::NotLogout),
         (json!({ "sid": null }), LogoutError::NotLogout),
         (json!({ "sid": "" }), LogoutError::NotLogout),
+        (json!({ "sid": "x".repeat(1025) }), LogoutError::NotLogout),
+        (json!({ "iat": NOW - 200, "exp": NOW + 999_999 }), LogoutError::Token(TokenError::Expired)),
     ] {
         assert_eq!(outcome(&room, &logout(change.clone())).await, Err(error), "{change}");
     }
@@ -71,9 +73,28 @@ async fn what_is_no_logout_token_for_this_gateway_ends_nothing() {
     let good = logout(json!({}));
     let forged = format!("{}.{}", good.rsplit_once('.').unwrap().0, b64([0; 64]));
     assert_eq!(outcome(&room, &forged).await, Err(LogoutError::Token(TokenError::BadSignature)));
+    // One without a type is as good as one with: its event tells.
+    let untyped =
+        json!({ "iss": ISSUER, "aud": "gateway", "iat": NOW, "jti": "l2", "sid": "s9", "events": { EVENT: {} } });
+    assert!(outcome(&room, &signed(&json!({ "alg": "ES256", "kid": "ec" }), &untyped)).await.is_ok());
     let untaken = Room::new();
     assert_eq!(outcome(&untaken, &good).await, Err(LogoutError::NotTaken));
     // And a logout token opens nothing.
     let as_access = signed(&json!({ "alg": "ES256", "typ": "logout+jwt", "kid": "ec" }), &claims());
     assert_eq!(room.verify(&as_access).await.map(drop), Err(TokenError::WrongType));
+}
+
+#[tokio::test]
+async fn a_logout_token_opens_nothing_even_where_types_do_not_tell() {
+    let room =
+        Room::with("logout_audience = \"gateway\"\naudiences = [\"gateway\"]\ntoken_types = [\"JWT\", \"absent\"]");
+    let as_access = |change: Value| {
+        let claims = claims_with(json!({ "aud": "gateway" }));
+        let mut claims = claims;
+        claims.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        signed(&json!({ "alg": "ES256", "typ": "JWT", "kid": "ec" }), &claims)
+    };
+    assert!(room.verify(&as_access(json!({}))).await.is_ok());
+    let logout = room.verify(&as_access(json!({ "events": { EVENT: {} } }))).await;
+    assert_eq!(logout.map(drop), Err(TokenError::WrongType));
 }

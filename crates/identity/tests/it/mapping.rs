@@ -18,7 +18,7 @@ async fn claims_are_found_by_name_and_by_pointer() {
     let verified = room.verify(&token(&claims_with(change))).await.unwrap();
     let who = verified.principal();
     assert_eq!(who.roles(), [Box::from("admin"), Box::from("user")]);
-    assert_eq!((who.groups(), who.tenant(), who.kind()), (&Groups::Known(vec!["g".into()]), "acme", Kind::User));
+    assert_eq!((who.groups(), who.tenant(), who.kind()), (&Groups::Known(vec!["g".into()]), "acme", Kind::Unknown));
     let attribute = |name: &str| who.attributes().iter().find(|(own, _)| **own == *name).map(|(_, value)| &**value);
     assert_eq!(["department", "level", "on_call"].map(attribute), [Some("finance"), Some("7"), Some("true")]);
     // What is not there, or no word, is no attribute.
@@ -140,4 +140,29 @@ async fn a_token_is_explained_up_to_the_first_check_that_fails() {
     // No value of a claim that is nobody's business, and no part of the token itself.
     let secret = explain(&token(&claims_with(json!({ "email": "ann@home.example" })))).await;
     assert!(!format!("{secret:?}").contains("ann@home.example"));
+}
+
+#[tokio::test]
+async fn an_application_is_told_from_a_user_where_that_is_configured_and_by_nothing_else() {
+    let kind = async |room: &Room, change: serde_json::Value| {
+        room.verify(&token(&claims_with(change))).await.unwrap().principal().kind()
+    };
+    let plain = Room::new();
+    assert_eq!(kind(&plain, json!({ "gty": "client-credentials" })).await, Kind::Unknown);
+    assert_eq!(kind(&plain, json!({ "sub": "app" })).await, Kind::Application);
+    let told = Room::with("application_claims = { gty = [\"client-credentials\"], \"/idp/flow\" = [\"m2m\"] }");
+    assert_eq!(kind(&told, json!({})).await, Kind::User);
+    assert_eq!(kind(&told, json!({ "gty": "client-credentials" })).await, Kind::Application);
+    assert_eq!(kind(&told, json!({ "idp": { "flow": "m2m" } })).await, Kind::Application);
+    assert_eq!(kind(&told, json!({ "gty": "password" })).await, Kind::User);
+}
+
+#[tokio::test]
+async fn a_client_and_a_type_are_found_where_an_issuer_has_them() {
+    let room = Room::with("client_claim = \"cid\"\ntoken_types = [\"absent\"]");
+    let claims = claims_with(json!({ "cid": "portal" }));
+    let untyped = signed(&json!({ "alg": "ES256", "kid": "ec" }), &claims);
+    assert_eq!(room.verify(&untyped).await.unwrap().principal().client(), "portal");
+    assert_eq!(room.verify(&token(&claims)).await.map(drop), Err(TokenError::WrongType));
+    assert_eq!(Room::new().verify(&untyped).await.map(drop), Err(TokenError::WrongType));
 }

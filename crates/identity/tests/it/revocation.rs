@@ -125,7 +125,7 @@ async fn a_restart_brings_no_revoked_token_back() {
     assert!(matches!(full, Err(RevokeError::Store(_))), "{full:?}");
     assert_eq!(outcome(&second, json!({ "sub": "bob" })).await, Err(TokenError::Revoked));
     // What no token can be touched by any more is forgotten.
-    second.identity.revocations().sweep(at(NOW + 60 * 24 * 3600));
+    second.identity.revocations().sweep(at(NOW + 8 * 24 * 3600));
     assert!(second.identity.revocations().list(9).unwrap().is_empty());
     drop(second);
     assert!(room().identity.revocations().list(9).unwrap().is_empty());
@@ -169,4 +169,48 @@ async fn another_process_can_be_asked_by_digests_alone() {
     for bad in ["", "1", "x.y", &word[1..], &format!("{word}."), &"1.".repeat(20)] {
         assert!(Credential::read(bad).is_none_or(|read| read != *credential), "{bad}");
     }
+}
+
+#[tokio::test]
+async fn a_reason_that_could_not_be_read_again_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let open = || Arc::new(Store::open(&path, NonZeroU64::new(9).unwrap()).unwrap());
+    let revocations = passing();
+    revocations.keep_in(open()).unwrap();
+    let with = |bytes: usize| Revocation { reason: "\u{1}".repeat(bytes), ..revocation(subject("alice")) };
+    let week = Duration::from_secs(7 * 24 * 3600);
+    assert!(matches!(revocations.revoke(with(1025), week).await, Err(RevokeError::Reason)));
+    assert_eq!(revocations.count(), 0, "and nothing is in force");
+    revocations.revoke(with(1024), week).await.unwrap();
+    // The longest names, every byte of which is written as six.
+    let name = || "\u{1}".repeat(1024);
+    let target = Target::Subject { issuer: name(), subject: name() };
+    revocations.revoke(Revocation { target, by: name(), ..with(1024) }, week).await.unwrap();
+    drop(revocations);
+    let again = passing();
+    again.keep_in(open()).unwrap();
+    assert_eq!(again.count(), 2);
+}
+
+#[tokio::test]
+async fn the_later_of_two_revocations_holds_whatever_is_configured_meanwhile() {
+    let room = Room::new();
+    let revocations = room.identity.revocations();
+    let month = Duration::from_secs(30 * 24 * 3600);
+    let at_second = |seconds| Revocation { at: at(seconds), ..revocation(subject("alice")) };
+    revocations.revoke(at_second(NOW - 1000), month).await.unwrap();
+    revocations.revoke(at_second(NOW), Duration::ZERO).await.unwrap();
+    assert_eq!(outcome(&room, json!({})).await, Err(TokenError::Revoked));
+    revocations.sweep(at(NOW) + month / 2);
+    assert_eq!(revocations.count(), 1, "and as long as the first one would");
+}
+
+#[tokio::test]
+async fn a_session_at_the_issuer_stays_revoked_for_tokens_that_are_refreshed() {
+    let room = Room::new();
+    revoked(&room, Target::IssuerSession { issuer: issuer(), id: "s1".to_owned() }).await;
+    let refreshed = json!({ "sid": "s1", "iat": NOW + 60, "exp": NOW + 300 });
+    let outcome = room.verify_at(&token(&claims_with(refreshed)), &Endpoint::All, at(NOW + 70)).await;
+    assert_eq!(outcome.map(drop), Err(TokenError::Revoked));
 }

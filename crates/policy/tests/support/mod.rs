@@ -105,6 +105,8 @@ impl World {
         issuer.groups_claim = Some("groups".to_owned());
         issuer.roles_claim = Some("roles".to_owned());
         issuer.tenant_claim = Some("tenant".to_owned());
+        // Whoever is no application is a user.
+        issuer.application_claims = Some(Default::default());
         issuer.attributes = [("site", "/office/site"), ("department", "/office/department")]
             .map(|(name, claim)| (name.to_owned(), claim.to_owned()))
             .into();
