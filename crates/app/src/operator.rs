@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sekisho_gateway::Running;
-use sekisho_identity::{Credential, REVOCATIONS_MAX, Revocation, Revocations, Target};
+use sekisho_identity::{Credential, OPERATOR, REVOCATIONS_MAX, Revocation, Revocations, Target};
 use sekisho_store::{OpenError, Store};
 use sekisho_wire::Json;
 use sekisho_wire::json::{Array, Object};
@@ -17,9 +17,6 @@ use tokio::task::block_in_place;
 use crate::folder::Folder;
 use crate::local::Order;
 use crate::problem::{Code, Problem, chain};
-
-/// What is written down as who revoked something by this machine's own command.
-pub(crate) const NAME: &str = "operator";
 
 /// Does what was ordered; one line of JSON. `report` is how the gateway is.
 pub(crate) async fn obey(running: &Running, order: Option<Order>, report: impl FnOnce() -> String) -> String {
@@ -38,7 +35,7 @@ pub(crate) async fn obey(running: &Running, order: Option<Order>, report: impl F
         Some(Order::Revoke([kind, issuer, name, reason])) => match Target::of(&kind, &issuer, &name) {
             None => refused("there is nothing of that kind to revoke"),
             Some(target) => {
-                let revocation = Revocation { target, at: SystemTime::now(), reason, by: NAME.to_owned() };
+                let revocation = Revocation { target, at: SystemTime::now(), reason, by: OPERATOR.to_owned() };
                 counted(running.revoke(revocation).await)
             }
         },

@@ -63,7 +63,7 @@ pub use keys::KeySetError;
 pub use local::{LOCAL_ISSUER, Local, LocalError};
 pub use logout::LogoutError;
 pub use principal::{Authentication, Binding, Credential, Groups, Kind, Lease, Principal, PrincipalKey, Supposed};
-pub use revocation::{ENTRIES_MAX as REVOCATIONS_MAX, Revocation, Revocations, RevokeError, Target};
+pub use revocation::{ENTRIES_MAX as REVOCATIONS_MAX, OPERATOR, Revocation, Revocations, RevokeError, Target};
 pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
 pub use session::{Session, SessionError, SessionKey, SessionOverview, SessionToken, Sessions};
 pub use token::{Channel, Presented, ProofError, Scheme, TokenError, Verified};

@@ -67,6 +67,9 @@ pub enum Target {
     Everything,
 }
 
+/// Who revokes by a command on this machine. No issuer is called so: issuers are URLs.
+pub const OPERATOR: &str = "operator";
+
 /// What was revoked, when, why, and by whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
@@ -76,7 +79,7 @@ pub struct Revocation {
     pub at: SystemTime,
     /// Why; may be empty.
     pub reason: String,
-    /// Who did it, such as `operator` or the issuer that says so.
+    /// Who did it: [`OPERATOR`], or the issuer that says so.
     pub by: String,
 }
 
@@ -184,7 +187,8 @@ impl Revocations {
     /// Puts it in force. False: what was revoked before says more.
     fn enforce(&self, name: Name, revocation: &Revocation, until: SystemTime) -> Result<bool, RevokeError> {
         let mut index = self.write();
-        let most = if revocation.target.comes_in_numbers() { ENTRIES_MAX - RESERVED } else { ENTRIES_MAX };
+        // Issuers send one for each logout. Room is kept for what an operator revokes.
+        let most = if revocation.by == OPERATOR { ENTRIES_MAX } else { ENTRIES_MAX - RESERVED };
         if index.len() >= most && !index.contains_key(&name) {
             return Err(RevokeError::Full);
         }
@@ -342,18 +346,6 @@ impl Target {
         }
     }
 
-    /// Whether issuers send these by themselves, one for each logout. Room is kept for what an operator revokes.
-    fn comes_in_numbers(&self) -> bool {
-        match self {
-            Target::IssuerSession { .. } | Target::Subject { .. } => true,
-            Target::Token { .. }
-            | Target::Client { .. }
-            | Target::Key { .. }
-            | Target::Issuer { .. }
-            | Target::Everything => false,
-        }
-    }
-
     fn is_nameable(&self) -> bool {
         let (issuer, name) = self.names();
         let fits = |text: &str| (1..=NAME_BYTES_MAX).contains(&text.len());
@@ -486,7 +478,7 @@ const NAME_BYTES_MAX: usize = 1024;
 const NAMES_MAX: usize = 7;
 /// LIMIT: revocations that are remembered.
 pub const ENTRIES_MAX: usize = 500_000;
-/// Of those, kept free for what does not come in numbers.
+/// Of those, kept free for the operator.
 const RESERVED: usize = 10_000;
 /// LIMIT: longest reason, in bytes.
 const REASON_BYTES_MAX: usize = 1024;

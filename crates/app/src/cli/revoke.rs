@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use sekisho_identity::{Revocation, Target};
+use sekisho_identity::{OPERATOR, Revocation, Target};
 use sekisho_wire::Json;
 
 use super::{ConfigFile, Outcome};
@@ -136,7 +136,7 @@ fn revoke(loaded: &Loaded, words: [String; 4]) -> Outcome {
             let target = Target::of(&kind, &issuer, &name)
                 .ok_or_else(|| vec![Problem::new(Code::Revocation, format!("`{kind}` cannot be revoked"))])?;
             let at = SystemTime::now();
-            let revocation = Revocation { target, at, reason, by: operator::NAME.to_owned() };
+            let revocation = Revocation { target, at, reason, by: OPERATOR.to_owned() };
             folder.prepare().map_err(|problem| vec![problem])?;
             let revocations = operator::revocations_kept(&folder).map_err(|problem| vec![problem])?;
             let lifetime_max = loaded.config.identity.lifetime_max();

@@ -214,3 +214,26 @@ async fn a_session_at_the_issuer_stays_revoked_for_tokens_that_are_refreshed() {
     let outcome = room.verify_at(&token(&claims_with(refreshed)), &Endpoint::All, at(NOW + 70)).await;
     assert_eq!(outcome.map(drop), Err(TokenError::Revoked));
 }
+
+#[tokio::test]
+async fn issuers_leave_room_for_the_operator_and_there_is_an_end_to_it() {
+    let revocations = passing();
+    let by = |by: &str, number: usize| Revocation {
+        target: Target::IssuerSession { issuer: issuer(), id: number.to_string() },
+        at: now(),
+        reason: String::new(),
+        by: by.to_owned(),
+    };
+    let mut number = 0;
+    let mut fill = async |who: &str| {
+        while revocations.revoke(by(who, number), Duration::ZERO).await.is_ok() {
+            number += 1;
+        }
+        number
+    };
+    let (issuers, all) = (fill(ISSUER).await, fill("operator").await);
+    assert!(issuers < all && all == sekisho_identity::REVOCATIONS_MAX, "{issuers} of {all}");
+    assert!(matches!(revocations.revoke(by("operator", all), Duration::ZERO).await, Err(RevokeError::Full)));
+    // What is known already can be said again.
+    assert!(revocations.revoke(by("operator", 0), Duration::ZERO).await.is_ok());
+}
