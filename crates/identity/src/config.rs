@@ -225,6 +225,7 @@ impl Default for DpopConfig {
 pub enum Algorithm {
     ES256,
     ES384,
+    ES512,
     RS256,
     RS384,
     RS512,
@@ -340,9 +341,10 @@ impl Algorithm {
     }
 
     /// Every algorithm.
-    pub(crate) const ALL: [Algorithm; 10] = [
+    pub(crate) const ALL: [Algorithm; 11] = [
         Algorithm::ES256,
         Algorithm::ES384,
+        Algorithm::ES512,
         Algorithm::RS256,
         Algorithm::RS384,
         Algorithm::RS512,
@@ -359,6 +361,7 @@ impl Algorithm {
         match self {
             Algorithm::ES256 => "ES256",
             Algorithm::ES384 => "ES384",
+            Algorithm::ES512 => "ES512",
             Algorithm::RS256 => "RS256",
             Algorithm::RS384 => "RS384",
             Algorithm::RS512 => "RS512",

@@ -4,9 +4,9 @@ use std::fmt;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
-    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
-    RSA_PSS_2048_8192_SHA512, RsaParameters,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -169,6 +169,10 @@ impl Key {
                 let key = ParsedPublicKey::new(&ECDSA_P384_SHA384_FIXED, point(entry, P384_BYTES)?).ok()?;
                 Some(vec![(Algorithm::ES384, key)])
             }
+            ("EC", Some("P-521")) => {
+                let key = ParsedPublicKey::new(&ECDSA_P521_SHA512_FIXED, point(entry, P521_BYTES)?).ok()?;
+                Some(vec![(Algorithm::ES512, key)])
+            }
             ("OKP", Some("Ed25519")) => {
                 let x = octets(entry, "x").filter(|x| x.len() == ED25519_BYTES)?;
                 let key = || ParsedPublicKey::new(&ED25519, &x).ok();
@@ -228,6 +232,7 @@ impl fmt::Debug for Key {
 
 const P256_BYTES: usize = 32;
 const P384_BYTES: usize = 48;
+const P521_BYTES: usize = 66;
 const ED25519_BYTES: usize = 32;
 
 /// Sizes of an RSA modulus, in bits (RFC 7518 section 3.3 sets the lower one).

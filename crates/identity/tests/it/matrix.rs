@@ -39,6 +39,30 @@ async fn a_good_token_of_each_algorithm_is_accepted() {
 }
 
 #[tokio::test]
+async fn longer_curves_are_spoken_where_that_is_configured_and_each_key_is_for_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = json!({ "keys": keys().long_jwks() });
+    std::fs::write(dir.path().join("jwks.json"), set.to_string()).unwrap();
+    let room = |algorithms: &str| {
+        let text =
+            format!("[[issuers]]\nissuer = \"{ISSUER}\"\njwks_file = \"jwks.json\"\nalgorithms = [{algorithms}]");
+        let url = url::Url::parse(PUBLIC_URL).unwrap();
+        sekisho_identity::Identity::new(&config(&text), dir.path(), &url, client(), passing()).unwrap()
+    };
+    let both = room("\"ES384\", \"ES512\"");
+    let verify = async |identity: &sekisho_identity::Identity, token: String| {
+        identity.verify(&present(&token).unwrap(), &Endpoint::All, now()).await.map(drop)
+    };
+    let token = |algorithm: &str, key: &str| signed(&header(algorithm, key), &claims());
+    for (algorithm, key, other) in [("ES384", "P-384", "P-521"), ("ES512", "P-521", "P-384")] {
+        assert_eq!(verify(&both, token(algorithm, key)).await, Ok(()), "{algorithm}");
+        assert_eq!(verify(&both, token(algorithm, other)).await, Err(TokenError::UnknownKey), "{algorithm}");
+        let narrow = room(if algorithm == "ES384" { "\"ES512\"" } else { "\"ES384\"" });
+        assert_eq!(verify(&narrow, token(algorithm, key)).await, Err(TokenError::AlgorithmRefused), "{algorithm}");
+    }
+}
+
+#[tokio::test]
 async fn an_unsigned_token_is_refused() {
     for algorithm in ["none", "None", "NONE", ""] {
         let header = json!({ "alg": algorithm, "typ": "at+jwt", "kid": "ec" });

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair,
+    Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -39,6 +40,8 @@ pub(crate) fn b64(bytes: impl AsRef<[u8]>) -> String {
 /// One private key per kind, made once for all tests.
 pub(crate) struct Keys {
     pub(crate) ec: EcdsaKeyPair,
+    pub(crate) p384: EcdsaKeyPair,
+    pub(crate) p521: EcdsaKeyPair,
     pub(crate) ed: Ed25519KeyPair,
     pub(crate) rsa: RsaKeyPair,
 }
@@ -52,6 +55,8 @@ impl Keys {
     pub(crate) fn generate() -> Keys {
         Keys {
             ec: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(),
+            p384: EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(),
+            p521: EcdsaKeyPair::generate(&ECDSA_P521_SHA512_FIXED_SIGNING).unwrap(),
             ed: Ed25519KeyPair::generate().unwrap(),
             rsa: RsaKeyPair::generate(KeySize::Rsa2048).unwrap(),
         }
@@ -66,6 +71,8 @@ impl Keys {
         };
         match algorithm {
             "ES256" => self.ec.sign(&random, message).unwrap().as_ref().to_vec(),
+            "ES384" => self.p384.sign(&random, message).unwrap().as_ref().to_vec(),
+            "ES512" => self.p521.sign(&random, message).unwrap().as_ref().to_vec(),
             "EdDSA" | "Ed25519" => self.ed.sign(message).as_ref().to_vec(),
             "RS256" => rsa(&RSA_PKCS1_SHA256),
             "PS256" => rsa(&RSA_PSS_SHA256),
@@ -77,6 +84,15 @@ impl Keys {
         let point = self.ec.public_key().as_ref();
         json!({ "kty": "EC", "crv": "P-256", "kid": "ec", "use": "sig", "alg": "ES256",
                 "x": b64(&point[1..33]), "y": b64(&point[33..65]) })
+    }
+
+    /// Those of the longer curves.
+    pub(crate) fn long_jwks(&self) -> [Value; 2] {
+        let of = |pair: &EcdsaKeyPair, curve: &str, bytes: usize| {
+            let point = pair.public_key().as_ref();
+            json!({ "kty": "EC", "crv": curve, "kid": curve, "x": b64(&point[1..=bytes]), "y": b64(&point[bytes + 1..]) })
+        };
+        [of(&self.p384, "P-384", 48), of(&self.p521, "P-521", 66)]
     }
 
     pub(crate) fn ed_jwk(&self) -> Value {
