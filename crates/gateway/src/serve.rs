@@ -263,10 +263,7 @@ impl Running {
         let rooms = self.door.rooms.load_full();
         let noted = rooms.audit.note(record::session_ended(&self.door.operator(&rooms), tag)).await;
         let ended = rooms.identity.sessions().close_tagged(tag);
-        for session in &ended {
-            self.door.inflight.cancel_all(*session);
-            rooms.end_session(*session).await;
-        }
+        self.door.clear(&rooms, &ended).await;
         noted?;
         Ok(ended.len())
     }

@@ -98,12 +98,7 @@ pub(crate) fn window_of_logout(claims: &Json, issuer: &Issuer) -> Result<(Window
     let issued = moment(claims, "iat")?.ok_or(TokenError::MissingClaim("iat"))?;
     let latest = issued.saturating_add(LOGOUT_HOLDS);
     let expires = moment(claims, "exp")?.map_or(latest, |expires| expires.min(latest));
-    let at = |since: Duration| SystemTime::UNIX_EPOCH.checked_add(since).ok_or(TokenError::Garbled);
-    let window = Window {
-        from: at(issued.saturating_sub(issuer.clock_skew))?,
-        until: at(expires.saturating_add(issuer.clock_skew))?,
-    };
-    Ok((window, at(issued)?))
+    Ok((between(issued, expires, issuer)?, at(issued)?))
 }
 
 /// Ours, byte for byte, and not any we know: else a token stolen from another server works here (RFC 8707 section 2; M1).
@@ -145,11 +140,19 @@ fn window(claims: &Json, issuer: &Issuer) -> Result<Window, TokenError> {
         return Err(TokenError::TooLongLived);
     }
     let begins = moment(claims, "nbf")?.map_or(issued, |not_before| not_before.max(issued));
-    let at = |since: Duration| SystemTime::UNIX_EPOCH.checked_add(since).ok_or(TokenError::Garbled);
+    between(begins, expires, issuer)
+}
+
+/// The two moments, and the issuer's clock skew on either side.
+fn between(begins: Duration, expires: Duration, issuer: &Issuer) -> Result<Window, TokenError> {
     Ok(Window {
         from: at(begins.saturating_sub(issuer.clock_skew))?,
         until: at(expires.saturating_add(issuer.clock_skew))?,
     })
+}
+
+fn at(since_epoch: Duration) -> Result<SystemTime, TokenError> {
+    SystemTime::UNIX_EPOCH.checked_add(since_epoch).ok_or(TokenError::Garbled)
 }
 
 fn principal(claims: Json, issuer: &Issuer, bound_by: Vec<Binding>) -> Result<Principal, TokenError> {

@@ -44,7 +44,7 @@ pub enum Target {
         /// `client_id`, or `azp`.
         client: String,
     },
-    /// Every token of a session at the issuer that was issued until then.
+    /// Every token of a session at the issuer, those issued later too for as long as it is kept: a week at least.
     IssuerSession {
         /// `iss`
         issuer: String,
@@ -75,7 +75,7 @@ pub const OPERATOR: &str = "operator";
 pub struct Revocation {
     /// What.
     pub target: Target,
-    /// Since when. What is issued later is not touched, except of a token or a key.
+    /// Since when. What is issued later is not touched, except of a token or a key, and of a session at the issuer for as long as it is kept.
     pub at: SystemTime,
     /// Why; may be empty.
     pub reason: String,

@@ -14,8 +14,8 @@ use crate::problem::{Code, Problem};
 
 /// Revoke tokens: at once, for good, and with the streams and sessions that go with them
 ///
-/// A running gateway is told; where none runs, what is revoked is written down for the next start. Except of one token and of a key, what is
-/// issued afterwards is good: to shut somebody out, forbid them by policy.
+/// A running gateway is told; where none runs, what is revoked is written down for the next start. Except of one token, of a key, and for a
+/// week of a session at the issuer, what is issued afterwards is good: to shut somebody out, forbid them by policy.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:

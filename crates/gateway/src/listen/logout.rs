@@ -78,10 +78,7 @@ impl Door {
     ) -> Result<usize, Refusal> {
         // Before its record: less access is never put off.
         let (sessions, kept) = rooms.identity.revoke(revocation.clone()).await;
-        for session in &sessions {
-            self.inflight.cancel_all(*session);
-            rooms.end_session(*session).await;
-        }
+        self.clear(rooms, &sessions).await;
         rooms.audit.note(record::revoked(seen, &revocation)).await?;
         kept.map(|()| sessions.len()).map_err(|error| {
             let cause: &(dyn std::error::Error + 'static) = &error;

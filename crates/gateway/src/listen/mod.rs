@@ -23,7 +23,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
-use sekisho_identity::{Channel, Verified};
+use sekisho_identity::{Channel, SessionKey, Verified};
 use sekisho_limits::Bounds;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,9 +83,16 @@ impl Door {
         rooms.identity.session(caller, session, SystemTime::now())?;
         rooms.audit.note(record::session_ends(seen)).await?;
         let session = rooms.identity.end(caller, session, SystemTime::now())?;
-        self.inflight.cancel_all(session);
-        rooms.end_session(session).await;
+        self.clear(rooms, &[session]).await;
         Ok(())
+    }
+
+    /// Stops what still runs for sessions that have ended, and closes what stands open behind them.
+    pub(crate) async fn clear(&self, rooms: &Rooms, ended: &[SessionKey]) {
+        for session in ended {
+            self.inflight.cancel_all(*session);
+            rooms.end_session(*session).await;
+        }
     }
 }
 
