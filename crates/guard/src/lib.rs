@@ -7,7 +7,7 @@
 //!
 //! *Depth still missing*: detectors, argument checks by role, DLP, markup neutralisation, spotlighting,
 //! context budget; hidden characters in the member names of results; a second schema run over a masked
-//! answer; schemas with an embedded `$id`.
+//! answer.
 #![forbid(unsafe_code)]
 
 mod clear;
@@ -18,6 +18,8 @@ mod patterns;
 mod questions;
 mod schema;
 mod secrets;
+#[cfg(test)]
+mod suite;
 mod text;
 mod texts;
 mod value;

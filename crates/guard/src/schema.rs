@@ -162,7 +162,7 @@ impl Schema {
             close(&mut tree, draft)?;
         }
         let mut patterns = Patterns::default();
-        let work = work::measure(&tree, &mut patterns).map_err(Unusable::Unbounded)?;
+        let work = work::measure(&tree, draft, &mut patterns).map_err(Unusable::Unbounded)?;
         let validator = jsonschema::options()
             .with_draft(draft)
             .offline()
@@ -212,14 +212,8 @@ impl Schema {
 fn dialect(schema: &Value) -> Result<Draft, Unusable> {
     let members = schema.as_object().ok_or(Unusable::NotAnObject)?;
     let Some(dialect) = members.get("$schema") else { return Ok(Draft::Draft202012) };
-    let uri = dialect.as_str().unwrap_or_default().trim_end_matches('#');
-    let name = uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")).unwrap_or_default();
-    match name {
-        "json-schema.org/draft/2020-12/schema" => Ok(Draft::Draft202012),
-        "json-schema.org/draft/2019-09/schema" => Ok(Draft::Draft201909),
-        "json-schema.org/draft-07/schema" => Ok(Draft::Draft7),
-        _ => Err(Unusable::Dialect(text::brief(dialect.as_str().unwrap_or("(not a string)"), WORDS_CHARS_MAX))),
-    }
+    let uri = dialect.as_str().unwrap_or("(not a string)");
+    work::known_dialect(uri).ok_or_else(|| Unusable::Dialect(text::brief(uri, WORDS_CHARS_MAX)))
 }
 
 /// Refuses arguments that the schema does not mention, where it does not speak of them itself.

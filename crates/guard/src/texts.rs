@@ -235,10 +235,11 @@ const BEGUN_BYTES: u64 = 4;
 mod tests {
     use super::*;
     use crate::work::{Work, measure};
+    use jsonschema::Draft;
     use serde_json::json;
 
     fn work(schema: &Value) -> Work {
-        measure(schema, &mut Patterns::default()).unwrap_or_else(|why| panic!("{why}"))
+        measure(schema, Draft::Draft202012, &mut Patterns::default()).unwrap_or_else(|why| panic!("{why}"))
     }
 
     /// A text that is charged as so many bytes.

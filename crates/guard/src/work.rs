@@ -6,14 +6,17 @@
 //! computed once per schema and depth, and compared with the value at hand. Keywords that read text cost by its
 //! length; those are counted by themselves, in [`crate::texts`].
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::error::Error;
+use std::rc::Rc;
 
+use jsonschema::{Draft, Registry, Retrieve, Uri, uri};
 use serde_json::{Map, Value};
 
 use crate::patterns::{Costly, Patterns};
 use crate::texts::{self, Prices, Texts};
-use crate::value;
+use crate::{text, value};
 
 /// Why a schema is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +24,12 @@ pub(crate) enum Unbounded {
     /// JS-02, JS-03: nothing is fetched, and what is missing is not guessed.
     #[error("its reference `{0}` leads outside the schema or to nothing")]
     External(String),
-    /// References would have to be resolved against another base.
-    #[error("it has a subschema with an `$id` of its own")]
-    Embedded,
+    /// A base that references cannot be resolved against.
+    #[error("its `$id` `{0}` is no URI, or names two of its subschemas")]
+    Id(Box<str>),
+    /// JS-01: another meaning of keywords inside.
+    #[error("the dialect `{0}` of a subschema is not one of 2020-12, 2019-09 and draft-07")]
+    Dialect(Box<str>),
     /// Subschemas apply to the same value in a circle.
     #[error("its subschemas refer to each other in a circle that never ends")]
     Circle,
@@ -81,10 +87,12 @@ impl Work {
 ///
 /// # Errors
 /// [`Unbounded`] if a value exists that could keep the validator busy without end, or if something is missing.
-pub(crate) fn measure(schema: &Value, patterns: &mut Patterns) -> Result<Work, Unbounded> {
+pub(crate) fn measure(schema: &Value, draft: Draft, patterns: &mut Patterns) -> Result<Work, Unbounded> {
     let mut graph = Graph::default();
-    graph.walk(schema, schema)?;
-    graph.connect(schema)?;
+    let scope = Scope::of(schema, draft)?;
+    graph.ids.insert(Rc::clone(&scope.base));
+    graph.walk(&scope, schema)?;
+    graph.connect(schema, &scope)?;
     let order = graph.order()?;
     let visits = costs(&graph.nodes, &order, |node| node.weight);
     match visits.first() {
@@ -173,22 +181,75 @@ impl Below {
     }
 }
 
+/// Where a subschema stands: what its references are resolved against, and what its keywords mean.
+#[derive(Clone)]
+struct Scope {
+    base: Rc<Uri<String>>,
+    draft: Draft,
+}
+
+impl Scope {
+    /// Of the root: as the library starts.
+    fn of(schema: &Value, draft: Draft) -> Result<Scope, Unbounded> {
+        let resource = draft.create_resource_ref(schema);
+        let base = resource.id().unwrap_or(BASE);
+        let uri = uri::from_str(base).map_err(|_| Unbounded::Id(brief(base)))?;
+        Ok(Scope { base: Rc::new(uri), draft })
+    }
+
+    /// Of a subschema inside: it may be a resource of its own (2020-12, core, section 8.2.1), with a dialect of its own.
+    fn enter(&self, at: &Value) -> Result<Scope, Unbounded> {
+        let inner = Scope { base: Rc::clone(&self.base), draft: self.draft }.speaking(at)?;
+        let resource = inner.draft.create_resource_ref(at);
+        let Some(id) = resource.id() else { return Ok(inner) };
+        let base = uri::resolve_against(&self.base.borrow(), id).map_err(|_| Unbounded::Id(brief(id)))?;
+        Ok(Scope { base: Rc::new(base), ..inner })
+    }
+
+    /// With the dialect that `at` declares, if it does.
+    fn speaking(self, at: &Value) -> Result<Scope, Unbounded> {
+        let Some(dialect) = at.get("$schema") else { return Ok(self) };
+        let dialect = dialect.as_str().unwrap_or("(not a string)");
+        let draft = known_dialect(dialect).ok_or_else(|| Unbounded::Dialect(brief(dialect)))?;
+        Ok(Scope { draft, ..self })
+    }
+}
+
+/// The dialects whose keywords are known (JS-01).
+pub(crate) fn known_dialect(uri: &str) -> Option<Draft> {
+    let uri = uri.trim_end_matches('#');
+    match uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")).unwrap_or_default() {
+        "json-schema.org/draft/2020-12/schema" => Some(Draft::Draft202012),
+        "json-schema.org/draft/2019-09/schema" => Some(Draft::Draft201909),
+        "json-schema.org/draft-07/schema" => Some(Draft::Draft7),
+        _ => None,
+    }
+}
+
+fn brief(text: &str) -> Box<str> {
+    text::brief(text, QUOTED_CHARS_MAX)
+}
+
 #[derive(Default)]
 struct Graph<'s> {
     nodes: Vec<Node>,
     /// What each says, if it is more than true or false.
     members: Vec<Option<&'s Map<String, Value>>>,
-    known: HashMap<*const Value, usize>,
-    /// Named places: `$anchor`, `$dynamicAnchor`, and draft 7's `$id` of the form `#name`.
+    /// By place and base: a reference may lead to the same place on two ways.
+    known: HashMap<(*const Value, Rc<Uri<String>>), usize>,
+    /// Named places: `$anchor`, `$dynamicAnchor`, and draft 7's `$id` of the form `#name`; the roots of resources
+    /// that `$recursiveRef` may mean have the empty name.
     anchors: HashMap<&'s str, Vec<usize>>,
+    /// The resources, each by its own URI.
+    ids: HashSet<Rc<Uri<String>>>,
     /// References that are still to be connected.
-    references: Vec<(usize, &'s str)>,
+    references: Vec<(usize, &'s str, Scope)>,
 }
 
 impl<'s> Graph<'s> {
     /// Adds the subschema `at` and all below it. Nesting is bounded by the caller.
-    fn walk(&mut self, root: &'s Value, at: &'s Value) -> Result<usize, Unbounded> {
-        let index = match self.known.entry(std::ptr::from_ref(at)) {
+    fn walk(&mut self, scope: &Scope, at: &'s Value) -> Result<usize, Unbounded> {
+        let index = match self.known.entry((std::ptr::from_ref(at), Rc::clone(&scope.base))) {
             Entry::Occupied(known) => return Ok(*known.get()),
             Entry::Vacant(vacant) => *vacant.insert(self.nodes.len()),
         };
@@ -200,10 +261,7 @@ impl<'s> Graph<'s> {
         let Some(members) = at.as_object() else { return Ok(index) };
         let mut node = Node { weight: weight(members), ..Node::default() };
         for (keyword, value) in members {
-            self.keyword(root, index, &mut node, (keyword, value))?;
-        }
-        if !std::ptr::eq(root, at) {
-            self.embedded(index, members)?;
+            self.keyword(scope, index, &mut node, (keyword, value))?;
         }
         if let Some(place) = self.nodes.get_mut(index) {
             *place = node;
@@ -211,9 +269,22 @@ impl<'s> Graph<'s> {
         Ok(index)
     }
 
+    /// Adds a subschema of one in `scope`.
+    fn walk_below(&mut self, scope: &Scope, at: &'s Value) -> Result<usize, Unbounded> {
+        let inner = scope.enter(at)?;
+        let count = self.nodes.len();
+        let index = self.walk(&inner, at)?;
+        let is_resource = !Rc::ptr_eq(&inner.base, &scope.base);
+        // Two of one name: which of them a reference means is nowhere said.
+        if is_resource && index >= count && !self.ids.insert(Rc::clone(&inner.base)) {
+            return Err(Unbounded::Id(brief(inner.base.as_str())));
+        }
+        Ok(index)
+    }
+
     fn keyword(
         &mut self,
-        root: &'s Value,
+        scope: &Scope,
         index: usize,
         node: &mut Node,
         (keyword, value): (&'s str, &'s Value),
@@ -221,7 +292,7 @@ impl<'s> Graph<'s> {
         let into = match keyword {
             "$ref" | "$dynamicRef" | "$recursiveRef" => {
                 if let Some(reference) = value.as_str() {
-                    self.references.push((index, reference));
+                    self.references.push((index, reference, scope.clone()));
                 }
                 return Ok(());
             }
@@ -231,12 +302,22 @@ impl<'s> Graph<'s> {
                 }
                 return Ok(());
             }
+            "$recursiveAnchor" => {
+                self.anchors.entry(RECURSIVE).or_default().push(index);
+                return Ok(());
+            }
+            "$id" => {
+                if let Some(name) = value.as_str().and_then(|id| id.strip_prefix('#')) {
+                    self.anchors.entry(name).or_default().push(index);
+                }
+                return Ok(());
+            }
             "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "dependentSchemas" | "dependencies" => {
                 &mut node.in_place
             }
             "properties" => {
                 for (name, below) in value.as_object().into_iter().flatten() {
-                    let below = self.walk(root, below)?;
+                    let below = self.walk_below(scope, below)?;
                     node.below.properties.insert(name.as_str().into(), below);
                 }
                 return Ok(());
@@ -262,45 +343,60 @@ impl<'s> Graph<'s> {
             _ => return Ok(()),
         };
         for below in subschemas(keyword, value) {
-            into.push(self.walk(root, below)?);
+            into.push(self.walk_below(scope, below)?);
         }
         Ok(())
     }
 
-    fn embedded(&mut self, index: usize, members: &'s Map<String, Value>) -> Result<(), Unbounded> {
-        match members.get("$id").and_then(Value::as_str) {
-            None => Ok(()),
-            Some(id) => match id.strip_prefix('#') {
-                Some(name) => {
-                    self.anchors.entry(name).or_default().push(index);
-                    Ok(())
-                }
-                None => Err(Unbounded::Embedded),
-            },
+    /// Connects references with what they name, as the library resolves them; a target that was no subschema so
+    /// far is walked too.
+    fn connect(&mut self, root: &'s Value, scope: &Scope) -> Result<(), Unbounded> {
+        if self.references.is_empty() {
+            return Ok(());
         }
-    }
-
-    /// Connects references with what they name; a target that was no subschema so far is walked too.
-    fn connect(&mut self, root: &'s Value) -> Result<(), Unbounded> {
-        let id = root.get("$id").and_then(Value::as_str).unwrap_or_default().trim_end_matches('#');
-        while let Some((from, reference)) = self.references.pop() {
+        let inside = places(root);
+        // What is elsewhere is `true` here, and its place tells that it is not inside: nothing is fetched.
+        let registry = Registry::new()
+            .retriever(Elsewhere)
+            .draft(scope.draft)
+            .retrieve_known_draft_meta_schemas(false)
+            .add(scope.base.as_str(), scope.draft.create_resource_ref(root))
+            .and_then(|registry| registry.prepare());
+        let registry = registry.map_err(|_| Unbounded::External(self.first_outside().to_owned()))?;
+        let mut named = Vec::new();
+        while let Some((from, reference, scope)) = self.references.pop() {
             let outside = || Unbounded::External(reference.to_owned());
-            let fragment = match reference.strip_prefix(id).filter(|_| !id.is_empty()).unwrap_or(reference) {
-                "" | "#" => "",
-                inside => inside.strip_prefix('#').ok_or_else(outside)?,
-            };
-            let targets = if fragment.is_empty() || fragment.starts_with('/') {
-                let pointer = unescape(fragment).ok_or_else(outside)?;
-                let target = root.pointer(&pointer).ok_or_else(outside)?;
-                vec![self.walk(root, target)?]
-            } else {
-                self.anchors.get(fragment).cloned().ok_or_else(outside)?
-            };
+            let resolver = registry.resolver(Uri::clone(&scope.base));
+            let resolved = resolver.lookup(reference).map_err(|_| outside())?;
+            let (target, resolver, draft) = resolved.into_inner();
+            // The same place, by the longer life that it has.
+            let target = *inside.get(&std::ptr::from_ref(target)).ok_or_else(outside)?;
+            // Its `$id` was followed on the way.
+            let scope = Scope { base: Rc::new(Uri::clone(&resolver.base_uri())), draft }.speaking(target)?;
+            let target = self.walk(&scope, target)?;
             if let Some(node) = self.nodes.get_mut(from) {
-                node.in_place.extend(targets);
+                node.in_place.push(target);
+            }
+            named.push((from, target, reference.rsplit_once('#').map_or("", |(_, name)| name)));
+        }
+        // Which of several places of one name is meant depends on the way that led there: any may be.
+        for (from, target, name) in named {
+            let others = self.anchors.get(name).into_iter().flatten().copied().filter(|other| *other != target);
+            if let Some(node) = self.nodes.get_mut(from) {
+                node.in_place.extend(others);
             }
         }
         Ok(())
+    }
+
+    /// What to name when references as a whole cannot be resolved.
+    fn first_outside(&self) -> &'s str {
+        let mut references = self.references.iter().map(|(_, reference, _)| *reference);
+        references
+            .clone()
+            .find(|reference| !reference.starts_with('#'))
+            .or_else(|| references.next())
+            .unwrap_or_default()
     }
 
     /// The subschemas so that each comes before those that apply it in place.
@@ -330,6 +426,30 @@ impl<'s> Graph<'s> {
         order.reverse();
         Ok(order)
     }
+}
+
+/// Stands for all that is not in the schema.
+struct Elsewhere;
+
+impl Retrieve for Elsewhere {
+    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
+        Ok(Value::Bool(true))
+    }
+}
+
+/// Every place in a tree, by its address.
+fn places(root: &Value) -> HashMap<*const Value, &Value> {
+    let mut places = HashMap::new();
+    let mut open = vec![root];
+    while let Some(value) = open.pop() {
+        places.insert(std::ptr::from_ref(value), value);
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+            Value::Array(elements) => open.extend(elements),
+            Value::Object(members) => open.extend(members.values()),
+        }
+    }
+    places
 }
 
 /// The worst case for the root, by depth of the value, where each subschema costs `own` by itself.
@@ -398,22 +518,6 @@ fn weight(members: &Map<String, Value>) -> u64 {
     u64::try_from(1 + entries / ENTRIES_PER_VISIT).unwrap_or(u64::MAX)
 }
 
-/// A URI fragment without percent escapes (RFC 6901 section 6).
-fn unescape(fragment: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(fragment.len());
-    let mut rest = fragment.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-            let code = digit(rest.next())? * 16 + digit(rest.next())?;
-            bytes.push(u8::try_from(code).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 /// The root is walked first.
 pub(crate) const ROOT: usize = 0;
 /// Most subschemas of one schema.
@@ -422,6 +526,12 @@ const SUBSCHEMAS_MAX: usize = 4096;
 const LEAST_VISITS_MAX: u64 = 100_000;
 /// Most visits for one value: well under a second of work.
 const VISITS_MAX: u64 = 10_000_000;
+/// The base of a schema that names none.
+const BASE: &str = "json-schema:///";
+/// Stands for the places that `$recursiveRef` may mean.
+const RECURSIVE: &str = "";
+/// How much of a name is quoted, in characters.
+const QUOTED_CHARS_MAX: usize = 200;
 /// How many entries of a list weigh as much as one visit.
 const ENTRIES_PER_VISIT: usize = 8;
 
@@ -431,7 +541,7 @@ mod tests {
     use serde_json::json;
 
     fn measure(schema: &Value) -> Result<Work, Unbounded> {
-        super::measure(schema, &mut Patterns::default())
+        super::measure(schema, Draft::Draft202012, &mut Patterns::default())
     }
 
     #[test]
@@ -453,8 +563,44 @@ mod tests {
             let schema = json!({"type": "object", "not": {"$dynamicRef": outside}});
             assert_eq!(measure(&schema).err().unwrap(), Unbounded::External(outside.to_owned()));
         }
-        let embedded = json!({"$defs": {"x": {"$id": "https://example.com/x"}}});
-        assert_eq!(measure(&embedded).err().unwrap(), Unbounded::Embedded);
+    }
+
+    #[test]
+    fn a_resource_inside_is_resolved_by_its_own_base_and_two_of_one_name_are_refused() {
+        let inside = json!({
+            "$id": "https://example.com/root", "type": "object",
+            "properties": {"a": {"$ref": "item"}, "b": {"$ref": "https://example.com/item#/$defs/n"}, "c": {"$ref": "/item#x"}},
+            "$defs": {"i": {"$id": "item", "type": "array", "items": {"$ref": "#/$defs/n"}, "$defs": {"n": {"$anchor": "x"}}}},
+        });
+        assert!(measure(&inside).is_ok());
+        // The pointer is one of the resource inside, not of the root.
+        let other = json!({"$defs": {"n": {}, "i": {"$id": "https://example.com/i", "items": {"$ref": "#/$defs/n"}}}});
+        assert_eq!(measure(&other).err().unwrap(), Unbounded::External("#/$defs/n".to_owned()));
+        let circle = json!({"$ref": "x:i", "$defs": {"i": {"$id": "x:i", "allOf": [{"$ref": "x:j"}]}, "j": {"$id": "x:j", "$ref": "x:i"}}});
+        assert_eq!(measure(&circle).err().unwrap(), Unbounded::Circle);
+        let twice = json!({"$defs": {"a": {"$id": "x:i"}, "b": {"$id": "x:i", "type": "string"}}});
+        assert_eq!(measure(&twice).err().unwrap(), Unbounded::Id("x:i".into()));
+        let own = json!({"$id": "x:i", "$defs": {"a": {"$id": "x:i"}}});
+        assert_eq!(measure(&own).err().unwrap(), Unbounded::Id("x:i".into()));
+        let none = json!({"$defs": {"a": {"$id": "http://[/"}}});
+        assert!(matches!(measure(&none), Err(Unbounded::Id(_))));
+    }
+
+    #[test]
+    fn metaschemas_are_outside_whatever_the_library_knows() {
+        for outside in ["https://json-schema.org/draft/2020-12/schema", "http://json-schema.org/draft-07/schema#"] {
+            let schema = json!({"properties": {"a": {"$ref": outside}}});
+            assert_eq!(measure(&schema).err().unwrap(), Unbounded::External(outside.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_dialect_inside_is_one_that_is_known() {
+        let inside = |dialect: &str| json!({"properties": {"a": {"$schema": dialect, "id": "x:y"}, "$schema": true}});
+        assert!(measure(&inside("http://json-schema.org/draft-07/schema#")).is_ok());
+        for other in ["http://json-schema.org/draft-04/schema#", "https://example.com/mine"] {
+            assert_eq!(measure(&inside(other)).err().unwrap(), Unbounded::Dialect(other.into()));
+        }
     }
 
     #[test]
