@@ -102,7 +102,7 @@ pub(crate) fn of_tool(
     let compiled = schemas.compiled(Role::Input, input);
     let compiled = match &*compiled {
         Ok(compiled) => compiled,
-        Err(why) => return vec![Finding::new(Rule::SchemaUnusable, "", &schema::words(Role::Input, why))],
+        Err(why) => return vec![Finding::new(Rule::SchemaUnusable, "", &schema::why(Role::Input, why))],
     };
     let mut found = Vec::new();
     if let Some(mirrored) = mirrored

@@ -23,6 +23,7 @@ mod suite;
 mod text;
 mod texts;
 mod value;
+mod words;
 mod work;
 
 use sekisho_catalog::Pinned;

@@ -12,7 +12,7 @@ use crate::config::{Config, UnknownArguments};
 use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
 use crate::work::{self, Excess, Unbounded, Work};
-use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, secrets, text};
+use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, secrets, text, words};
 
 /// What a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -121,18 +121,20 @@ impl Schemas {
     /// Whether the one schema compiles, if it is declared.
     pub(crate) fn usable_as(&self, role: Role, declared: Option<&Declared>) -> Result<(), Box<str>> {
         let Some(declared) = declared else { return Ok(()) };
-        self.compiled(role, declared).as_ref().as_ref().map(drop).map_err(|why| words(role, why))
+        self.compiled(role, declared).as_ref().as_ref().map(drop).map_err(|reason| why(role, reason))
     }
 }
 
 /// Why a tool with this schema is not used.
-pub(crate) fn words(role: Role, why: &Unusable) -> Box<str> {
+pub(crate) fn why(role: Role, why: &Unusable) -> Box<str> {
     format!("`{}` cannot be used: {why}", role.member()).into()
 }
 
 /// A schema that values are checked against.
 pub(crate) struct Schema {
     validator: Validator,
+    /// What it says, for the words of findings.
+    tree: Value,
     work: Work,
     text_bytes: usize,
     pattern_bytes: usize,
@@ -174,7 +176,7 @@ impl Schema {
                 at: text::brief(&error.schema_path().to_string(), WORDS_CHARS_MAX),
                 why: text::brief(&error.masked().to_string(), WORDS_CHARS_MAX),
             })?;
-        Ok(Schema { validator, work, text_bytes: len, pattern_bytes: patterns.bytes() })
+        Ok(Schema { validator, tree, work, text_bytes: len, pattern_bytes: patterns.bytes() })
     }
 
     /// About the memory that it takes.
@@ -200,8 +202,7 @@ impl Schema {
             .iter_errors(instance)
             .take(FINDINGS_MAX)
             .map(|error| {
-                let words = format!("`{}` is not met: {}", error.kind().keyword(), error.masked());
-                Finding::new(rule, &format!("{base}{}", error.instance_path()), &words)
+                Finding::new(rule, &format!("{base}{}", error.instance_path()), &words::of(&error, &self.tree))
             })
             .collect();
         if findings.is_empty() { vec![Finding::new(rule, base, "the value does not fit the schema")] } else { findings }
