@@ -26,7 +26,7 @@ pub struct Config {
 pub enum UnknownArguments {
     /// What the schema says: JSON Schema accepts them unless it says otherwise.
     AsSchema,
-    /// They are refused unless the schema speaks of additional properties itself.
+    /// They are refused unless the schema speaks of additional properties itself, in objects inside of them, too.
     Refuse,
 }
 

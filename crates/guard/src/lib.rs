@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod clear;
+mod close;
 mod config;
 mod examine;
 mod inspect;

@@ -12,7 +12,7 @@ use crate::config::{Config, UnknownArguments};
 use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
 use crate::work::{self, Excess, Unbounded, Work};
-use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, secrets, text, words};
+use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, close, secrets, text, words};
 
 /// What a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -160,11 +160,12 @@ impl Schema {
         if matches!(role, Role::Input | Role::Form) && tree.get("type").and_then(Value::as_str) != Some("object") {
             return Err(Unusable::RootType);
         }
-        if role == Role::Input && config.unknown_arguments == UnknownArguments::Refuse {
-            close(&mut tree, draft)?;
-        }
         let mut patterns = Patterns::default();
-        let work = work::measure(&tree, draft, &mut patterns).map_err(Unusable::Unbounded)?;
+        let mut work = work::measure(&tree, draft, &mut patterns).map_err(Unusable::Unbounded)?;
+        if role == Role::Input && config.unknown_arguments == UnknownArguments::Refuse {
+            close::close(&mut tree, draft)?;
+            work = work::measure(&tree, draft, &mut patterns).map_err(Unusable::Unbounded)?;
+        }
         let validator = jsonschema::options()
             .with_draft(draft)
             .offline()
@@ -215,22 +216,6 @@ fn dialect(schema: &Value) -> Result<Draft, Unusable> {
     let Some(dialect) = members.get("$schema") else { return Ok(Draft::Draft202012) };
     let uri = dialect.as_str().unwrap_or("(not a string)");
     work::known_dialect(uri).ok_or_else(|| Unusable::Dialect(text::brief(uri, WORDS_CHARS_MAX)))
-}
-
-/// Refuses arguments that the schema does not mention, where it does not speak of them itself.
-fn close(schema: &mut Value, draft: Draft) -> Result<(), Unusable> {
-    let members = schema.as_object_mut().ok_or(Unusable::NotAnObject)?;
-    // Draft 7, core, section 8.3: "All other properties in a "$ref" object MUST be ignored."
-    if draft == Draft::Draft7 && members.contains_key("$ref") {
-        return Err(Unusable::Open);
-    }
-    if members.contains_key("additionalProperties") || members.contains_key("unevaluatedProperties") {
-        return Ok(());
-    }
-    // `unevaluatedProperties` sees what subschemas in place mention; draft 7 does not have it.
-    let keyword = if draft == Draft::Draft7 { "additionalProperties" } else { "unevaluatedProperties" };
-    members.insert(keyword.to_owned(), Value::Bool(false));
-    Ok(())
 }
 
 /// Most memory that compiled schemas take, about, in bytes.
