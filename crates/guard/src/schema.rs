@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jsonschema::{Draft, Validator};
+use jsonschema::{Draft, ValidationError, Validator};
 use moka::sync::Cache;
 use sekisho_catalog::{Declared, Pinned};
 use sekisho_wire::{Json, headers};
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::config::{Config, UnknownArguments};
 use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
-use crate::work::{self, Excess, Unbounded, Work};
+use crate::work::{self, Effort, Excess, Unbounded, Work};
 use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, close, secrets, text, words};
 
 /// What a schema is for.
@@ -135,6 +135,8 @@ pub(crate) struct Schema {
     validator: Validator,
     /// What it says, for the words of findings.
     tree: Value,
+    /// Whether one error never holds many others.
+    is_simple: bool,
     work: Work,
     text_bytes: usize,
     pattern_bytes: usize,
@@ -177,7 +179,8 @@ impl Schema {
                 at: text::brief(&error.schema_path().to_string(), WORDS_CHARS_MAX),
                 why: text::brief(&error.masked().to_string(), WORDS_CHARS_MAX),
             })?;
-        Ok(Schema { validator, tree, work, text_bytes: len, pattern_bytes: patterns.bytes() })
+        let is_simple = !value::has_member(&tree, &["anyOf", "oneOf"]);
+        Ok(Schema { validator, tree, is_simple, work, text_bytes: len, pattern_bytes: patterns.bytes() })
     }
 
     /// About the memory that it takes.
@@ -188,25 +191,32 @@ impl Schema {
 
     /// What of `instance` does not fit, at most [`FINDINGS_MAX`] findings, each under `base`.
     pub(crate) fn check(&self, rule: Rule, base: &str, instance: &Value) -> Vec<Finding> {
-        if let Err(excess) = self.work.bounded_for(instance) {
-            let at = match &excess {
-                Excess::Long { at } => at.as_str(),
-                Excess::Visits | Excess::Text => "",
-            };
-            return vec![Finding::new(rule, &format!("{base}{at}"), &excess.to_string())];
-        }
+        let effort = match self.work.bounded_for(instance) {
+            Ok(effort) => effort,
+            Err(excess) => {
+                let at = match &excess {
+                    Excess::Long { at } => at.as_str(),
+                    Excess::Visits | Excess::Text => "",
+                };
+                return vec![Finding::new(rule, &format!("{base}{at}"), &excess.to_string())];
+            }
+        };
         if self.validator.is_valid(instance) {
             return Vec::new();
         }
-        let findings: Vec<Finding> = self
-            .validator
-            .iter_errors(instance)
-            .take(FINDINGS_MAX)
-            .map(|error| {
-                Finding::new(rule, &format!("{base}{}", error.instance_path()), &words::of(&error, &self.tree))
-            })
-            .collect();
-        if findings.is_empty() { vec![Finding::new(rule, base, "the value does not fit the schema")] } else { findings }
+        let told = |error: &ValidationError<'_>| {
+            Finding::new(rule, &format!("{base}{}", error.instance_path()), &words::of(error, &self.tree))
+        };
+        let findings = match effort {
+            Effort::Small => {
+                self.validator.iter_errors(instance).take(FINDINGS_MAX).map(|error| told(&error)).collect()
+            }
+            // The first alone, where it does not bring all that is wrong with each alternative.
+            Effort::Large if self.is_simple => self.validator.validate(instance).err().iter().map(told).collect(),
+            Effort::Large => Vec::new(),
+        };
+        let somewhere = "the value does not fit the schema; it is too large to say where, send less at once";
+        if findings.is_empty() { vec![Finding::new(rule, base, somewhere)] } else { findings }
     }
 }
 
@@ -359,6 +369,55 @@ mod tests {
         let deep = |inner: Value| wire(&json!({"type": "object", "properties": {"a": inner}}));
         assert!(schemas.compiled(Role::Input, &Declared::of(deep(json!({})))).is_ok());
         assert!(schemas.compiled(Role::Input, &Declared::of(deep(json!({"not": {}})))).is_err());
+    }
+
+    #[test]
+    fn a_hostile_schema_is_refused_before_anything_is_checked() {
+        let nested = |levels: usize| (1..levels).fold(json!({}), |inner, _| json!({ "not": inner }));
+        assert!(schemas().compiled(Role::Output, &Declared::of(wire(&nested(64)))).is_ok());
+        for (schema, why) in [
+            (nested(65), "64 levels"),
+            (json!({"$ref": "#"}), "circle"),
+            (json!({"anyOf": vec![json!({"type": "null"}); 10_000]}), "4096 subschemas"),
+            (json!({"pattern": "(a{1,1000}){1,1000}"}), "not linear"),
+            (json!({"patternProperties": {"((a{100}){100}){100}": true}}), "not linear"),
+        ] {
+            assert!(unusable(Role::Output, &schema).contains(why), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_a_schema_is_too_much_for_is_refused_unread() {
+        let check = |schema: &Value, value: &Value| {
+            let compiled = schemas().compiled(Role::Output, &Declared::of(wire(schema)));
+            compiled.as_ref().as_ref().unwrap_or_else(|why| panic!("{why}")).check(Rule::OutputSchema, "", value)
+        };
+        let choices = json!({"items": {"enum": (0..10_000).collect::<Vec<_>>()}});
+        assert!(check(&choices, &json!(vec![9_999; 7_000])).is_empty());
+        assert!(check(&choices, &json!(vec![9_999; 10_000]))[0].words.contains("too large"));
+        let unique = json!({"uniqueItems": true});
+        assert!(check(&unique, &json!((0..100_000).collect::<Vec<_>>())).is_empty());
+        assert!(
+            check(&unique, &json!((0..10_000).map(|i| json!([i])).collect::<Vec<_>>()))[0].words.contains("too large")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_large_value_is_not_gathered() {
+        let check = |items: &Value, count: usize| {
+            let compiled = schemas().compiled(Role::Output, &Declared::of(wire(&json!({ "items": items }))));
+            compiled.as_ref().as_ref().unwrap().check(Rule::OutputSchema, "", &json!(vec!["x"; count]))
+        };
+        let plain = json!({"type": "integer"});
+        assert_eq!(check(&plain, 1_000).len(), FINDINGS_MAX);
+        let first = check(&plain, 50_000);
+        assert_eq!(first.len(), 1);
+        assert_eq!((&*first[0].at, first[0].words.contains("an integer")), ("/0", true));
+        let forms = json!({"anyOf": [{"type": "integer"}, {"type": "null"}, {"maxLength": 0}]});
+        assert_eq!(check(&forms, 1_000).len(), FINDINGS_MAX);
+        let first = check(&forms, 50_000);
+        assert_eq!(first.len(), 1);
+        assert!(first[0].words.contains("too large to say where"), "{first:?}");
     }
 
     #[test]

@@ -254,7 +254,7 @@ mod tests {
     fn a_long_text_under_a_pattern_is_found_and_one_beside_it_is_not() {
         let small = json!({"pattern": "^[a-z]+$"});
         let long = |by: usize| json!("a".repeat(PATTERN_TEXT_BYTES_MAX + by));
-        assert_eq!(work(&small).bounded_for(&long(0)), Ok(()));
+        assert!(work(&small).bounded_for(&long(0)).is_ok());
         assert_eq!(work(&small).bounded_for(&long(1)), Err(Excess::Long { at: String::new() }));
         let schema = json!({
             "properties": {"path": small, "content": {"type": "string"}, "tags": {"prefixItems": [true, {"$ref": "#/$defs/tag"}]}},
@@ -262,7 +262,7 @@ mod tests {
             "$defs": {"tag": {"anyOf": [{"not": small}]}},
         });
         let at = |value: Value| match work(&schema).bounded_for(&value) {
-            Ok(()) => None,
+            Ok(_) => None,
             Err(Excess::Long { at }) => Some(at),
             Err(other) => panic!("{other}"),
         };
@@ -279,13 +279,13 @@ mod tests {
         for schema in
             [json!({"patternProperties": {"^[a-z]+$": true}}), json!({"propertyNames": {"pattern": "^[a-z]+$"}})]
         {
-            assert_eq!(work(&schema).bounded_for(&long(0)), Ok(()), "{schema}");
+            assert!(work(&schema).bounded_for(&long(0)).is_ok(), "{schema}");
             assert!(matches!(work(&schema).bounded_for(&long(1)), Err(Excess::Long { .. })), "{schema}");
         }
         // Each name is read three times at most.
         let work = work(&json!({"patternProperties": {LARGE.0: true}}));
         let most = STEPS_MAX / (LARGE.1 * NAMES_READ);
-        assert_eq!(work.bounded_for(&json!({text(most): 1})), Ok(()));
+        assert!(work.bounded_for(&json!({text(most): 1})).is_ok());
         assert_eq!(work.bounded_for(&json!({text(most + 1): 1})), Err(Excess::Text));
     }
 
@@ -294,11 +294,11 @@ mod tests {
         let work = work(&json!({"items": {"pattern": LARGE.0}}));
         let (half, rest) = (STEPS_MAX / LARGE.1 / 3, STEPS_MAX / LARGE.1 % 3);
         let texts = |more: u64| json!([text(half), text(half), text(half + rest + more)]);
-        assert_eq!(work.bounded_for(&texts(0)), Ok(()));
+        assert!(work.bounded_for(&texts(0)).is_ok());
         assert_eq!(work.bounded_for(&texts(1)), Err(Excess::Text));
         // Short ones are not free.
         let empty = |count: u64| json!(vec![""; usize::try_from(count).unwrap()]);
-        assert_eq!(work.bounded_for(&empty(STEPS_MAX / LARGE.1 / BEGUN_BYTES)), Ok(()));
+        assert!(work.bounded_for(&empty(STEPS_MAX / LARGE.1 / BEGUN_BYTES)).is_ok());
         assert_eq!(work.bounded_for(&empty(STEPS_MAX / LARGE.1 / BEGUN_BYTES + 1)), Err(Excess::Text));
     }
 
@@ -308,7 +308,7 @@ mod tests {
         let work = work(&json!({"anyOf": [branch], "unevaluatedItems": false}));
         // Twice in each of two runs.
         let most = STEPS_MAX / (LARGE.1 * 4);
-        assert_eq!(work.bounded_for(&json!([text(most)])), Ok(()));
+        assert!(work.bounded_for(&json!([text(most)])).is_ok());
         assert_eq!(work.bounded_for(&json!([text(most + 1)])), Err(Excess::Text));
     }
 
@@ -316,11 +316,11 @@ mod tests {
     fn lengths_and_contents_are_read_as_well() {
         let lengths = json!({"allOf": vec![json!({"minLength": 1, "maxLength": 20_000_000}); 500]});
         let most = STEPS_MAX / (STEPS_READ * 1000);
-        assert_eq!(work(&lengths).bounded_for(&json!(text(most))), Ok(()));
+        assert!(work(&lengths).bounded_for(&json!(text(most))).is_ok());
         assert_eq!(work(&lengths).bounded_for(&json!(text(most + 1))), Err(Excess::Text));
         let contents = json!({"allOf": vec![json!({"contentMediaType": "application/json"}); 500]});
         let most = STEPS_MAX / (STEPS_DECODED * 500);
-        assert_eq!(work(&contents).bounded_for(&json!(text(most))), Ok(()));
+        assert!(work(&contents).bounded_for(&json!(text(most))).is_ok());
         assert_eq!(work(&contents).bounded_for(&json!(text(most + 1))), Err(Excess::Text));
     }
 }

@@ -109,6 +109,17 @@ pub(crate) fn nodes(value: &Value) -> u64 {
     }
 }
 
+/// Whether any object in a tree has a member of one of these names.
+pub(crate) fn has_member(value: &Value, names: &[&str]) -> bool {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+        Value::Array(elements) => elements.iter().any(|element| has_member(element, names)),
+        Value::Object(members) => {
+            members.iter().any(|(name, member)| names.contains(&name.as_str()) || has_member(member, names))
+        }
+    }
+}
+
 /// Deepest value that is read as a tree. Wire's own bound is below it in every sensible configuration.
 pub(crate) const DEPTH_MAX: usize = 256;
 

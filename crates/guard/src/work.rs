@@ -30,6 +30,9 @@ pub(crate) enum Unbounded {
     /// JS-01: another meaning of keywords inside.
     #[error("the dialect `{0}` of a subschema is not one of 2020-12, 2019-09 and draft-07")]
     Dialect(Box<str>),
+    /// Subschemas apply to the same value one inside of the other.
+    #[error("more than {CHAIN_MAX} of its subschemas lead to each other for the same value")]
+    Chain,
     /// Subschemas apply to the same value in a circle.
     #[error("its subschemas refer to each other in a circle that never ends")]
     Circle,
@@ -65,6 +68,10 @@ pub(crate) enum Excess {
 pub(crate) struct Work {
     /// Visits to subschemas for each value inside.
     visits: Vec<u64>,
+    /// Subschemas that are inside of each other, and on the stack at once.
+    nested: Vec<u64>,
+    /// Whether elements are compared with each other.
+    compares: bool,
     texts: Texts,
 }
 
@@ -73,13 +80,39 @@ impl Work {
     ///
     /// # Errors
     /// [`Excess`] if it does not.
-    pub(crate) fn bounded_for(&self, instance: &Value) -> Result<(), Excess> {
+    pub(crate) fn bounded_for(&self, instance: &Value) -> Result<Effort, Excess> {
         let depth = value::depth(instance);
-        let per_value = self.visits.get(depth).copied().unwrap_or(u64::MAX);
-        if per_value.saturating_mul(value::nodes(instance)) > VISITS_MAX {
+        let at = |costs: &[u64]| costs.get(depth).copied().unwrap_or(u64::MAX);
+        let visits = at(&self.visits).saturating_mul(value::nodes(instance));
+        let pairs = if self.compares { pairs(instance) } else { 0 };
+        if visits.saturating_add(pairs) > VISITS_MAX || at(&self.nested) > NESTED_MAX {
             return Err(Excess::Visits);
         }
-        self.texts.bounded_for(instance, depth)
+        self.texts.bounded_for(instance, depth)?;
+        Ok(if visits > TOLD_VISITS_MAX { Effort::Large } else { Effort::Small })
+    }
+}
+
+/// How much is done for a value that fits or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// All that does not fit may be gathered.
+    Small,
+    /// So much may not fit that gathering it would take too much memory: the library keeps each error.
+    Large,
+}
+
+/// Comparisons of elements with each other. The library hashes them, but arrays of the same leaves to the same
+/// number, whatever their shape.
+fn pairs(value: &Value) -> u64 {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        Value::Array(elements) => {
+            let nested = elements.iter().filter(|element| element.is_array() || element.is_object()).count();
+            let nested = u64::try_from(nested).unwrap_or(u64::MAX);
+            elements.iter().map(pairs).fold(nested.saturating_mul(nested) / 2, u64::saturating_add)
+        }
+        Value::Object(members) => members.values().map(pairs).fold(0, u64::saturating_add),
     }
 }
 
@@ -99,6 +132,11 @@ pub(crate) fn measure(schema: &Value, draft: Draft, patterns: &mut Patterns) -> 
         Some(least) if *least <= LEAST_VISITS_MAX => {}
         Some(_) | None => return Err(Unbounded::Heavy),
     }
+    let (chain, nested) = nested(&graph.nodes, &order);
+    if chain > CHAIN_MAX {
+        return Err(Unbounded::Chain);
+    }
+    let compares = graph.members.iter().flatten().any(|members| members.get("uniqueItems") == Some(&Value::Bool(true)));
     // Last, since patterns are compiled for it.
     for (node, members) in graph.nodes.iter_mut().zip(graph.members) {
         if let Some(members) = members {
@@ -106,7 +144,7 @@ pub(crate) fn measure(schema: &Value, draft: Draft, patterns: &mut Patterns) -> 
         }
     }
     let steps = costs(&graph.nodes, &order, |node| node.prices.most());
-    Ok(Work { visits, texts: Texts::new(steps, graph.nodes) })
+    Ok(Work { visits, nested, compares, texts: Texts::new(steps, graph.nodes) })
 }
 
 /// One subschema; others are meant by their index.
@@ -471,6 +509,30 @@ fn costs(nodes: &[Node], order: &[usize], own: impl Fn(&Node) -> u64) -> Vec<u64
     by_depth
 }
 
+/// How many subschemas are inside of each other at most, since the library calls itself for each: for the same value
+/// and anywhere, and from the root by depth of the value.
+fn nested(nodes: &[Node], order: &[usize]) -> (u64, Vec<u64>) {
+    let mut chain = None;
+    let mut below = vec![0_u64; nodes.len()];
+    let mut by_depth = Vec::new();
+    for _ in 0..=value::DEPTH_MAX {
+        let mut level = vec![0_u64; nodes.len()];
+        for index in order {
+            let Some(node) = nodes.get(*index) else { continue };
+            let at = |deep: &[u64], index: usize| deep.get(index).copied().unwrap_or(u64::MAX);
+            let in_place = node.in_place.iter().map(|inner| at(&level, *inner));
+            let deepest = in_place.chain(node.below.all().map(|inner| at(&below, inner))).max();
+            if let Some(place) = level.get_mut(*index) {
+                *place = deepest.unwrap_or(0).saturating_add(1);
+            }
+        }
+        chain = chain.or_else(|| level.iter().copied().max());
+        by_depth.push(level.get(ROOT).copied().unwrap_or(u64::MAX));
+        below = level;
+    }
+    (chain.unwrap_or(u64::MAX), by_depth)
+}
+
 impl Node {
     /// How often its subschemas in place are asked.
     pub(crate) fn again(&self) -> u64 {
@@ -532,6 +594,12 @@ const BASE: &str = "json-schema:///";
 const RECURSIVE: &str = "";
 /// How much of a name is quoted, in characters.
 const QUOTED_CHARS_MAX: usize = 200;
+/// Most visits where each thing that does not fit is told.
+const TOLD_VISITS_MAX: u64 = 20_000;
+/// Most subschemas that lead to each other for the same value.
+const CHAIN_MAX: u64 = 128;
+/// Most subschemas inside of each other for a value and what it holds: a thread has 2 MiB of stack.
+const NESTED_MAX: u64 = 512;
 /// How many entries of a list weigh as much as one visit.
 const ENTRIES_PER_VISIT: usize = 8;
 
@@ -628,12 +696,68 @@ mod tests {
         assert_eq!(measure(&schema).err().unwrap(), Unbounded::Heavy);
     }
 
+    /// `count` definitions that refer to each other in a row, and what the last one says.
+    fn chain(count: u64, last: Value) -> Value {
+        let mut defs = Map::new();
+        for i in 1..count {
+            defs.insert(format!("n{i}"), json!({"$ref": format!("#/$defs/n{}", i + 1)}));
+        }
+        defs.insert(format!("n{count}"), last);
+        json!({"$ref": "#/$defs/n1", "$defs": defs})
+    }
+
+    #[test]
+    fn subschemas_that_lead_to_each_other_for_one_value_are_bounded() {
+        // The root is one of them.
+        assert!(measure(&chain(CHAIN_MAX - 1, json!({"type": "string"}))).is_ok());
+        assert_eq!(measure(&chain(CHAIN_MAX, json!({"type": "string"}))).err().unwrap(), Unbounded::Chain);
+    }
+
+    #[test]
+    fn subschemas_inside_of_each_other_are_bounded_by_how_deep_a_value_is() {
+        let work = measure(&chain(62, json!({"properties": {"a": {"$ref": "#"}}}))).unwrap();
+        let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"a": inner}));
+        // 64 for each level: the root, the definitions, and the reference back.
+        let most = usize::try_from(NESTED_MAX).unwrap() / 64 - 1;
+        assert_eq!(work.bounded_for(&nested(most)), Ok(Effort::Small));
+        assert_eq!(work.bounded_for(&nested(most + 1)), Err(Excess::Visits));
+    }
+
+    #[test]
+    fn elements_that_are_compared_with_each_other_are_bounded_unless_they_are_plain() {
+        let work = measure(&json!({"properties": {"a": {"uniqueItems": true}}})).unwrap();
+        let lists = |count: usize| json!({"a": vec![json!([]); count]});
+        assert!(work.bounded_for(&lists(4000)).is_ok());
+        assert_eq!(work.bounded_for(&lists(4500)), Err(Excess::Visits));
+        assert!(work.bounded_for(&json!({"a": vec![json!(1); 100_000]})).is_ok());
+        let uncompared = measure(&json!({"properties": {"a": {"uniqueItems": false}}})).unwrap();
+        assert!(uncompared.bounded_for(&lists(4500)).is_ok());
+    }
+
+    #[test]
+    fn dynamic_references_that_circle_in_place_are_refused_and_recursion_over_children_is_not() {
+        let circle =
+            json!({"$defs": {"a": {"$dynamicAnchor": "d", "allOf": [{"$dynamicRef": "#d"}]}}, "$ref": "#/$defs/a"});
+        assert_eq!(measure(&circle).err().unwrap(), Unbounded::Circle);
+        // Another resource's anchor of the same name may be the one that is meant.
+        let across = json!({
+            "$id": "x:root", "$ref": "x:list",
+            "$defs": {
+                "l": {"$id": "x:list", "$dynamicRef": "#d", "$defs": {"d": {"$dynamicAnchor": "d"}}},
+                "d": {"$dynamicAnchor": "d", "$ref": "x:list"},
+            },
+        });
+        assert_eq!(measure(&across).err().unwrap(), Unbounded::Circle);
+        let tree = json!({"$dynamicAnchor": "d", "properties": {"c": {"items": {"$dynamicRef": "#d"}}}});
+        assert!(measure(&tree).is_ok());
+    }
+
     #[test]
     fn doubling_by_depth_is_refused_for_deep_values_alone() {
         let both = json!({"anyOf": [{"items": {"$ref": "#"}}, {"items": {"$ref": "#"}}]});
         let work = measure(&both).unwrap();
         let nested = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!([inner]));
-        assert_eq!(work.bounded_for(&nested(8)), Ok(()));
+        assert_eq!(work.bounded_for(&nested(8)), Ok(Effort::Small));
         assert_eq!(work.bounded_for(&nested(40)), Err(Excess::Visits));
     }
 
@@ -645,7 +769,7 @@ mod tests {
             let work = measure(&json!({"items": {keyword: many}})).unwrap();
             // One visit for each value, one more for the root, and one for eight of the names and their lists.
             let most = usize::try_from(VISITS_MAX).unwrap() / (1 + 1 + 16_000 / ENTRIES_PER_VISIT) - 1;
-            assert_eq!(work.bounded_for(&values(most)), Ok(()));
+            assert_eq!(work.bounded_for(&values(most)), Ok(Effort::Large));
             assert_eq!(work.bounded_for(&values(most + 1)), Err(Excess::Visits));
         }
     }
