@@ -18,6 +18,7 @@ mod inspect;
 mod patterns;
 mod questions;
 mod schema;
+mod scope;
 mod secrets;
 #[cfg(test)]
 mod suite;
@@ -27,9 +28,9 @@ mod value;
 mod words;
 mod work;
 
-use sekisho_catalog::Pinned;
+use sekisho_catalog::{Declared, Pinned};
 use sekisho_limits::Admitted;
-use sekisho_wire::{Era, FromServer};
+use sekisho_wire::{Era, FromServer, Json};
 
 pub use clear::{Cleared, Maskable, Masked, Obligation, Obliged, Unmet};
 pub use config::{Config, UnknownArguments};
@@ -180,6 +181,12 @@ impl Guard {
     pub fn examine(&self, of: &Subject, m: FromServer) -> Examined {
         let findings = examine::findings(&self.schemas, &self.pages, of, &m);
         Examined { message: m, findings }
+    }
+
+    /// What of `arguments` does not fit an input schema, as [`Guard::inspect`] finds it for a call. Decides nothing, proves nothing.
+    #[must_use]
+    pub fn misfits(&self, input: &Declared, arguments: &Json) -> Vec<Finding> {
+        inspect::of_tool(&self.schemas, [Some(input), None], arguments, None)
     }
 
     /// Whether calls to a definition could be inspected at all: its schemas compile.

@@ -12,7 +12,7 @@ use crate::config::{Config, UnknownArguments};
 use crate::patterns::{self, PATTERN_BYTES_MAX, Patterns};
 use crate::value::{self, Unfaithful};
 use crate::work::{self, Effort, Excess, Unbounded, Work};
-use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, close, secrets, text, words};
+use crate::{FINDINGS_MAX, Finding, Rule, WORDS_CHARS_MAX, close, scope, secrets, text, words};
 
 /// What a schema is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -225,7 +225,7 @@ fn dialect(schema: &Value) -> Result<Draft, Unusable> {
     let members = schema.as_object().ok_or(Unusable::NotAnObject)?;
     let Some(dialect) = members.get("$schema") else { return Ok(Draft::Draft202012) };
     let uri = dialect.as_str().unwrap_or("(not a string)");
-    work::known_dialect(uri).ok_or_else(|| Unusable::Dialect(text::brief(uri, WORDS_CHARS_MAX)))
+    scope::known_dialect(uri).ok_or_else(|| Unusable::Dialect(text::brief(uri, WORDS_CHARS_MAX)))
 }
 
 /// Most memory that compiled schemas take, about, in bytes.

@@ -8,15 +8,15 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::error::Error;
 use std::rc::Rc;
 
-use jsonschema::{Draft, Registry, Retrieve, Uri, uri};
+use jsonschema::{Draft, Uri};
 use serde_json::{Map, Value};
 
 use crate::patterns::{Costly, Patterns};
+use crate::scope::{Scope, brief};
 use crate::texts::{self, Prices, Texts};
-use crate::{text, value};
+use crate::value;
 
 /// Why a schema is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,55 +219,6 @@ impl Below {
     }
 }
 
-/// Where a subschema stands: what its references are resolved against, and what its keywords mean.
-#[derive(Clone)]
-struct Scope {
-    base: Rc<Uri<String>>,
-    draft: Draft,
-}
-
-impl Scope {
-    /// Of the root: as the library starts.
-    fn of(schema: &Value, draft: Draft) -> Result<Scope, Unbounded> {
-        let resource = draft.create_resource_ref(schema);
-        let base = resource.id().unwrap_or(BASE);
-        let uri = uri::from_str(base).map_err(|_| Unbounded::Id(brief(base)))?;
-        Ok(Scope { base: Rc::new(uri), draft })
-    }
-
-    /// Of a subschema inside: it may be a resource of its own (2020-12, core, section 8.2.1), with a dialect of its own.
-    fn enter(&self, at: &Value) -> Result<Scope, Unbounded> {
-        let inner = Scope { base: Rc::clone(&self.base), draft: self.draft }.speaking(at)?;
-        let resource = inner.draft.create_resource_ref(at);
-        let Some(id) = resource.id() else { return Ok(inner) };
-        let base = uri::resolve_against(&self.base.borrow(), id).map_err(|_| Unbounded::Id(brief(id)))?;
-        Ok(Scope { base: Rc::new(base), ..inner })
-    }
-
-    /// With the dialect that `at` declares, if it does.
-    fn speaking(self, at: &Value) -> Result<Scope, Unbounded> {
-        let Some(dialect) = at.get("$schema") else { return Ok(self) };
-        let dialect = dialect.as_str().unwrap_or("(not a string)");
-        let draft = known_dialect(dialect).ok_or_else(|| Unbounded::Dialect(brief(dialect)))?;
-        Ok(Scope { draft, ..self })
-    }
-}
-
-/// The dialects whose keywords are known (JS-01).
-pub(crate) fn known_dialect(uri: &str) -> Option<Draft> {
-    let uri = uri.trim_end_matches('#');
-    match uri.strip_prefix("https://").or_else(|| uri.strip_prefix("http://")).unwrap_or_default() {
-        "json-schema.org/draft/2020-12/schema" => Some(Draft::Draft202012),
-        "json-schema.org/draft/2019-09/schema" => Some(Draft::Draft201909),
-        "json-schema.org/draft-07/schema" => Some(Draft::Draft7),
-        _ => None,
-    }
-}
-
-fn brief(text: &str) -> Box<str> {
-    text::brief(text, QUOTED_CHARS_MAX)
-}
-
 #[derive(Default)]
 struct Graph<'s> {
     nodes: Vec<Node>,
@@ -393,13 +344,7 @@ impl<'s> Graph<'s> {
             return Ok(());
         }
         let inside = places(root);
-        // What is elsewhere is `true` here, and its place tells that it is not inside: nothing is fetched.
-        let registry = Registry::new()
-            .retriever(Elsewhere)
-            .draft(scope.draft)
-            .retrieve_known_draft_meta_schemas(false)
-            .add(scope.base.as_str(), scope.draft.create_resource_ref(root))
-            .and_then(|registry| registry.prepare());
+        let registry = scope.registry(root);
         let registry = registry.map_err(|_| Unbounded::External(self.first_outside().to_owned()))?;
         let mut named = Vec::new();
         while let Some((from, reference, scope)) = self.references.pop() {
@@ -463,15 +408,6 @@ impl<'s> Graph<'s> {
         }
         order.reverse();
         Ok(order)
-    }
-}
-
-/// Stands for all that is not in the schema.
-struct Elsewhere;
-
-impl Retrieve for Elsewhere {
-    fn retrieve(&self, _: &Uri<String>) -> Result<Value, Box<dyn Error + Send + Sync>> {
-        Ok(Value::Bool(true))
     }
 }
 
@@ -588,12 +524,8 @@ const SUBSCHEMAS_MAX: usize = 4096;
 const LEAST_VISITS_MAX: u64 = 100_000;
 /// Most visits for one value: well under a second of work.
 const VISITS_MAX: u64 = 10_000_000;
-/// The base of a schema that names none.
-const BASE: &str = "json-schema:///";
 /// Stands for the places that `$recursiveRef` may mean.
 const RECURSIVE: &str = "";
-/// How much of a name is quoted, in characters.
-const QUOTED_CHARS_MAX: usize = 200;
 /// Most visits where each thing that does not fit is told.
 const TOLD_VISITS_MAX: u64 = 20_000;
 /// Most subschemas that lead to each other for the same value.
