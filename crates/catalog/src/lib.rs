@@ -19,6 +19,7 @@ mod cursor;
 mod definition;
 mod diff;
 mod icons;
+mod lineage;
 mod names;
 mod offers;
 mod parked;
@@ -43,6 +44,7 @@ pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, Serv
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
 pub use diff::{Difference, Meaning, Risk, differences, risk};
 pub use icons::with_safe_icons;
+pub use lineage::{Face, Kin, Likeness};
 pub use names::exposed_uri;
 pub use parked::{Answered, Asked, Parking};
 pub use questions::{Asking, Question, TooManyQuestions};
