@@ -29,6 +29,19 @@ pub struct Setup {
     pub gateway: String,
     /// More tables.
     pub more: String,
+    /// What is approved of what the servers offer.
+    pub approved: Approved,
+}
+
+/// What is approved of what the servers offer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approved {
+    /// Whatever is seen first: for tests of something else.
+    OnFirstUse,
+    /// What `sekisho lock` finds before the start.
+    Locked,
+    /// What the test itself has written, or nothing.
+    AsItIs,
 }
 
 impl Setup {
@@ -40,7 +53,15 @@ impl Setup {
             policy: "@id(\"everything\") permit(principal, action, resource);\n".to_owned(),
             gateway: String::new(),
             more: String::new(),
+            approved: Approved::OnFirstUse,
         }
+    }
+
+    /// The same with another approval.
+    #[must_use]
+    pub fn approving(mut self, approved: Approved) -> Self {
+        self.approved = approved;
+        self
     }
 
     /// The same with another policy.
@@ -129,6 +150,9 @@ impl Gateway {
         fs::write(folder.path().join("policy.cedar"), &setup.policy)?;
         let configuration = prepare(folder.path(), configuration(setup, address, &issuer));
         fs::write(folder.path().join("sekisho.toml"), configuration)?;
+        if setup.approved == Approved::Locked {
+            lock(folder.path())?;
+        }
         let process = serve(folder.path())?;
         Ok(Self { process, folder, address, issuer })
     }
@@ -275,12 +299,33 @@ fn serve(folder: &Path) -> anyhow::Result<Running> {
 fn configuration(setup: &Setup, address: SocketAddr, issuer: &Issuer) -> String {
     let Setup { servers, gateway, more, .. } = setup;
     let issuer = issuer.name();
+    let catalog = match setup.approved {
+        Approved::OnFirstUse => "[catalog]\ndangerous_trust_on_first_use = true\n\n",
+        Approved::Locked | Approved::AsItIs => "",
+    };
     format!(
         "data_dir = \"data\"\n\n\
          [gateway]\nlisten = \"{address}\"\npublic_url = \"http://{address}\"\n{gateway}\n\n\
          [[identity.issuers]]\nissuer = \"{issuer}\"\njwks_file = \"jwks.json\"\n\n\
-         [policy]\nfiles = [\"policy.cedar\"]\n\n{servers}\n{more}\n"
+         [policy]\nfiles = [\"policy.cedar\"]\n\n{catalog}{servers}\n{more}\n"
     )
+}
+
+/// Approves all that the servers of a folder's configuration offer, once all of them are up.
+///
+/// # Errors
+/// When they cannot be looked at in time, or something of it has to be approved by name.
+pub fn lock(folder: &Path) -> anyhow::Result<()> {
+    let start = Instant::now();
+    loop {
+        let locked = Command::new(place::binary("sekisho")?).args(["lock", "--yes"]).current_dir(folder).output()?;
+        if locked.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&locked.stderr).into_owned();
+        anyhow::ensure!(start.elapsed() < READY, "`sekisho lock` failed: {said}");
+        std::thread::sleep(PAUSE);
+    }
 }
 
 /// An address that nobody listens on at this moment. The public URL names the port, so it has to be known before the start. It is not one

@@ -231,6 +231,10 @@ concurrent_max = 10000
 [audit]
 level = "written"
 payload_digest = "{payload_digest}"
+
+# What is seen first counts as approved: a call is held against it as against a lock file.
+[catalog]
+dangerous_trust_on_first_use = true
 "#
     );
     for (name, url) in &shape.servers {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sekisho_audit::{Audit, Digest};
-use sekisho_catalog::{Catalog, EnvValue, ServerConfig};
+use sekisho_catalog::{Catalog, EnvValue, Server, ServerConfig};
 use sekisho_egress::Client;
 use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
 use sekisho_guard::Guard;
@@ -20,6 +20,7 @@ use sekisho_upstream::{Secrets, Upstream};
 
 use crate::config::Loaded;
 use crate::export::{Sender, SenderError};
+use crate::pins;
 use crate::problem::{Code, Place, Problem};
 
 /// The rooms that a configuration makes, ready to be used together. Nothing was started or written for them.
@@ -165,7 +166,19 @@ pub(crate) fn upstream(
     egress: &Arc<Client>,
     audit: &Arc<Audit>,
 ) -> Result<Arc<Upstream>, Problem> {
-    let servers = rooms.catalog.servers().cloned();
+    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit)
+}
+
+/// Starts these servers.
+///
+/// # Errors
+/// One of them cannot be set up.
+pub(crate) fn start_servers(
+    loaded: &Loaded,
+    servers: impl IntoIterator<Item = Arc<Server>>,
+    egress: &Arc<Client>,
+    audit: &Arc<Audit>,
+) -> Result<Arc<Upstream>, Problem> {
     let (egress, audit) = (Arc::clone(egress), Arc::clone(audit));
     Upstream::start(servers, &loaded.config.upstream, egress, audit, &secrets_of(&loaded.base))
         .map_err(|error| refused_server(loaded, &error))
@@ -202,6 +215,12 @@ impl Rooms {
     pub(crate) fn move_in(&self, loaded: &Loaded, standing: &Standing) -> Result<(), Problem> {
         let servers = self.catalog.servers().cloned();
         standing.upstream.reload(servers, &secrets_of(&loaded.base)).map_err(|error| refused_server(loaded, &error))
+    }
+
+    /// The servers, and what they were seen to offer.
+    #[must_use]
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// What is revoked.
@@ -273,14 +292,15 @@ fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) ->
     let before = problems.len();
     // One by one, since an error does not tell its server in a form that a place could be found by.
     for (name, server) in &config.servers {
-        let alone = sekisho_catalog::Config { servers: [(name.clone(), server.clone())].into() };
+        let alone = sekisho_catalog::Config { servers: [(name.clone(), server.clone())].into(), ..config.clone() };
         let refused = |error| at(loaded, Code::Server, &error, &["servers", name.as_str()]);
         problems.extend(alone.problems().into_iter().map(refused));
     }
+    let approvals = pins::approvals(loaded).map_err(|problem| problems.push(problem)).ok();
     if problems.len() > before {
         return None;
     }
-    Catalog::new(&config, old.map(|old| &*old.catalog))
+    Catalog::new(&config, &approvals?, old.map(|old| &*old.catalog))
         .map_err(|error| problems.push(at(loaded, Code::Server, &error, &["servers"])))
         .ok()
 }

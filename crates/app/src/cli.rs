@@ -1,10 +1,13 @@
 //! The commands. Exit code 0: done; 1: refused or failed, with the reason on standard error; 2: wrong usage.
 
+mod approve;
 mod audit;
+mod catalog;
 mod config;
 mod conformance;
 mod demo;
 mod egress;
+mod lock;
 mod revoke;
 mod serve;
 mod sessions;
@@ -38,6 +41,7 @@ pub(crate) type Outcome = Result<(), Vec<Problem>>;
 First steps:
   sekisho up                    start here: writes a configuration, starts a gateway with two demo servers
   sekisho config check          is the configuration good?
+  sekisho lock                  what do the servers offer, and may it be used?
   sekisho why <REQUEST ID>      what happened to a request, and what would have permitted it
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage."
@@ -54,6 +58,10 @@ enum Command {
     Stdio(stdio::Stdio),
     Status(status::Status),
     Why(why::Why),
+    Catalog(catalog::Catalog),
+    Lock(lock::Lock),
+    Approve(approve::Approve),
+    Rollback(approve::Rollback),
     Audit(audit::Audit),
     Token(token::Token),
     Revoke(revoke::Revoke),
@@ -77,6 +85,10 @@ impl Cli {
             Command::Stdio(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Why(command) => command.run(),
+            Command::Catalog(command) => command.run(),
+            Command::Lock(command) => command.run(),
+            Command::Approve(command) => command.run(),
+            Command::Rollback(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Token(command) => command.run(),
             Command::Revoke(command) => command.run(),

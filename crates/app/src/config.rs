@@ -34,6 +34,10 @@ pub(crate) struct Config {
     #[serde(default)]
     #[schemars(extend("x-requirement" = "4.1"))]
     pub(crate) limits: sekisho_limits::Config,
+    /// What was approved of what servers offer.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "9.2"))]
+    pub(crate) catalog: sekisho_catalog::PinConfig,
     /// What is looked for in messages.
     #[serde(default)]
     #[schemars(extend("x-requirement" = "1.2"))]
@@ -144,7 +148,7 @@ impl Loaded {
     /// The servers, as the catalog wants them.
     #[must_use]
     pub(crate) fn catalog(&self) -> sekisho_catalog::Config {
-        sekisho_catalog::Config { servers: self.config.servers.clone() }
+        sekisho_catalog::Config { servers: self.config.servers.clone(), catalog: self.config.catalog.clone() }
     }
 
     /// The sections of which a change needs a restart, if they differ from those of `other`.
@@ -158,17 +162,20 @@ impl Loaded {
     pub(crate) fn dangers(&self) -> Vec<&'static str> {
         let mut dangers = self.config.gateway.dangers();
         dangers.extend(self.config.admin.dangers());
+        if self.config.catalog.dangerous_trust_on_first_use {
+            dangers.push("catalog.dangerous_trust_on_first_use");
+        }
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }
         dangers
     }
 
-    /// Files whose change means a reload: this one, policies, key sets, certificates.
+    /// Files whose change means a reload: this one, the lock file, policies, key sets, certificates.
     #[must_use]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let config = &self.config;
-        let mut files = vec![self.path.clone()];
+        let mut files = vec![self.path.clone(), self.base.join(&config.catalog.lock_file)];
         files.extend(config.policy.files.iter().map(|file| self.base.join(file)));
         let key_sets = config.identity.issuers.iter().filter_map(|issuer| issuer.jwks_file.as_ref());
         files.extend(key_sets.map(|file| self.base.join(file)));
@@ -246,7 +253,10 @@ mod tests {
         let loaded = loaded(GOOD).unwrap();
         assert!(loaded.base.is_absolute());
         assert_eq!(loaded.folder().path(), loaded.base.join("sekisho-data"));
-        assert_eq!(loaded.files(), ["sekisho.toml", "policy.cedar", "jwks.json"].map(|file| loaded.base.join(file)));
+        assert_eq!(
+            loaded.files(),
+            ["sekisho.toml", "sekisho.lock", "policy.cedar", "jwks.json"].map(|file| loaded.base.join(file))
+        );
         assert!(loaded.dangers().is_empty());
     }
 
@@ -280,6 +290,7 @@ mod tests {
             "gateway",
             "identity",
             "limits",
+            "catalog",
             "guard",
             "policy",
             "audit",

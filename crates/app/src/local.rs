@@ -31,6 +31,8 @@ pub(crate) enum Order {
     Revoke([String; 4]),
     /// End the sessions of this tag.
     EndSessions(String),
+    /// Forget what this server was seen to offer under this name, and that it was withheld: somebody has looked at it. No name: all of it.
+    LookAgain([String; 2]),
 }
 
 /// The end of the gateway. The socket is removed with it.
@@ -54,6 +56,7 @@ impl Order {
                 object("revoke").text("kind", kind).text("issuer", issuer).text("name", name).text("reason", reason)
             }
             Order::EndSessions(tag) => object("end-sessions").text("tag", tag),
+            Order::LookAgain([server, name]) => object("look-again").text("server", server).text("name", name),
         };
         format!("{}\n", json.finish().as_str())
     }
@@ -68,6 +71,7 @@ impl Order {
             "is-revoked" => Order::IsRevoked(text("credential")?),
             "revoke" => Order::Revoke([text("kind")?, text("issuer")?, text("name")?, text("reason")?]),
             "end-sessions" => Order::EndSessions(text("tag")?),
+            "look-again" => Order::LookAgain([text("server")?, text("name")?]),
             _ => return None,
         })
     }

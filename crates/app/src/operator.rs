@@ -19,7 +19,12 @@ use crate::local::Order;
 use crate::problem::{Code, Problem, chain};
 
 /// Does what was ordered; one line of JSON. `report` is how the gateway is.
-pub(crate) async fn obey(running: &Running, order: Option<Order>, report: impl FnOnce() -> String) -> String {
+pub(crate) async fn obey(
+    running: &Running,
+    order: Option<Order>,
+    report: impl FnOnce() -> String,
+    look_again: impl AsyncFnOnce(&str, &str) -> bool,
+) -> String {
     let answer = match order {
         None => refused("the order is not understood"),
         Some(Order::Status) => return report(),
@@ -38,6 +43,10 @@ pub(crate) async fn obey(running: &Running, order: Option<Order>, report: impl F
                 let revocation = Revocation { target, at: SystemTime::now(), reason, by: OPERATOR.to_owned() };
                 counted(running.revoke(revocation).await)
             }
+        },
+        Some(Order::LookAgain([server, name])) => match look_again(&server, &name).await {
+            true => Object::new().bool("looks_again", true).finish(),
+            false => refused("there is no such server, or it could not be written down"),
         },
         Some(Order::EndSessions(tag)) => counted(running.end_sessions(&tag).await),
     };

@@ -50,6 +50,12 @@ pub(crate) enum Code {
     Server,
     /// Traces and metrics cannot be sent as it says.
     Telemetry,
+    /// The lock file is missing, cannot be used, or was not confirmed.
+    Lock,
+    /// A server does not offer what was approved.
+    Drift,
+    /// A server could not be looked at.
+    Survey,
     /// The change needs a restart.
     NeedsRestart,
     /// Another program has the port.
@@ -135,6 +141,7 @@ impl Code {
             Code::Server => "SK0112",
             Code::NeedsRestart => "SK0113",
             Code::Telemetry => "SK0114",
+            Code::Lock => "SK0115",
             Code::PortTaken => "SK0201",
             Code::AddressUnusable => "SK0202",
             Code::DataInUse => "SK0203",
@@ -156,6 +163,8 @@ impl Code {
             Code::Revocation => "SK0307",
             Code::Refused => "SK0308",
             Code::Token => "SK0309",
+            Code::Drift => "SK0310",
+            Code::Survey => "SK0311",
         }
     }
 }
@@ -185,6 +194,12 @@ impl Problem {
     pub(crate) fn at(mut self, place: Option<Place>) -> Problem {
         self.place = place;
         self
+    }
+
+    /// The same once more.
+    #[must_use]
+    pub(crate) fn again(&self) -> Problem {
+        Problem { code: self.code, words: self.words.clone(), help: self.help.clone(), place: self.place.clone() }
     }
 
     /// Its code.

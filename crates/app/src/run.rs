@@ -8,7 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Audit, Event, EventKind, Outcome as Ended};
 use sekisho_gateway::{Gateway, Instruments, Parts, Running, Span, StartError, Stdio};
 use sekisho_identity::Revocations;
-use sekisho_wire::Endpoint;
+use sekisho_wire::{Endpoint, ServerId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,6 +22,7 @@ use crate::export::{Export, Sender};
 use crate::folder::Folder;
 use crate::local::Socket;
 use crate::operator;
+use crate::pins;
 use crate::problem::{Code, Problem};
 use crate::status::Report;
 use crate::watch::Watch;
@@ -122,6 +123,7 @@ impl House {
         let folder = loaded.folder();
         folder.prepare().map_err(alone)?;
         (plan.prepare)(&loaded).map_err(alone)?;
+        pins::missing(&loaded).map_or(Ok(()), |problem| Err(alone(problem)))?;
         let watch = Watch::of(&loaded);
         for problem in clock::from_the_future(&loaded.files(), now) {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
@@ -167,6 +169,7 @@ impl House {
             tracing::info!(target: "app", address = %admin.local_addr(), "metrics and probes are offered");
         }
         announce(&loaded, &folder, running.local_addr());
+        tell_who_is_unapproved(&rooms);
         if let Some(address) = running.local_addr() {
             (plan.ready)(&loaded, address);
         }
@@ -209,7 +212,8 @@ impl House {
                 }
                 mut caller = next_caller(self.socket.as_ref()) => {
                     let order = caller.order().await;
-                    let line = operator::obey(&self.running, order, || self.report().line()).await;
+                    let report = || self.report().line();
+                    let line = operator::obey(&self.running, order, report, async |id, name| self.look_again(id, name).await).await;
                     caller.tell(&line).await;
                 }
             }
@@ -274,6 +278,7 @@ impl House {
         }
         let rooms = block_in_place(|| {
             (plan.prepare)(&loaded).map_err(alone)?;
+            pins::missing(&loaded).map_or(Ok(()), |problem| Err(alone(problem)))?;
             let revocations = self.rooms.revocations();
             assemble::rooms(&loaded, &self.standing.egress, revocations, Some(&self.rooms))
         })?;
@@ -290,9 +295,25 @@ impl House {
         for danger in loaded.dangers() {
             tracing::warn!(target: "app", option = danger, "a dangerous option is on");
         }
+        tell_who_is_unapproved(&rooms);
         self.rooms = rooms;
         self.loaded = loaded;
         Ok(())
+    }
+
+    /// Whoever has looked at what froze of a server has it looked at anew.
+    async fn look_again(&self, id: &str, name: &str) -> bool {
+        let server = ServerId::parse(id).ok().and_then(|id| self.rooms.catalog().server(&id).cloned());
+        let Some(server) = server else { return false };
+        let mut event = Event::new(EventKind::Definition, Ended::Noted);
+        event.server = Some(id.into());
+        event.item = Some(name.into()).filter(|name: &std::borrow::Cow<'_, str>| !name.is_empty());
+        event.reason = Some("the operator has looked at what it offers: what froze may thaw".into());
+        if self.standing.audit.note(event).await.is_err() {
+            return false;
+        }
+        server.forget(name);
+        true
     }
 
     fn tell_who_is_down(&self) {
@@ -385,6 +406,14 @@ fn announce(loaded: &Loaded, folder: &Folder, address: Option<SocketAddr>) {
             let folder = folder.path().display();
             tracing::info!(target: "app", %folder, servers, version, "serving one client over standard input and output");
         }
+    }
+}
+
+/// Servers of which nobody has approved anything: clients see nothing of them.
+fn tell_who_is_unapproved(rooms: &Rooms) {
+    for server in rooms.catalog().servers().filter(|server| server.is_unapproved()) {
+        let (code, id) = (Code::Drift.as_str(), server.id());
+        tracing::warn!(target: "app", code, server = %id, "nothing that it offers is approved yet: `sekisho lock {id}` shows it");
     }
 }
 

@@ -5,10 +5,11 @@ use std::fmt::{self, Display};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use sekisho_catalog::noun;
 use sekisho_gateway::Overview;
 use sekisho_identity::IssuerOverview;
-use sekisho_wire::Json;
 use sekisho_wire::text::visible;
+use sekisho_wire::{Json, ServerId};
 use serde::Serialize;
 
 use crate::assemble::Rooms;
@@ -80,6 +81,31 @@ struct Server {
     connections: usize,
     restarts: u64,
     trouble: Option<String>,
+    /// Definitions that clients were seen to be offered since the start.
+    offered: usize,
+    /// How many are withheld.
+    withheld_count: usize,
+    /// Those that are withheld, and why; at most 100.
+    withheld: Vec<String>,
+}
+
+/// What of a server's definitions is offered, and what is withheld and why.
+fn definitions(rooms: &Rooms, id: &ServerId) -> (usize, Vec<String>) {
+    let seen = rooms.catalog().server(id).map(|server| server.seen()).unwrap_or_default();
+    let (withheld, offered): (Vec<_>, Vec<_>) = seen.into_iter().partition(|seen| seen.withheld.is_some());
+    let mut offered: Vec<_> = offered.into_iter().map(|seen| (seen.kind, seen.name)).collect();
+    offered.sort();
+    offered.dedup();
+    let tell = |seen: sekisho_catalog::Seen| {
+        let why = seen.withheld.map(|flaw| flaw.to_string()).unwrap_or_default();
+        let name: String = seen.name.chars().take(NAME_CHARS).collect();
+        format!("{} {name}: {why}; seen: sha256 {}", noun(seen.kind), seen.digest)
+    };
+    let mut withheld: Vec<String> = withheld.into_iter().map(tell).collect();
+    withheld.sort();
+    // Both eras tell the same.
+    withheld.dedup();
+    (offered.len(), withheld)
 }
 
 impl Report {
@@ -92,13 +118,21 @@ impl Report {
         listen: String,
         started: SystemTime,
     ) -> Report {
-        let server = |status: sekisho_upstream::Status| Server {
-            name: status.server.to_string(),
-            up: status.up,
-            eras: status.eras.iter().map(|era| era.as_str()).collect(),
-            connections: status.connections,
-            restarts: status.restarts,
-            trouble: status.trouble.map(String::from),
+        let server = |status: sekisho_upstream::Status| {
+            let (offered, mut withheld) = definitions(rooms, &status.server);
+            let withheld_count = withheld.len();
+            withheld.truncate(WITHHELD_MAX);
+            Server {
+                name: status.server.to_string(),
+                up: status.up,
+                eras: status.eras.iter().map(|era| era.as_str()).collect(),
+                connections: status.connections,
+                restarts: status.restarts,
+                trouble: status.trouble.map(String::from),
+                offered,
+                withheld_count,
+                withheld,
+            }
         };
         Report {
             version: env!("CARGO_PKG_VERSION"),
@@ -152,6 +186,14 @@ impl Seen {
         self.0.as_str()
     }
 
+    /// What of these servers is withheld from clients, and why; a line each.
+    #[must_use]
+    pub(crate) fn withheld(&self, of: &[&str]) -> String {
+        let servers = self.0.get("servers");
+        let servers = servers.iter().flat_map(Json::elements).filter(|server| of.contains(&&*word(server, "name")));
+        withheld(&servers.collect::<Vec<Json>>())
+    }
+
     fn word(&self, name: &str) -> String {
         word(&self.0, name)
     }
@@ -189,19 +231,39 @@ impl Display for Seen {
 }
 
 fn table(report: &Json) -> String {
-    let row = |server: Json| {
+    let row = |server: &Json| {
         let up = server.get("up").and_then(|up| up.boolean()) == Some(true);
         Row::from([
-            word(&server, "name"),
+            word(server, "name"),
             if up { "up" } else { "DOWN" }.to_owned(),
-            words(&server, "eras").join(", "),
-            word(&server, "connections"),
-            word(&server, "restarts"),
-            word(&server, "trouble"),
+            words(server, "eras").join(", "),
+            word(server, "connections"),
+            word(server, "restarts"),
+            format!("{} offered, {} withheld", word(server, "offered"), word(server, "withheld_count")),
+            word(server, "trouble"),
         ])
     };
     let servers: Vec<Json> = report.get("servers").iter().flat_map(Json::elements).collect();
-    operator::table(["SERVER", "STATE", "ERAS", "CONNECTIONS", "RESTARTS", "TROUBLE"], servers.into_iter().map(row))
+    let heads = ["SERVER", "STATE", "ERAS", "CONNECTIONS", "RESTARTS", "DEFINITIONS", "TROUBLE"];
+    let mut text = operator::table(heads, servers.iter().map(row));
+    text.push_str(&withheld(&servers));
+    text
+}
+
+/// What clients do not see, and why.
+fn withheld(servers: &[Json]) -> String {
+    let mut text = String::new();
+    for server in servers {
+        let told = words(server, "withheld");
+        for one in &told {
+            text.push_str(&format!("  ! WITHHELD {}: {one}\n", word(server, "name")));
+        }
+        let count: usize = word(server, "withheld_count").parse().unwrap_or_default();
+        if count > told.len() {
+            text.push_str(&format!("  ! and {} more\n", count.saturating_sub(told.len())));
+        }
+    }
+    text
 }
 
 /// Each issuer on one line: whom it is for, what its tokens must be bound to, how long they live, and how old its keys are.
@@ -248,6 +310,9 @@ fn one_line(text: &str) -> String {
     visible(text).replace(['\n', '\t'], " ")
 }
 
+/// LIMIT: definitions of one server that are told to be withheld.
+const WITHHELD_MAX: usize = 100;
+const NAME_CHARS: usize = 120;
 /// Longest report that is read, in bytes.
 pub(crate) const REPORT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -290,6 +355,9 @@ mod tests {
                 connections: 2,
                 restarts: 1,
                 trouble: Some("it\nended\u{1b}".to_owned()),
+                offered: 3,
+                withheld_count: 2,
+                withheld: vec!["tool a: it changed".to_owned()],
             }],
         };
         let line = report.line();
@@ -302,7 +370,9 @@ mod tests {
             "CANNOT BE WRITTEN",
             "gateway.dangerous_plaintext",
             "  https://as.example  each endpoint's URI  dpop     3600 s    2, 61 s old",
-            "  notes   DOWN   legacy, modern  2            1         it ended\\u{1b}",
+            "  notes   DOWN   legacy, modern  2            1         3 offered, 2 withheld  it ended\\u{1b}",
+            "  ! WITHHELD notes: tool a: it changed",
+            "  ! and 1 more",
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");
         }

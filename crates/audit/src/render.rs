@@ -42,6 +42,10 @@ pub fn render(record: &Json) -> String {
     }
     for name in ["labels", "detail"] {
         for (key, value) in record.get(name).iter().flat_map(Json::members) {
+            // Definitions are for those who look for them.
+            if key.starts_with("definition ") {
+                continue;
+            }
             let value = value.string().map_or_else(|| words(&value), |text| on_one_line(&text));
             line.push_str(&format!(" {name}.{}={value}", on_one_line(&key)));
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sekisho_identity::{Authenticated, PrincipalKey, SessionKey};
 use sekisho_wire::{
@@ -10,7 +10,7 @@ use sekisho_wire::{
     ServerId, TaskVerb, uri,
 };
 
-use crate::change::noun;
+use crate::change::{Flaw, noun};
 use crate::definition::Pinned;
 use crate::names;
 use crate::offers::Known;
@@ -195,6 +195,28 @@ impl Catalog {
         m: Authenticated<Inbound>,
         now: SystemTime,
     ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
+        self.address_within(m, now, self.recheck)
+    }
+
+    /// The same by what was seen however long ago, unless its server said meanwhile that it changed: for callers who may not have it
+    /// listed.
+    ///
+    /// # Errors
+    /// As for [`Catalog::address`].
+    pub fn address_as_seen(
+        &self,
+        m: Authenticated<Inbound>,
+        now: SystemTime,
+    ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
+        self.address_within(m, now, Duration::MAX)
+    }
+
+    fn address_within(
+        &self,
+        m: Authenticated<Inbound>,
+        now: SystemTime,
+        recheck: Duration,
+    ) -> Result<Addressed, Box<(Unknown, Authenticated<Inbound>)>> {
         let door = Door {
             catalog: self,
             endpoint: m.endpoint(),
@@ -202,6 +224,7 @@ impl Catalog {
             who: m.principal().key(),
             session: m.session().map(|session| session.key()),
             now,
+            recheck,
         };
         match door.target(m.message()) {
             Ok(target) => Ok(Addressed { message: Box::new(m), target: Box::new(target) }),
@@ -261,7 +284,7 @@ impl Catalog {
 fn offered(server: &Server, kind: ListKind, name: &str, known: Known) -> Result<Pinned, Unknown> {
     match known {
         Known::Offered(pinned) => Ok(pinned),
-        Known::Withheld => Err(Unknown::Name(noun(kind))),
+        Known::Withheld(why) => Err(Unknown::Withheld { server: server.id().clone(), kind, name: name.into(), why }),
         Known::Unseen | Known::Ambiguous => {
             Err(Unknown::NotSeen { server: server.id().clone(), kind, name: name.into() })
         }
@@ -279,6 +302,7 @@ struct Door<'a> {
     who: PrincipalKey,
     session: Option<SessionKey>,
     now: SystemTime,
+    recheck: Duration,
 }
 
 impl Door<'_> {
@@ -342,7 +366,7 @@ impl Door<'_> {
             Call::CallTool { name, arguments } => self.tool(name, arguments.clone())?,
             Call::ReadResource { uri } => {
                 let (server, uri) = self.resource(uri)?;
-                let addressee = self.about(&server, &uri, &[ListKind::Resources]);
+                let addressee = self.about(&server, &uri, &[ListKind::Resources])?;
                 Route { server, call: Call::ReadResource { uri }, addressee, input: None, task: None }
             }
             Call::GetPrompt { name, arguments } => {
@@ -359,7 +383,7 @@ impl Door<'_> {
             Call::Subscribe { uri } | Call::Unsubscribe { uri } => {
                 let begins = matches!(call, Call::Subscribe { .. });
                 let (server, uri) = self.resource(uri)?;
-                let addressee = self.about(&server, &uri, &[ListKind::Resources]);
+                let addressee = self.about(&server, &uri, &[ListKind::Resources])?;
                 let call = if begins { Call::Subscribe { uri } } else { Call::Unsubscribe { uri } };
                 Route { server, call, addressee, input: None, task: None }
             }
@@ -380,6 +404,7 @@ impl Door<'_> {
         let mut own: BTreeMap<ServerId, Vec<Box<str>>> = BTreeMap::new();
         for uri in &filter.uris {
             let (server, uri) = self.resource(uri)?;
+            self.about(&server, &uri, &[ListKind::Resources])?;
             own.entry(server.id().clone()).or_default().push(uri);
         }
         let servers: Vec<&Arc<Server>> = match self.endpoint {
@@ -404,7 +429,12 @@ impl Door<'_> {
         let kept = self.kept(name)?;
         let server = Arc::clone(self.server(&kept.home.server)?);
         let (kind, tool) = (ListKind::Tools, &kept.home.tool);
-        let pinned = offered(&server, kind, tool, server.offers().named(self.era, kind, tool))?;
+        let pinned = offered(
+            &server,
+            kind,
+            tool,
+            self.fresh(&server, kind, || server.offers().addressed(self.era, kind, tool)),
+        )?;
         let call = Call::Task { verb, id: kept.id.clone() };
         Ok(Route { server, call, addressee: Addressee::Tool(pinned), input: None, task: None })
     }
@@ -443,15 +473,21 @@ impl Door<'_> {
         let (server, known) = match self.endpoint {
             Endpoint::One(server) => {
                 let server = self.server(server)?;
-                (server, server.offers().named(self.era, kind, name))
+                (server, self.fresh(server, kind, || server.offers().addressed(self.era, kind, name)))
             }
             Endpoint::All => {
                 let server = names::server_of(name).ok_or(Unknown::Name(noun(kind)))?;
                 let server = self.catalog.server(&server).ok_or(Unknown::Name(noun(kind)))?;
-                (server, server.offers().exposed(self.era, kind, name))
+                (server, self.fresh(server, kind, || server.offers().addressed_exposed(self.era, kind, name)))
             }
         };
         Ok((Arc::clone(server), offered(server, kind, name, known)?))
+    }
+
+    /// What is known, if that was not too long ago: else the server is asked first.
+    fn fresh(&self, server: &Server, kind: ListKind, known: impl FnOnce() -> Known) -> Known {
+        let is_stale = server.offers().is_stale(self.era, kind, self.now, self.recheck);
+        if is_stale { Known::Unseen } else { known() }
     }
 
     /// The server of a URI, and the URI in its own words.
@@ -466,12 +502,26 @@ impl Door<'_> {
         if uri::is_plain(uri) { Ok((Arc::clone(server), uri.into())) } else { Err(Unknown::BadUri) }
     }
 
-    fn about(&self, server: &Server, uri: &str, kinds: &[ListKind]) -> Addressee {
-        let listed = kinds.iter().find_map(|kind| match server.offers().named(self.era, *kind, uri) {
-            Known::Offered(pinned) => Some(pinned),
-            Known::Withheld | Known::Ambiguous | Known::Unseen => None,
-        });
-        Addressee::Resource { uri: uri.into(), definition: listed }
+    /// A resource need not be listed to be read, if its server is one that was approved; one that is listed and withheld is not read either.
+    fn about(&self, server: &Server, uri: &str, kinds: &[ListKind]) -> Result<Addressee, Unknown> {
+        let kind = kinds.first().copied().unwrap_or(ListKind::Resources);
+        let withheld = |kind, why| Unknown::Withheld { server: server.id().clone(), kind, name: uri.into(), why };
+        if let Some(why) = server.offers().approval().refuses_all() {
+            return Err(withheld(kind, why));
+        }
+        if server.offers().is_stale(self.era, kind, self.now, self.recheck) {
+            return Err(Unknown::NotSeen { server: server.id().clone(), kind, name: uri.into() });
+        }
+        let mut definition = None;
+        for kind in kinds {
+            match server.offers().addressed(self.era, *kind, uri) {
+                Known::Offered(pinned) => definition = definition.or(Some(pinned)),
+                Known::Withheld(why) => return Err(withheld(*kind, why)),
+                Known::Ambiguous => return Err(withheld(*kind, Flaw::Duplicate)),
+                Known::Unseen => {}
+            }
+        }
+        Ok(Addressee::Resource { uri: uri.into(), definition })
     }
 
     fn reference(&self, reference: &Reference) -> Result<(Arc<Server>, Reference, Addressee), Unknown> {
@@ -483,7 +533,7 @@ impl Door<'_> {
             }
             Reference::Resource { uri } => {
                 let (server, uri) = self.resource(uri)?;
-                let addressee = self.about(&server, &uri, &[ListKind::Templates, ListKind::Resources]);
+                let addressee = self.about(&server, &uri, &[ListKind::Templates, ListKind::Resources])?;
                 Ok((server, Reference::Resource { uri }, addressee))
             }
         }

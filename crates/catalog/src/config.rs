@@ -13,6 +13,8 @@ use sekisho_wire::{Era, ServerId};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::approval::Unapproved;
+
 /// The servers behind the gateway, by name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -20,6 +22,9 @@ pub struct Config {
     /// `[servers.<name>]`. A name has 1 to 24 characters of a-z, 0-9 and `-`, and starts and ends with a letter or digit.
     /// At least one server.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// What was approved of what they offer.
+    #[serde(default)]
+    pub catalog: PinConfig,
 }
 
 /// `[servers.<name>]`: an MCP server, where it is and what is said of it.
@@ -71,6 +76,43 @@ pub struct ServerConfig {
     #[serde(default = "idle_seconds")]
     #[schemars(range(min = 1, max = 86_400))]
     pub idle_seconds: u32,
+    /// Beginnings of URIs of which resources may come, change and go without an approval, such as `note://`: their definitions are not
+    /// looked for in the lock file. Tools, prompts and templates are.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "9.2"))]
+    pub unpinned_resources: Vec<String>,
+}
+
+/// `[catalog]`: what was approved of what servers offer.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PinConfig {
+    /// The file of what was approved; `sekisho lock` writes it. A relative path starts from the folder of this configuration.
+    #[schemars(extend("x-requirement" = "9.2"))]
+    pub lock_file: PathBuf,
+    /// After how many seconds a server is asked again what it offers, before the next call: 1 to 86,400. It is asked at once when it
+    /// says that something changed.
+    #[schemars(range(min = 1, max = 86_400), extend("x-requirement" = "12.4"))]
+    pub recheck_seconds: u32,
+    /// Whatever is seen first under a name counts as approved, until this program ends. A poisoned definition that is there from the
+    /// start is used then, and one that comes while this program does not run.
+    #[schemars(extend("x-requirement" = "9.2"))]
+    pub dangerous_trust_on_first_use: bool,
+}
+
+impl Default for PinConfig {
+    /// `sekisho.lock`, 5 minutes; what nobody approved is withheld.
+    fn default() -> PinConfig {
+        PinConfig { lock_file: "sekisho.lock".into(), recheck_seconds: 300, dangerous_trust_on_first_use: false }
+    }
+}
+
+impl PinConfig {
+    /// What becomes of a definition that nobody has approved.
+    #[must_use]
+    pub fn unapproved(&self) -> Unapproved {
+        if self.dangerous_trust_on_first_use { Unapproved::TrustedOnFirstUse } else { Unapproved::Withheld }
+    }
 }
 
 /// How far what a server says may be believed. The order is that of trust: untrusted is less.

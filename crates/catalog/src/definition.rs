@@ -8,6 +8,7 @@ use bytes::Bytes;
 use sekisho_wire::json::{Kind, Limits};
 use sekisho_wire::{Json, ListKind, ServerId, headers, text};
 
+use crate::canonical::{NESTING_MAX, lasting, pretty, rfc8785};
 use crate::change::Flaw;
 
 /// A definition that was seen, and that calls are checked against. Made by [`crate::Catalog::learn`] alone; cheap to clone.
@@ -53,10 +54,8 @@ impl Declared {
     }
 }
 
-/// SHA-256 of a definition in a form that white space, the order of members and escapes do not change.
-///
-/// The form: members sorted by key, no white space, strings as [`Json::text`] writes them, numbers as the server wrote them
-/// (so that no digit is lost, unlike RFC 8785).
+/// SHA-256 of the canonical form (RFC 8785) of what is approved of a definition: all of it, but of a resource its size and the time of
+/// its change.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DefinitionDigest([u8; 32]);
 
@@ -92,6 +91,12 @@ impl Pinned {
     #[must_use]
     pub fn json(&self) -> &Json {
         &self.0.json
+    }
+
+    /// All of it over lines, members sorted, hidden characters escaped: for people.
+    #[must_use]
+    pub fn to_lines(&self) -> String {
+        pretty(&self.0.json, 0)
     }
 
     /// Which definition this is, byte for byte of its canonical form.
@@ -139,6 +144,8 @@ impl Pinned {
         if is_disguised(&name) {
             return Err(Flaw::HiddenCharacters);
         }
+        // Without a canonical form it could not be known again.
+        rfc8785(&lasting(kind, definition)).ok_or(Flaw::Malformed)?;
         let copy = Bytes::copy_from_slice(definition.bytes());
         let json = Json::decode(copy, &BOUNDS).map_err(|_| Flaw::TooLong)?;
         let (input_schema, output_schema) = match kind {
@@ -156,11 +163,26 @@ impl Pinned {
 }
 
 impl DefinitionDigest {
-    /// The digest of a definition.
-    pub(crate) fn of(definition: &Json) -> DefinitionDigest {
-        let mut form = String::with_capacity(definition.bytes().len());
-        canonical(definition, NESTING_MAX, &mut form);
-        DefinitionDigest(sha256(form.as_bytes()))
+    /// The digest of a definition. One that has no canonical form, and so is withheld, has that of its text.
+    pub(crate) fn of(kind: ListKind, definition: &Json) -> DefinitionDigest {
+        match rfc8785(&lasting(kind, definition)) {
+            Some(form) => DefinitionDigest(sha256(&form)),
+            None => DefinitionDigest(sha256(definition.bytes())),
+        }
+    }
+
+    /// Reads the 64 hexadecimal digits that [`fmt::Display`] writes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<DefinitionDigest> {
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != 64 || !text.bytes().all(is_hex) {
+            return None;
+        }
+        let mut bytes = [0; 32];
+        for (index, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(DefinitionDigest(bytes))
     }
 
     /// The 32 bytes.
@@ -235,45 +257,6 @@ fn prompt_arguments(prompt: &Json) -> Result<Vec<PromptArgument>, Flaw> {
         .collect()
 }
 
-/// A text that white space, the order of members and escapes do not change.
-pub(crate) fn canonical_text(json: &Json) -> String {
-    let mut form = String::new();
-    canonical(json, NESTING_MAX, &mut form);
-    form
-}
-
-/// Writes the canonical form, `levels` deep; what nests deeper stays as it was written. Such a definition is withheld anyway.
-fn canonical(json: &Json, levels: usize, out: &mut String) {
-    let Some(levels) = levels.checked_sub(1) else {
-        out.push_str(json.as_str());
-        return;
-    };
-    match json.kind() {
-        Kind::Object => {
-            let mut members: Vec<_> = json.members().collect();
-            members.sort_by(|one, other| one.0.cmp(&other.0));
-            out.push('{');
-            for (key, value) in members {
-                out.push_str(Json::text(&key).as_str());
-                out.push(':');
-                canonical(&value, levels, out);
-                out.push(',');
-            }
-            out.push('}');
-        }
-        Kind::Array => {
-            out.push('[');
-            for element in json.elements() {
-                canonical(&element, levels, out);
-                out.push(',');
-            }
-            out.push(']');
-        }
-        Kind::String => out.push_str(Json::text(&json.string().unwrap_or_default()).as_str()),
-        Kind::Null | Kind::Boolean | Kind::Number => out.push_str(json.as_str()),
-    }
-}
-
 /// What a hidden character begins with once [`text::visible`] has written it out.
 const MADE_VISIBLE: &str = "\\u{";
 /// MCP asks for 128 characters at most (2025-11-25, Tools, "Tool Names"); whoever needs more still is not a flood.
@@ -281,9 +264,7 @@ const NAME_BYTES_MAX: usize = 1024;
 /// What most software takes (RFC 9110 section 4.1 asks for 8000 octets at least).
 const URI_BYTES_MAX: usize = 8 * 1024;
 /// Longest definition that is remembered.
-const DEFINITION_BYTES_MAX: usize = 256 * 1024;
-/// Deepest nesting of a definition that is remembered.
-const NESTING_MAX: usize = 256;
+pub(crate) const DEFINITION_BYTES_MAX: usize = 256 * 1024;
 /// A definition is a part of a page that was decoded within the bounds of its connection: its nodes are bounded.
 const BOUNDS: Limits = Limits { bytes_max: DEFINITION_BYTES_MAX, depth_max: NESTING_MAX, nodes_max: usize::MAX };
 
@@ -298,21 +279,22 @@ mod tests {
     fn read(kind: ListKind, text: &str) -> Result<Pinned, Flaw> {
         let definition = json(text);
         let server = ServerId::parse("notes").expect("a server name");
-        Pinned::read(&server, kind, &definition, DefinitionDigest::of(&definition))
+        Pinned::read(&server, kind, &definition, DefinitionDigest::of(kind, &definition))
     }
 
     fn digest(text: &str) -> String {
-        DefinitionDigest::of(&json(text)).to_string()
+        DefinitionDigest::of(ListKind::Tools, &json(text)).to_string()
     }
 
     #[test]
     fn order_white_space_and_escapes_do_not_change_a_digest_and_content_does() {
         let one = digest(r#"{"name":"a","x":[1,{"c":true,"b":null}]}"#);
+        assert_eq!(one, digest(r#"{"name":"a","x":[1.0,{"c":true,"b":null}]}"#));
         assert_eq!(one, digest(r#"{ "x" : [1, {"b": null, "c": true}], "\u006eame": "\u0061" }"#));
         for other in [
             r#"{"name":"a","x":[1,{"c":true,"b":0}]}"#,
             r#"{"name":"a","x":[{"c":true,"b":null},1]}"#,
-            r#"{"name":"a","x":[1.0,{"c":true,"b":null}]}"#,
+            r#"{"name":"a","x":[1.5,{"c":true,"b":null}]}"#,
             r#"{"name":"a ","x":[1,{"c":true,"b":null}]}"#,
             r#"{"name":"a","x":["1",{"c":true,"b":null}]}"#,
             r#"{"name":"a","x":[1],"b":null}"#,

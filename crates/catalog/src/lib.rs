@@ -4,15 +4,17 @@
 //! The room never guesses and never falls back: a name that was not seen is unknown, and of two things of one name neither is
 //! offered.
 //!
-//! *Depth still missing*: the lock file, approval of changes, shadowing and poisoning rules, expiry of cursors before the
-//! process ends, duplicates across pages, names inside `_meta`. Definitions are remembered at first sight, in memory; a change
-//! is noticed and recorded. What a server was seen to offer is one memory for all callers: a server that tells them apart
-//! can make one caller's list change or withhold what another one calls (the change is recorded; a name that stood twice
-//! is looked up again for the caller who asks for it). What is remembered is not forgotten before a restart or a move of the
-//! server: past the bound, a server's further offers are neither listed nor, but for resources, reached.
+//! A definition is used if it is in the lock file, and else withheld ([`Approvals`]): what is new, changed, renamed, shown otherwise to
+//! others or marked by a rule ([`Rules`]) is neither listed nor called until somebody approves it.
+//!
+//! *Depth still missing*: a look at servers on a schedule of its own, what froze over a restart, expiry of cursors before the process
+//! ends, duplicates across pages. What a server was seen to offer is one memory for all callers: a server that tells them apart can
+//! have a thing withheld from all of them.
 #![forbid(unsafe_code)]
 
 mod address;
+mod approval;
+mod canonical;
 mod change;
 mod config;
 mod cursor;
@@ -20,11 +22,13 @@ mod definition;
 mod diff;
 mod icons;
 mod lineage;
+mod lock;
 mod names;
 mod offers;
 mod parked;
 mod questions;
 mod results;
+mod rules;
 mod server;
 mod tasks;
 mod unknown;
@@ -39,15 +43,21 @@ use sekisho_wire::server::ServerRequest;
 use sekisho_wire::{Endpoint, Era, Id, InputRequest, InputRequired, Items, Json, ListKind, ServerId, Task};
 
 pub use address::{Addressed, Addressee, Ear, Replied, Route, Target};
-pub use change::{Change, Flaw, What};
-pub use config::{Confidentiality, Config, ConfigError, EnvValue, EraChoice, ServerConfig, Transport, Trust};
+pub use approval::{Approvals, Unapproved};
+pub use change::{Change, Flaw, What, noun};
+pub use config::{
+    Confidentiality, Config, ConfigError, EnvValue, EraChoice, PinConfig, ServerConfig, Transport, Trust,
+};
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
 pub use diff::{Difference, Meaning, Risk, differences, risk};
 pub use icons::with_safe_icons;
 pub use lineage::{Face, Kin, Likeness};
+pub use lock::{Identity, Introduction, Lock, LockError, Locked, Package, Pin, ProgramDigest};
 pub use names::exposed_uri;
+pub use offers::Seen;
 pub use parked::{Answered, Asked, Parking};
 pub use questions::{Asking, Question, TooManyQuestions};
+pub use rules::{Effect, Mark, Neighbours, Part, RuleId, Rules};
 pub use server::Server;
 pub use tasks::Home;
 pub use unknown::Unknown;
@@ -59,24 +69,27 @@ use tasks::Tasks;
 #[derive(Debug)]
 pub struct Catalog {
     servers: BTreeMap<ServerId, Arc<Server>>,
+    recheck: Duration,
     seals: Arc<Seals>,
     questions: Arc<Questions>,
     tasks: Arc<Tasks>,
 }
 
 impl Catalog {
-    /// Builds it. `old`: the one that is replaced; cursors, states, tasks and open questions stay valid, and what a server was seen to offer is kept if it is still
+    /// Builds it, with what was approved. `old`: the one that is replaced; cursors, states, tasks and open questions stay valid, and what a server was seen to offer is kept if it is still
     /// reached at the same place.
     ///
     /// # Errors
     /// [`ConfigError`], the first that is found; [`Config::problems`] has all.
-    pub fn new(config: &Config, old: Option<&Catalog>) -> Result<Catalog, ConfigError> {
+    pub fn new(config: &Config, approvals: &Approvals, old: Option<&Catalog>) -> Result<Catalog, ConfigError> {
         if config.servers.is_empty() {
             return Err(ConfigError::NoServers);
         }
+        // Compiled before the first message comes.
+        let _rules = Rules::standard();
         let mut servers = BTreeMap::new();
         for (name, server) in &config.servers {
-            let server = Server::new(name, server, |id| old.and_then(|old| old.server(id)))?;
+            let server = Server::new(name, server, approvals, |id| old.and_then(|old| old.server(id)))?;
             servers.insert(server.id().clone(), Arc::new(server));
         }
         let seals = match old {
@@ -85,7 +98,8 @@ impl Catalog {
         };
         let questions = old.map(|old| Arc::clone(&old.questions)).unwrap_or_default();
         let tasks = old.map(|old| Arc::clone(&old.tasks)).unwrap_or_default();
-        Ok(Catalog { servers, seals, questions, tasks })
+        let recheck = Duration::from_secs(u64::from(config.catalog.recheck_seconds));
+        Ok(Catalog { servers, recheck, seals, questions, tasks })
     }
 
     /// Every server, in the order of names.
@@ -102,11 +116,15 @@ impl Catalog {
     /// Remembers what servers were seen to offer in an era; says what is seen first, what changed and what is withheld. Called
     /// for every page before anybody sees it.
     #[must_use]
-    pub fn learn(&self, era: Era, items: &Items) -> Vec<Change> {
+    pub fn learn(&self, era: Era, items: &Items, now: SystemTime) -> Vec<Change> {
+        let of = (era, items.kind);
+        // Where the list goes on, nobody knows what comes.
+        let looked = |id: &ServerId| (!items.next.iter().any(|(goes_on, _)| goes_on == id)).then_some(now);
         if let Some(sheet) = items.whole() {
             let server = self.server(sheet.server());
-            return server
-                .map_or_else(Vec::new, |server| server.offers().learn_sheet(server.id(), era, items.kind, sheet));
+            return server.map_or_else(Vec::new, |server| {
+                server.offers().learn_sheet(server.id(), of, sheet, (looked(sheet.server()), &|| self.others(server)))
+            });
         }
         let mut pages: BTreeMap<&ServerId, Vec<&Json>> = BTreeMap::new();
         for item in &items.entries {
@@ -114,9 +132,18 @@ impl Catalog {
         }
         let learned = |(id, page): (&ServerId, Vec<&Json>)| {
             let server = self.server(id)?;
-            Some(server.offers().learn(id, era, items.kind, &page))
+            Some(server.offers().learn(id, of, &page, (looked(id), &|| self.others(server))))
         };
         pages.into_iter().filter_map(learned).flatten().collect()
+    }
+
+    /// What other servers are seen to offer. Where everything was approved, whoever approved it has seen all of it together.
+    fn others(&self, server: &Server) -> Neighbours {
+        let unseen = server.offers().approval().uses_what_nobody_saw();
+        let others = self.servers().filter(|_| unseen);
+        let names: Vec<_> = others.map(|other| (other.id(), other.offers().names())).collect();
+        let each = names.iter().flat_map(|(id, names)| names.iter().map(move |(kind, name)| (*id, *kind, &**name)));
+        Neighbours::new(server.id(), each)
     }
 
     /// The items of a list as clients see them at `endpoint`, as an array: [`Catalog::exposed`] of each.

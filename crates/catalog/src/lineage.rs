@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use sekisho_wire::json::Kind;
 use sekisho_wire::{Json, ListKind};
 
-use crate::definition::canonical_text;
+use crate::canonical::exact;
 
 pub use kin::Kin;
 use sketch::{Sketch, hash, shared};
@@ -66,7 +66,7 @@ impl Face {
             pairs: pairs.collect(),
             description: hash(&words.join(" ")),
             words: words.iter().map(|word| hash(word)).collect(),
-            schema: schema.map(|schema| hash(&canonical_text(&schema))).unwrap_or_default(),
+            schema: schema.map(|schema| hash(&exact(&schema))).unwrap_or_default(),
             properties: properties.iter().map(|name| hash(name)).collect(),
         }
     }

@@ -1,18 +1,31 @@
 //! What a server was seen to offer: one table for each era and kind.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sekisho_wire::{Endpoint, Era, Json, ListKind, Remembered, ServerId, Sheet};
 
+use crate::approval::{Approval, Judgement};
 use crate::change::{Change, Flaw, What};
-use crate::definition::{DefinitionDigest, Pinned, name_bytes_max};
+use crate::definition::{DEFINITION_BYTES_MAX, DefinitionDigest, Pinned};
 use crate::names::exposed_name;
+use crate::rules::Neighbours;
+
+use table::{Reading, Table, told};
+
+/// What other servers offer, made when a definition is to be compared with it.
+pub(crate) type Others<'a> = &'a dyn Fn() -> Neighbours;
 
 /// Everything that a server was seen to offer. Locks are held for look-ups and single changes only, never across a wait.
 #[derive(Debug, Default)]
 pub(crate) struct Offers {
+    approval: Approval,
+    /// Bytes of definitions that were written down.
+    written: AtomicUsize,
     legacy: Tables,
     modern: Tables,
     shown_at_one: RwLock<Remembered<Shown>>,
@@ -28,35 +41,17 @@ struct Shown {
 
 #[derive(Debug, Default)]
 struct Tables {
-    tools: RwLock<Table>,
-    prompts: RwLock<Table>,
-    resources: RwLock<Table>,
-    templates: RwLock<Table>,
+    tools: Shelf,
+    prompts: Shelf,
+    resources: Shelf,
+    templates: Shelf,
 }
 
 #[derive(Debug, Default)]
-struct Table {
-    entries: HashMap<Box<str>, Entry>,
-    /// Tools and prompts by the name they have at the door of all servers; more than one is a collision.
-    exposed: HashMap<Box<str>, Vec<Box<str>>>,
-    /// Length of all that is remembered: definitions and every copy of a name.
-    bytes: usize,
-    told_no_room: bool,
-    told_long_name: bool,
-    /// Which state of it this is: a new one whenever anything is changed.
-    state: u64,
-    /// Pages that this state has nothing to learn from.
-    learned: Remembered<()>,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Offered(Pinned),
-    /// `digest`: of the definition that was withheld, so that it is reported once.
-    Withheld {
-        flaw: Flaw,
-        digest: DefinitionDigest,
-    },
+struct Shelf {
+    table: RwLock<Table>,
+    /// When the server was last asked, in seconds since 1970; 0: not yet, or it says that something changed since.
+    looked: AtomicU64,
 }
 
 /// What is known of a name.
@@ -64,13 +59,28 @@ enum Entry {
 pub(crate) enum Known {
     /// It is offered.
     Offered(Pinned),
-    /// It was seen, and cannot be used.
-    Withheld,
+    /// It was seen, and is not used.
+    Withheld(Flaw),
     /// It stood more than once on the page that was seen last. Another page may have it once: a server may answer one caller
     /// otherwise than another.
     Ambiguous,
     /// It was never seen.
     Unseen,
+}
+
+/// A definition that was seen, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// What it defines.
+    pub kind: ListKind,
+    /// In which era it was seen.
+    pub era: Era,
+    /// Its name (or URI, or URI template), as the server says it.
+    pub name: Box<str>,
+    /// Which one it is; of one that is withheld, the one that was seen last.
+    pub digest: DefinitionDigest,
+    /// Why it is withheld. None: it is offered.
+    pub withheld: Option<Flaw>,
 }
 
 /// A definition on a page.
@@ -79,12 +89,100 @@ struct Sighting {
     definition: Json,
     digest: DefinitionDigest,
     duplicate: bool,
+    /// Another definition of that name on the same page.
+    twin: Option<(Json, DefinitionDigest)>,
 }
 
 impl Offers {
+    /// Nothing was seen yet; this is what is approved.
+    pub(crate) fn new(approval: Approval) -> Offers {
+        Offers { approval, ..Offers::default() }
+    }
+
+    /// What was seen so far, where the same is still approved, frozen or not: whoever approves one thing has not looked at another.
+    pub(crate) fn after(old: &Offers, server: &ServerId, approval: Approval) -> Offers {
+        let offers = Offers::new(approval);
+        for era in [Era::Legacy, Era::Modern] {
+            for kind in ListKind::ALL {
+                let same = |name: &str| offers.approval.is_as_before(&old.approval, kind, name);
+                let kept =
+                    old.table(era, kind).read().unwrap_or_else(PoisonError::into_inner).kept(server, kind, &same);
+                *offers.table(era, kind).write().unwrap_or_else(PoisonError::into_inner) = kept;
+            }
+        }
+        offers
+    }
+
+    /// Forgets what was seen under a name, what froze as well: somebody has looked at it. An empty name is all of them.
+    pub(crate) fn forget(&self, server: &ServerId, name: &str) {
+        for era in [Era::Legacy, Era::Modern] {
+            for kind in ListKind::ALL {
+                self.shelf(era, kind).looked.store(0, Ordering::Relaxed);
+                let mut table = self.table(era, kind).write().unwrap_or_else(PoisonError::into_inner);
+                table.forget(server, kind, name);
+            }
+        }
+    }
+
+    /// What is approved.
+    pub(crate) fn approval(&self) -> &Approval {
+        &self.approval
+    }
+
+    /// Whether the server has to be asked again before what was seen counts: it was not asked for so long, or says that something
+    /// changed.
+    pub(crate) fn is_stale(&self, era: Era, kind: ListKind, now: SystemTime, at_most: Duration) -> bool {
+        let (looked, now) = (self.shelf(era, kind).looked.load(Ordering::Relaxed), seconds(now));
+        // A clock that was set back tells nothing.
+        looked == 0 || now < looked || now.saturating_sub(looked) > at_most.as_secs()
+    }
+
+    /// The server was asked, to the end of its list: that is when. A part of a list tells nothing of the rest.
+    fn look(&self, era: Era, kind: ListKind, now: Option<SystemTime>) {
+        if let Some(now) = now {
+            self.shelf(era, kind).looked.store(seconds(now), Ordering::Relaxed);
+        }
+    }
+
+    /// The server says that something of this kind changed.
+    pub(crate) fn tell_stale(&self, kind: ListKind) {
+        for era in [Era::Legacy, Era::Modern] {
+            self.shelf(era, kind).looked.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there is room in the record for a definition of that length: a server that shows others on and on must not fill the disk.
+    fn may_be_written(&self, bytes: usize) -> bool {
+        let take = |written: usize| written.checked_add(bytes).filter(|written| *written <= WRITTEN_BYTES_MAX);
+        self.written.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok()
+    }
+
+    /// The names of all that is offered, once for each era.
+    pub(crate) fn names(&self) -> Vec<(ListKind, Box<str>)> {
+        self.seen().into_iter().filter(|seen| seen.withheld.is_none()).map(|seen| (seen.kind, seen.name)).collect()
+    }
+
+    /// All that was seen, and what became of it.
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        for era in [Era::Legacy, Era::Modern] {
+            for kind in ListKind::ALL {
+                self.table(era, kind).read().unwrap_or_else(PoisonError::into_inner).tell(era, kind, &mut all);
+            }
+        }
+        all
+    }
+
     /// Remembers one server's definitions of one page, all of it. A page that has nothing new is not looked into again until
     /// something changes.
-    pub(crate) fn learn_sheet(&self, server: &ServerId, era: Era, kind: ListKind, sheet: &Sheet) -> Vec<Change> {
+    pub(crate) fn learn_sheet(
+        &self,
+        server: &ServerId,
+        (era, kind): (Era, ListKind),
+        sheet: &Sheet,
+        (now, others): (Option<SystemTime>, Others<'_>),
+    ) -> Vec<Change> {
+        self.look(era, kind, now);
         let lock = self.table(era, kind);
         let state = {
             let table = lock.read().unwrap_or_else(PoisonError::into_inner);
@@ -99,32 +197,82 @@ impl Offers {
             lock.write().unwrap_or_else(PoisonError::into_inner).has_learned(sheet, state);
             return Vec::new();
         }
-        self.take(server, era, kind, news)
+        self.take(server, (era, kind), news, others)
     }
 
     /// Remembers one server's definitions of one page.
-    pub(crate) fn learn(&self, server: &ServerId, era: Era, kind: ListKind, page: &[&Json]) -> Vec<Change> {
+    pub(crate) fn learn(
+        &self,
+        server: &ServerId,
+        (era, kind): (Era, ListKind),
+        page: &[&Json],
+        (now, others): (Option<SystemTime>, Others<'_>),
+    ) -> Vec<Change> {
+        self.look(era, kind, now);
         let news = self.news(era, kind, page);
-        if news.is_empty() { Vec::new() } else { self.take(server, era, kind, news) }
+        if news.is_empty() { Vec::new() } else { self.take(server, (era, kind), news, others) }
     }
 
     fn news(&self, era: Era, kind: ListKind, page: &[&Json]) -> Vec<Sighting> {
         let sightings = sightings(kind, page);
         let table = self.table(era, kind).read().unwrap_or_else(PoisonError::into_inner);
-        sightings.into_iter().filter(|sighting| !table.knows(kind, sighting)).collect()
+        sightings
+            .into_iter()
+            .filter(|one| {
+                !table.knows(kind, &one.name, (one.known_by(), one.duplicate), self.approval.names(kind, &one.name))
+            })
+            .collect()
     }
 
-    fn take(&self, server: &ServerId, era: Era, kind: ListKind, news: Vec<Sighting>) -> Vec<Change> {
+    fn take(
+        &self,
+        server: &ServerId,
+        (era, kind): (Era, ListKind),
+        news: Vec<Sighting>,
+        others: Others<'_>,
+    ) -> Vec<Change> {
         // Read and copied before the lock that others wait for is taken.
-        let entries: Vec<(Box<str>, Entry)> = news.into_iter().map(|news| news.read(server, kind)).collect();
+        let neighbours = others();
+        let read: Vec<Reading> =
+            news.into_iter().map(|news| news.judged(server, kind, &self.approval, &neighbours)).collect();
         let mut table = self.table(era, kind).write().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
-        for (name, entry) in entries {
-            let whats = table.put(server, kind, &name, entry);
+        for reading in read {
+            let name = reading.name.clone();
+            let definition =
+                reading.unwritten.clone().filter(|definition| self.may_be_written(definition.bytes().len()));
+            let whats = table.put(server, kind, reading);
             let name = told(kind, &name);
-            changes.extend(whats.into_iter().map(|what| Change::new(server, kind, &name, what)));
+            let with = |what: What| {
+                let definition = if matches!(what, What::Collision { .. }) { None } else { definition.clone() };
+                Change::new(server, kind, &name, (what, definition))
+            };
+            changes.extend(whats.into_iter().map(with));
         }
         changes
+    }
+
+    /// What a server's own name addresses. Withheld in one era, it is called in none.
+    pub(crate) fn addressed(&self, era: Era, kind: ListKind, name: &str) -> Known {
+        self.in_both(era, kind, self.named(era, kind, name))
+    }
+
+    /// The same of an exposed name.
+    pub(crate) fn addressed_exposed(&self, era: Era, kind: ListKind, exposed: &str) -> Known {
+        self.in_both(era, kind, self.exposed(era, kind, exposed))
+    }
+
+    fn in_both(&self, era: Era, kind: ListKind, known: Known) -> Known {
+        let Known::Offered(pinned) = known else { return known };
+        let other = match era {
+            Era::Legacy => Era::Modern,
+            Era::Modern => Era::Legacy,
+        };
+        match self.named(other, kind, pinned.name()) {
+            Known::Withheld(flaw) => Known::Withheld(flaw),
+            Known::Ambiguous => Known::Withheld(Flaw::Duplicate),
+            Known::Offered(_) | Known::Unseen => Known::Offered(pinned),
+        }
     }
 
     /// What is known of a server's own name at the door of that server.
@@ -149,7 +297,7 @@ impl Offers {
                 self.named(era, kind, name)
             }
         });
-        let withheld = known.iter().any(|known| matches!(known, Known::Withheld | Known::Ambiguous));
+        let withheld = known.iter().any(|known| matches!(known, Known::Withheld(_) | Known::Ambiguous));
         // One that was forgotten must not be shown under the exposed name that another one has now.
         let offered = known.iter().any(|known| matches!(known, Known::Offered(pinned) if pinned.name() == name));
         offered && !withheld
@@ -182,6 +330,10 @@ impl Offers {
     }
 
     fn table(&self, era: Era, kind: ListKind) -> &RwLock<Table> {
+        &self.shelf(era, kind).table
+    }
+
+    fn shelf(&self, era: Era, kind: ListKind) -> &Shelf {
         let tables = match era {
             Era::Legacy => &self.legacy,
             Era::Modern => &self.modern,
@@ -195,133 +347,31 @@ impl Offers {
     }
 }
 
-impl Table {
-    fn named(&self, name: &str) -> Known {
-        match self.entries.get(name) {
-            Some(Entry::Offered(pinned)) => Known::Offered(pinned.clone()),
-            Some(Entry::Withheld { flaw: Flaw::Duplicate, .. }) => Known::Ambiguous,
-            Some(Entry::Withheld { .. }) => Known::Withheld,
-            None => Known::Unseen,
-        }
-    }
-
-    fn exposed(&self, exposed: &str) -> Known {
-        match self.exposed.get(exposed).map(Vec::as_slice) {
-            Some([name]) => self.named(name),
-            // Two of them: never guessed.
-            Some(_) => Known::Withheld,
-            None => Known::Unseen,
-        }
-    }
-
-    fn knows(&self, kind: ListKind, sighting: &Sighting) -> bool {
-        if sighting.name.len() > name_bytes_max(kind) {
-            return self.told_long_name;
-        }
-        match self.entries.get(&sighting.name) {
-            Some(Entry::Offered(pinned)) => !sighting.duplicate && pinned.digest() == sighting.digest,
-            Some(Entry::Withheld { flaw, digest }) => {
-                *digest == sighting.digest && (*flaw == Flaw::Duplicate) == sighting.duplicate
-            }
-            None => false,
-        }
-    }
-
-    fn has_learned(&mut self, sheet: &Sheet, state: u64) {
-        if self.state == state {
-            self.learned.put(sheet, ());
-        }
-    }
-
-    fn put(&mut self, server: &ServerId, kind: ListKind, name: &str, entry: Entry) -> Vec<What> {
-        self.state = self.state.saturating_add(1);
-        self.learned.clear();
-        if name.len() > name_bytes_max(kind) {
-            let told = std::mem::replace(&mut self.told_long_name, true);
-            return if told { Vec::new() } else { vec![What::Withheld { flaw: Flaw::TooLong }] };
-        }
-        let old = self.remove(server, kind, name);
-        let bytes = self.bytes.saturating_add(held_bytes(server, kind, name, &entry));
-        if self.entries.len() >= DEFINITIONS_MAX || bytes > BYTES_MAX {
-            // The older definition is gone, too: it is no longer what the server offers.
-            let told = std::mem::replace(&mut self.told_no_room, true);
-            return if told { Vec::new() } else { vec![What::Withheld { flaw: Flaw::NoRoom }] };
-        }
-        let mut whats = Vec::from_iter(entry.differs_from(old.as_ref()));
-        // A collision of one that was there before was reported when the later of the two came.
-        whats.extend(self.expose(server, kind, name).filter(|_| old.is_none()));
-        self.bytes = bytes;
-        self.entries.insert(name.into(), entry);
-        whats
-    }
-
-    /// Forgets a name wherever it stands.
-    fn remove(&mut self, server: &ServerId, kind: ListKind, name: &str) -> Option<Entry> {
-        let old = self.entries.remove(name)?;
-        self.bytes = self.bytes.saturating_sub(held_bytes(server, kind, name, &old));
-        if let Some(exposed) = exposed_as(server, kind, name)
-            && let Some(names) = self.exposed.get_mut(&exposed)
-        {
-            names.retain(|known| **known != *name);
-            if names.is_empty() {
-                self.exposed.remove(&exposed);
-            }
-        }
-        Some(old)
-    }
-
-    /// Enters a tool's or prompt's exposed name; says so if the name is not alone.
-    fn expose(&mut self, server: &ServerId, kind: ListKind, name: &str) -> Option<What> {
-        let exposed = exposed_as(server, kind, name)?;
-        let names = self.exposed.entry(exposed.clone()).or_default();
-        let other = names.first().cloned();
-        names.push(name.into());
-        other.map(|other| What::Collision { other, exposed })
-    }
-}
-
-impl Entry {
-    /// The definition, and the name that is read from it.
-    fn bytes(&self) -> usize {
-        match self {
-            Entry::Offered(pinned) => pinned.json().bytes().len() + pinned.name().len(),
-            Entry::Withheld { .. } => 0,
-        }
-    }
-
-    fn digest(&self) -> DefinitionDigest {
-        match self {
-            Entry::Offered(pinned) => pinned.digest(),
-            Entry::Withheld { digest, .. } => *digest,
-        }
-    }
-
-    /// What is to be said when this takes the place of `old`.
-    fn differs_from(&self, old: Option<&Entry>) -> Option<What> {
-        match (self, old) {
-            (Entry::Withheld { flaw, .. }, _) => Some(What::Withheld { flaw: flaw.clone() }),
-            // Two pages were learned at once, and the other one was first.
-            (Entry::Offered(new), Some(Entry::Offered(old))) if old.digest() == new.digest() => None,
-            (Entry::Offered(new), Some(old)) if old.digest() != new.digest() => {
-                Some(What::Changed { old: old.digest(), new: new.digest() })
-            }
-            (Entry::Offered(new), Some(_) | None) => Some(What::New { digest: new.digest() }),
-        }
-    }
-}
-
 impl Sighting {
-    fn read(self, server: &ServerId, kind: ListKind) -> (Box<str>, Entry) {
-        let read = if self.duplicate {
-            Err(Flaw::Duplicate)
-        } else {
-            Pinned::read(server, kind, &self.definition, self.digest)
+    /// The digest that it is remembered by.
+    fn known_by(&self) -> DefinitionDigest {
+        self.digest
+    }
+
+    fn judged(self, server: &ServerId, kind: ListKind, approval: &Approval, neighbours: &Neighbours) -> Reading {
+        // What is not as it was approved has changed, whatever else is wrong with it: of two of one name, the one that is not.
+        let (definition, digest) = match self.twin {
+            Some((twin, other)) if approval.differs(kind, &self.name, other).is_some() => (twin, other),
+            Some(_) | None => (self.definition, self.digest),
         };
-        let entry = match read {
-            Ok(pinned) => Entry::Offered(pinned),
-            Err(flaw) => Entry::Withheld { flaw, digest: self.digest },
+        let judged = match approval.differs(kind, &self.name, digest) {
+            Some(approved) => Judgement::Differs(approved),
+            None if self.duplicate => Judgement::Withheld(Flaw::Duplicate),
+            None => match Pinned::read(server, kind, &definition, digest) {
+                Ok(seen) => approval.judge(kind, seen, neighbours),
+                Err(flaw) => Judgement::Withheld(flaw),
+            },
         };
-        (self.name, entry)
+        // What is in the lock file need not be written down again; what is too long is known by its digest.
+        let is_short = definition.bytes().len() <= DEFINITION_BYTES_MAX;
+        let is_unwritten = is_short && !approval.has(kind, &self.name, digest);
+        let unwritten = is_unwritten.then(|| definition.detached());
+        Reading { name: self.name, digest, judged, unwritten }
     }
 }
 
@@ -335,42 +385,29 @@ fn sightings(kind: ListKind, page: &[&Json]) -> Vec<Sighting> {
         let sighting = Sighting {
             name: name.clone(),
             definition: (*definition).clone(),
-            digest: DefinitionDigest::of(definition),
+            digest: DefinitionDigest::of(kind, definition),
             duplicate: false,
+            twin: None,
         };
-        named.entry(name).and_modify(|first| first.duplicate = true).or_insert(sighting);
+        let again = (sighting.definition.clone(), sighting.digest);
+        let doubled = |first: &mut Sighting| {
+            first.duplicate = true;
+            if first.digest != again.1 {
+                first.twin = Some(again);
+            }
+        };
+        named.entry(name).and_modify(doubled).or_insert(sighting);
     }
     named.into_values().collect()
 }
 
-/// The name of a tool or prompt at the door of all servers; resources have none but their URI.
-fn exposed_as(server: &ServerId, kind: ListKind, name: &str) -> Option<Box<str>> {
-    match kind {
-        ListKind::Tools | ListKind::Prompts => Some(exposed_name(server, name).into()),
-        ListKind::Resources | ListKind::Templates => None,
-    }
-}
+/// LIMIT: definitions of one server that are written down whole, in bytes; past that, their digests are.
+const WRITTEN_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// What a table holds for one name: the entry, and the name as it stands in the table's own maps.
-fn held_bytes(server: &ServerId, kind: ListKind, name: &str, entry: &Entry) -> usize {
-    let exposed = exposed_as(server, kind, name).map_or(0, |exposed| exposed.len() + name.len());
-    entry.bytes() + name.len() + exposed
+/// Whole seconds since 1970, and never 0.
+fn seconds(now: SystemTime) -> u64 {
+    now.duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs().max(1))
 }
-
-/// The name as it is reported: one that is too long to be remembered is too long for a record as well.
-fn told(kind: ListKind, name: &str) -> Cow<'_, str> {
-    if name.len() <= name_bytes_max(kind) {
-        return name.into();
-    }
-    format!("{}…", name.chars().take(TOLD_CHARS).collect::<String>()).into()
-}
-
-/// What is told of a name that is too long.
-const TOLD_CHARS: usize = 64;
-/// Most definitions of one kind that are remembered of one server in one era, those included that are withheld.
-const DEFINITIONS_MAX: usize = 10_000;
-/// Most bytes that they and their names have together.
-const BYTES_MAX: usize = 32 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,8 @@ use sekisho_wire::json::{Limits, Object};
 use sekisho_wire::{Call, Endpoint, InputKind, InputRequest, InputRequired, Json, Resumed, ServerId};
 
 use crate::Unknown;
-use crate::definition::{Declared, canonical_text};
+use crate::canonical::exact;
+use crate::definition::Declared;
 
 /// What a server asked: all that an answer to it is judged by.
 #[derive(Debug, Clone)]
@@ -183,7 +184,7 @@ fn read(text: &Json, server: &ServerId) -> Option<Sealed> {
 
 fn bound<T>(of: Parking<'_>, with: impl FnOnce(Bond<'_>) -> Option<T>) -> Option<T> {
     let (name, arguments) = match of.call {
-        Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => (name, canonical_text(arguments)),
+        Call::CallTool { name, arguments } | Call::GetPrompt { name, arguments } => (name, exact(arguments)),
         Call::ReadResource { uri } => (uri, String::new()),
         // Nothing else waits (MR-01).
         Call::Initialize(_)

@@ -2,7 +2,7 @@
 
 use sekisho_wire::{ListKind, ServerId};
 
-use crate::change::noun;
+use crate::change::{Flaw, noun};
 
 /// Why a message addresses nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +21,20 @@ pub enum Unknown {
         /// Its name: the server's own at the door of one server, the exposed one at the door of all.
         name: Box<str>,
     },
-    /// The name has not the form of an exposed name, or what it names is withheld.
+    /// What it names is withheld: it waits for an approval, or cannot be used.
+    #[error("the {} is withheld", noun(*kind))]
+    Withheld {
+        /// Who offers it.
+        server: ServerId,
+        /// What it is.
+        kind: ListKind,
+        /// Its name as it was asked for: the server's own at the door of one server, the exposed one at the door of all.
+        name: Box<str>,
+        /// Why.
+        #[source]
+        why: Flaw,
+    },
+    /// The name has not the form of an exposed name.
     #[error("no {0} of that name is offered")]
     Name(&'static str),
     /// The URI has not the form of an exposed URI.

@@ -4,7 +4,7 @@
 
 mod support;
 
-use sekisho_catalog::{Addressed, Addressee, Catalog, Route, Target, Unknown};
+use sekisho_catalog::{Addressed, Addressee, Approvals, Catalog, Flaw, Route, Target, Unknown};
 use sekisho_identity::Authenticated;
 use sekisho_wire::{Call, Endpoint, Era, Inbound, Json, ListKind, Reference};
 use support::{Gate, catalog, config, id, json, learn, one, tool};
@@ -112,7 +112,13 @@ async fn names_of_other_forms_servers_and_eras_are_refused() {
     assert_eq!(refused(&all, "notes__add").await, None);
     assert_eq!(refused(&all, "add").await, Some(Unknown::Name("tool")), "no prefix");
     assert_eq!(refused(&all, "files__add").await, Some(Unknown::Name("tool")), "no such server");
-    assert_eq!(refused(&all, "notes__bad").await, Some(Unknown::Name("tool")), "withheld");
+    let withheld = Unknown::Withheld {
+        server: id("notes"),
+        kind: ListKind::Tools,
+        name: "notes__bad".into(),
+        why: Flaw::Malformed,
+    };
+    assert_eq!(refused(&all, "notes__bad").await, Some(withheld));
     for (at, name) in [(&all, "notes__dup"), (&one("notes"), "dup")] {
         let again = not_seen("notes", ListKind::Tools, name);
         assert_eq!(refused(at, name).await, Some(again), "another caller's list may have it once");
@@ -217,6 +223,7 @@ async fn a_list_goes_to_every_server_of_the_era_or_to_the_one_with_its_own_curso
     let gate = Gate::new(&["b"]);
     let catalog = Catalog::new(
         &config("[servers.b]\ncommand=['b']\n[servers.a]\ncommand=['a']\n[servers.old]\ncommand=['o']\nera='legacy'"),
+        &Approvals::of_first_use(),
         None,
     )
     .expect("servers");
@@ -270,7 +277,7 @@ async fn nothing_but_the_start_of_a_list_is_addressed_at_a_server_of_the_gateway
 async fn a_sealed_cursor_leads_its_principal_on_and_nobody_else_and_nowhere_else() {
     let gate = Gate::new(&[]);
     let two = config("[servers.a]\ncommand=['a']\n[servers.b]\ncommand=['b']");
-    let catalog = Catalog::new(&two, None).expect("servers");
+    let catalog = Catalog::new(&two, &Approvals::of_first_use(), None).expect("servers");
     let who = gate.modern("alice", &Endpoint::All, "tools/list", "").await.principal().key();
     let sealed = catalog.seal_cursor(who, ListKind::Tools, &[(id("b"), "b2".into())]).expect("goes on");
     let list = async |catalog: &Catalog, who: &str, method: &str, cursor: &str| {
@@ -285,12 +292,13 @@ async fn a_sealed_cursor_leads_its_principal_on_and_nobody_else_and_nowhere_else
     assert_eq!(list(&catalog, "alice", "prompts/list", &sealed).await.err(), refused);
     assert_eq!(list(&catalog, "alice", "tools/list", "b2").await.err(), refused);
     assert_eq!(list(&catalog, "alice", "tools/list", "").await.err(), refused);
-    let other_process = Catalog::new(&two, None).expect("servers");
+    let other_process = Catalog::new(&two, &Approvals::of_first_use(), None).expect("servers");
     assert_eq!(list(&other_process, "alice", "tools/list", &sealed).await.err(), refused);
 
-    let reloaded = Catalog::new(&two, Some(&catalog)).expect("servers");
+    let reloaded = Catalog::new(&two, &Approvals::of_first_use(), Some(&catalog)).expect("servers");
     assert_eq!(many(&list(&reloaded, "alice", "tools/list", &sealed).await.expect("hers")), [("b", Some("b2"))]);
-    let without_b = Catalog::new(&config("[servers.a]\ncommand=['a']"), Some(&catalog)).expect("servers");
+    let without_b = Catalog::new(&config("[servers.a]\ncommand=['a']"), &Approvals::of_first_use(), Some(&catalog))
+        .expect("servers");
     assert_eq!(list(&without_b, "alice", "tools/list", &sealed).await.err(), refused, "its server is gone");
 }
 
@@ -298,18 +306,18 @@ async fn a_sealed_cursor_leads_its_principal_on_and_nobody_else_and_nowhere_else
 async fn a_reload_keeps_what_was_seen_of_servers_that_stayed_where_they_are() {
     let gate = Gate::new(&["notes"]);
     let of = |command: &str, trust: &str| config(&format!("[servers.notes]\ncommand=['{command}']\ntrust='{trust}'"));
-    let old = Catalog::new(&of("notes", "untrusted"), None).expect("servers");
+    let old = Catalog::new(&of("notes", "untrusted"), &Approvals::of_first_use(), None).expect("servers");
     learn(&old, Era::Modern, "notes", ListKind::Tools, &[tool("add")]);
     let call = async |catalog: &Catalog| {
         let params = r#""name":"add","arguments":{}"#;
         target(catalog, gate.modern("alice", &one("notes"), "tools/call", params).await)
     };
-    let same = Catalog::new(&of("notes", "trusted"), Some(&old)).expect("servers");
+    let same = Catalog::new(&of("notes", "trusted"), &Approvals::of_first_use(), Some(&old)).expect("servers");
     assert!(call(&same).await.is_ok());
     learn(&old, Era::Modern, "notes", ListKind::Tools, &[tool("late")]);
     assert_eq!(learn(&same, Era::Modern, "notes", ListKind::Tools, &[tool("late")]), 0, "one memory");
 
-    let moved = Catalog::new(&of("other", "trusted"), Some(&old)).expect("servers");
+    let moved = Catalog::new(&of("other", "trusted"), &Approvals::of_first_use(), Some(&old)).expect("servers");
     assert_eq!(call(&moved).await.err(), Some(not_seen("notes", ListKind::Tools, "add")));
 }
 

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::time::SystemTime;
+
 use sekisho_catalog::Catalog;
 use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, Sheets, back};
 use support::{catalog, id, json, learn, one, tool};
@@ -39,11 +41,11 @@ fn a_page_is_learned_once_and_again_after_anything_changed() {
     let (catalog, sheets) = (catalog(&["notes"]), Sheets::default());
     let (first, second) =
         (page(&sheets, &[titled("a", "1"), tool("b")]), page(&sheets, &[titled("a", "2"), tool("b")]));
-    let count = |items: &Items| catalog.learn(Era::Legacy, items).len();
+    let count = |items: &Items| catalog.learn(Era::Legacy, items, SystemTime::now()).len();
     assert_eq!([count(&first), count(&first), count(&first)], [2, 0, 0]);
     assert_eq!([count(&second), count(&second), count(&second)], [1, 0, 0]);
-    assert_eq!([count(&first), count(&first)], [1, 0], "changed back is changed");
-    assert_eq!(catalog.learn(Era::Modern, &first).len(), 2, "eras are kept apart");
+    assert_eq!([count(&first), count(&first)], [1, 0], "changed back is told");
+    assert_eq!(catalog.learn(Era::Modern, &first, SystemTime::now()).len(), 2, "eras are kept apart");
 }
 
 #[test]
@@ -51,7 +53,7 @@ fn a_part_of_a_page_is_learned_as_what_it_is() {
     let (catalog, sheets) = (catalog(&["notes"]), Sheets::default());
     let mut part = page(&sheets, &[tool("a"), tool("b")]);
     part.entries.truncate(1);
-    assert_eq!(catalog.learn(Era::Legacy, &part).len(), 1);
+    assert_eq!(catalog.learn(Era::Legacy, &part, SystemTime::now()).len(), 1);
     assert_eq!(shown(&catalog, &part)[0], format!("[{}]", tool("a").as_str()));
 }
 
@@ -60,7 +62,7 @@ fn a_page_is_shown_as_its_items_are_whatever_changed_before() {
     let (catalog, sheets) = (catalog(&["notes", "files"]), Sheets::default());
     let whole = page(&sheets, &[tool("a"), titled("b", "1")]);
     assert_eq!(shown(&catalog, &whole), ["[]", "[]"], "nothing was learned");
-    let _changes = catalog.learn(Era::Legacy, &whole);
+    let _changes = catalog.learn(Era::Legacy, &whole, SystemTime::now());
     let both = shown(&catalog, &whole);
     assert_eq!(both[0], format!("[{},{}]", tool("a").as_str(), titled("b", "1").as_str()));
     assert!(both[1].contains("notes__a") && both[1].contains("notes__b"));
@@ -84,7 +86,7 @@ fn a_page_is_shown_as_its_items_are_whatever_changed_before() {
 /// What `a b` is called at the door of all, without the server's part.
 fn catalog_name(catalog: &Catalog, sheets: &Sheets) -> String {
     let spaced = page(sheets, &[tool("a b")]);
-    let _changes = catalog.learn(Era::Legacy, &spaced);
+    let _changes = catalog.learn(Era::Legacy, &spaced, SystemTime::now());
     let exposed = catalog.exposed_page(&Endpoint::All, &spaced);
     let name = exposed.elements().next().and_then(|tool| tool.get("name")).expect("a name");
     name.string().expect("text").strip_prefix("notes__").expect("the server's part").to_owned()

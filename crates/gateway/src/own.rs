@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_audit::Recorded;
-use sekisho_catalog::{Server, Trust, with_safe_icons};
+use sekisho_catalog::{Flaw, Server, Trust, Unknown, with_safe_icons};
 use sekisho_guard::Cleared;
 use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
@@ -17,17 +17,20 @@ use sekisho_wire::{Answer, Askable, Call, Endpoint, Era, FromServer, Inbound, Js
 use crate::VERSION;
 use crate::inflight::InFlight;
 use crate::pipeline::{Conversation, Opened, Own};
+use crate::record::{self, Seen};
 use crate::refusal::{Code, Refusal};
 use crate::snapshot::Rooms;
 
 /// Answers a message that addresses the gateway.
-pub(crate) fn answer(
+pub(crate) async fn answer(
     rooms: &Rooms,
     inflight: &InFlight,
+    seen: &Seen,
     permitted: Recorded<Cleared<Authorized>>,
     now: SystemTime,
 ) -> Result<Conversation, Refusal> {
     let message = permitted.get().of().addressed().message();
+    let mut unsaid = Vec::new();
     let (result, session) = match message.message() {
         Inbound::Notice(notice) => {
             take_in(rooms, inflight, message, notice.kind());
@@ -36,10 +39,10 @@ pub(crate) fn answer(
         Inbound::Reply(_) => return Err(Refusal::new(Code::NothingAsked, "a reply reached the gateway itself")),
         Inbound::Request(request) => match request.call() {
             Call::Initialize(handshake) => {
-                let (result, opened) = initialize(rooms, message, handshake, now)?;
+                let (result, opened) = initialize(rooms, message, handshake, (now, &mut unsaid))?;
                 (result, Some(opened))
             }
-            Call::Discover => (discover(rooms, message.endpoint())?, None),
+            Call::Discover => (discover(rooms, message.endpoint(), &mut unsaid)?, None),
             Call::Ping => (Json::empty_object(), None),
             Call::List { .. }
             | Call::CallTool { .. }
@@ -55,6 +58,10 @@ pub(crate) fn answer(
             }
         },
     };
+    for (server, flaw) in &unsaid {
+        tracing::warn!(target: "catalog", %server, "what it says of itself is withheld: {flaw}");
+        rooms.audit.note(record::unsaid(seen, server, flaw)).await?;
+    }
     let answer = Some(FromServer::End(Answer::Result(result)));
     Ok(Conversation::Own(Box::new(Own { answer, session, _held: permitted })))
 }
@@ -79,9 +86,9 @@ fn initialize(
     rooms: &Rooms,
     message: &Authenticated<Inbound>,
     asked: &Handshake,
-    now: SystemTime,
+    (now, unsaid): (SystemTime, &mut Unsaid),
 ) -> Result<(Json, Opened), Refusal> {
-    let face = Face::at(rooms, message.endpoint(), Era::Legacy, &asked.version)?;
+    let face = Face::at(rooms, message.endpoint(), (Era::Legacy, &asked.version), unsaid)?;
     let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
     let version = known.filter(|version| *version <= face.newest).unwrap_or(face.newest);
     let (token, session) = rooms.identity.sessions().open(
@@ -102,8 +109,8 @@ fn initialize(
 }
 
 /// BP-19: who is here and what is spoken, without a session.
-fn discover(rooms: &Rooms, endpoint: &Endpoint) -> Result<Json, Refusal> {
-    let face = Face::at(rooms, endpoint, Era::Modern, Version::LATEST_MODERN.as_str())?;
+fn discover(rooms: &Rooms, endpoint: &Endpoint, unsaid: &mut Unsaid) -> Result<Json, Refusal> {
+    let face = Face::at(rooms, endpoint, (Era::Modern, Version::LATEST_MODERN.as_str()), unsaid)?;
     let mut versions = Array::new();
     versions.push(&Json::text(Version::LATEST_MODERN.as_str()));
     let meta = Object::new().json("io.modelcontextprotocol/serverInfo", &face.server).finish();
@@ -127,28 +134,38 @@ struct Face {
 }
 
 impl Face {
-    fn at(rooms: &Rooms, endpoint: &Endpoint, era: Era, asked: &str) -> Result<Face, Refusal> {
+    fn at(rooms: &Rooms, endpoint: &Endpoint, (era, asked): (Era, &str), unsaid: &mut Unsaid) -> Result<Face, Refusal> {
         match endpoint {
-            Endpoint::One(server) => Face::of_one(rooms, server, era, asked),
-            Endpoint::All => Face::of_all(rooms, era),
+            Endpoint::One(server) => Face::of_one(rooms, server, (era, asked), unsaid),
+            Endpoint::All => Face::of_all(rooms, era, unsaid),
         }
     }
 
-    fn of_one(rooms: &Rooms, server: &ServerId, era: Era, asked: &str) -> Result<Face, Refusal> {
+    fn of_one(
+        rooms: &Rooms,
+        server: &ServerId,
+        (era, asked): (Era, &str),
+        unsaid: &mut Unsaid,
+    ) -> Result<Face, Refusal> {
         let offer = rooms
             .upstream
             .offer(server)
             .ok_or_else(|| Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe")))?;
         let spoken = in_era(&offer, era).ok_or_else(|| wrong_era(server, &offer, era, asked))?;
-        Ok(Face {
-            newest: spoken.version,
-            capabilities: capabilities([spoken], WithLogging::Yes),
-            server: with_safe_icons(&spoken.server),
-            instructions: spoken.instructions.as_deref().map(str::to_owned),
-        })
+        let configured = rooms.catalog.server(server).ok_or_else(|| Refusal::from(&Unknown::Server(server.clone())))?;
+        let (info, instructions) = match configured.introduces(&spoken.server, spoken.instructions.as_deref()) {
+            Ok(()) => (with_safe_icons(&spoken.server), spoken.instructions.as_deref().map(str::to_owned)),
+            Err(flaw) => {
+                unsaid.push((server.clone(), flaw));
+                // What configuration calls it; a version has to be there (BP-13).
+                (Object::new().text("name", server.as_str()).text("version", "withheld").finish(), None)
+            }
+        };
+        let capabilities = capabilities([spoken], WithLogging::Yes);
+        Ok(Face { newest: spoken.version, capabilities, server: info, instructions })
     }
 
-    fn of_all(rooms: &Rooms, era: Era) -> Result<Face, Refusal> {
+    fn of_all(rooms: &Rooms, era: Era, unsaid: &mut Unsaid) -> Result<Face, Refusal> {
         let offers: Vec<(&Arc<Server>, Arc<Offer>)> = rooms
             .catalog
             .servers()
@@ -167,7 +184,7 @@ impl Face {
             },
             capabilities: capabilities(spoken, WithLogging::No),
             server: info.finish(),
-            instructions: instructions(&offers, era),
+            instructions: instructions(&offers, era, unsaid),
         })
     }
 }
@@ -192,17 +209,21 @@ fn wrong_era(server: &ServerId, offer: &Offer, era: Era, asked: &str) -> Refusal
 
 /// Instructions end up in the model's context. Behind the door of one server they are that server's business; behind the door
 /// of all of them only a trusted server may speak to the model beside the others.
-fn instructions(offers: &[(&Arc<Server>, Arc<Offer>)], era: Era) -> Option<String> {
-    let said: Vec<String> = offers
-        .iter()
-        .filter(|(server, _)| server.config().trust == Trust::Trusted)
-        .filter_map(|(server, offer)| {
-            let text = in_era(offer, era)?.instructions.as_deref()?;
-            Some(format!("[{}]\n{text}", server.id()))
-        })
-        .collect();
+fn instructions(offers: &[(&Arc<Server>, Arc<Offer>)], era: Era, unsaid: &mut Unsaid) -> Option<String> {
+    let mut said = Vec::new();
+    for (server, offer) in offers.iter().filter(|(server, _)| server.config().trust == Trust::Trusted) {
+        let Some(spoken) = in_era(offer, era) else { continue };
+        let Some(text) = spoken.instructions.as_deref() else { continue };
+        match server.introduces(&spoken.server, Some(text)) {
+            Ok(()) => said.push(format!("[{}]\n{text}", server.id())),
+            Err(flaw) => unsaid.push((server.id().clone(), flaw)),
+        }
+    }
     if said.is_empty() { None } else { Some(said.join("\n\n")) }
 }
+
+/// Servers whose words of themselves are withheld, and why.
+type Unsaid = Vec<(ServerId, Flaw)>;
 
 enum WithLogging {
     Yes,

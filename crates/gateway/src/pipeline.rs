@@ -12,7 +12,7 @@ use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
 use sekisho_upstream::{Exchange, Replying, SendError};
-use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items, TaskVerb};
+use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items, TaskVerb, text};
 use tokio::time::Instant;
 
 use crate::inflight::InFlight;
@@ -44,7 +44,7 @@ pub(crate) async fn walk(
     under_way.progress.reach(Stage::Begun);
     let conversation = match recorded.get().of().addressed().target() {
         Target::Gateway => {
-            let own = own::answer(rooms, under_way.inflight, recorded, now);
+            let own = own::answer(rooms, under_way.inflight, seen, recorded, now).await;
             seen.clock.lap(Room::OWN);
             own?
         }
@@ -101,7 +101,7 @@ pub(crate) async fn release(
 ) -> Result<Released, Refusal> {
     seen.clock.waited();
     if let FromServer::Page(items) = &message {
-        remember(rooms, facts.era, items).await?;
+        remember(rooms, seen, facts.era, items, now).await?;
     }
     seen.clock.lap(Room::BACK_CATALOG);
     let examined = rooms.guard.examine(&facts.subject, message);
@@ -119,25 +119,29 @@ pub(crate) async fn release(
     Ok(recorded?)
 }
 
-/// Addresses a message whose name was not seen yet: it is looked for once, by a list on the caller's own connection, which walks the
-/// corridor like any other.
+/// Addresses a message whose name was not seen yet or lately, or is withheld: it is looked for once, by a list on the caller's own
+/// connection, which walks the corridor like any other.
 async fn look_up(
     rooms: &Rooms,
     seen: &Seen,
     (unknown, message): (Unknown, Authenticated<Inbound>),
     now: SystemTime,
 ) -> Result<Addressed, Refusal> {
-    let Unknown::NotSeen { server, kind, .. } = &unknown else { return Err(Refusal::from(&unknown)) };
+    let (Unknown::NotSeen { server, kind, .. } | Unknown::Withheld { server, kind, .. }) = &unknown else {
+        return Err(Refusal::from(&unknown));
+    };
     let era = message.message().spoken().era();
     let list = message.to_list(*kind);
     let seen = &seen.clone().of(&list);
     let list = rooms.catalog.address_at(list, server).map_err(|refused| Refusal::from(&refused.0))?;
     // Who may not see the list hears what anybody hears of a name that is not there.
     let Ok((_, permitted)) = permit(rooms, seen, list, now).await.map(Ok).or_else(hidden)? else {
-        return Err(Refusal::from(&unknown));
+        let hidden = Unknown::NotSeen { server: server.clone(), kind: *kind, name: Box::default() };
+        let seen = rooms.catalog.address_as_seen(message, now);
+        return seen.map_err(|_| Refusal::from(&hidden));
     };
     let items = rooms.upstream.list(permitted, seen.clock.trail()).await?;
-    remember(rooms, era, &items).await?;
+    remember(rooms, seen, era, &items, now).await?;
     rooms.audit.note(record::looked_up(seen, items.entries.len())).await?;
     rooms.catalog.address(message, now).map_err(|refused| Refusal::from(&refused.0))
 }
@@ -162,9 +166,13 @@ fn hidden(refusal: Refusal) -> Result<Result<Permitted, Refusal>, Refusal> {
 }
 
 /// Remembers the definitions of a page before anybody sees them. Its changes are written down together.
-async fn remember(rooms: &Rooms, era: Era, items: &Items) -> Result<(), Refusal> {
-    let changes = rooms.catalog.learn(era, items);
-    rooms.audit.note_all(changes.iter().map(record::changed)).await?;
+async fn remember(rooms: &Rooms, seen: &Seen, era: Era, items: &Items, now: SystemTime) -> Result<(), Refusal> {
+    let changes = rooms.catalog.learn(era, items, now);
+    for change in changes.iter().filter(|change| change.is_alarming()) {
+        let (server, item) = (change.server(), text::visible(change.name()));
+        tracing::warn!(target: "catalog", %server, item = &*item, "withheld until somebody looks at it: {change}");
+    }
+    rooms.audit.note_all(changes.iter().flat_map(|change| record::changed(seen, era, change))).await?;
     Ok(())
 }
 

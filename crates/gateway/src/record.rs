@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
-use sekisho_catalog::{Addressee, Answered, Asked, Change, Target};
+use sekisho_catalog::{Addressee, Answered, Asked, Change, Flaw, Target};
 use sekisho_guard::host_of;
 use sekisho_identity::{Authenticated, Principal, Revocation, SessionKey};
 use sekisho_policy::{Authorized, Facts, Releasable};
@@ -316,12 +316,56 @@ pub(crate) fn absorbed(seen: &Seen) -> Event<'_> {
     event
 }
 
-/// A definition that was seen for the first time, has changed, or is withheld.
-pub(crate) fn changed(change: &Change) -> Event<'_> {
-    let mut event = Event::new(EventKind::Definition, Outcome::Noted);
+/// A definition that was seen for the first time, or is withheld: to whom it was shown, and in which request.
+///
+/// One that is in no lock file is written down whole, over as many records as it takes: what was shown can be looked at later.
+pub(crate) fn changed<'a>(seen: &'a Seen, era: Era, change: &'a Change) -> Vec<Event<'a>> {
+    let chunks = change.definition().map(|definition| chunks(definition.as_str())).unwrap_or_default();
+    let mut events = vec![news(seen, era, change)];
+    for (at, part) in chunks.chunks(CHUNKS_MAX).enumerate() {
+        if at > 0 {
+            let mut event = news(seen, era, change);
+            event.kind = EventKind::Definition;
+            event.reason = Some(format!("the definition goes on, part {}", at.saturating_add(1)).into());
+            events.push(event);
+        }
+        if let Some(event) = events.last_mut() {
+            let numbered =
+                part.iter().zip(1..).map(|(chunk, number)| (format!("definition {number:02}").into(), (*chunk).into()));
+            event.detail.extend(numbered);
+        }
+    }
+    events
+}
+
+/// The text in parts that a record takes.
+fn chunks(mut text: &str) -> Vec<&str> {
+    let mut chunks = Vec::new();
+    while !text.is_empty() {
+        let (chunk, rest) = text.split_at(text.floor_char_boundary(CHUNK_BYTES));
+        chunks.push(chunk);
+        text = rest;
+    }
+    chunks
+}
+
+fn news<'a>(seen: &'a Seen, era: Era, change: &'a Change) -> Event<'a> {
+    let kind = if change.is_alarming() { EventKind::Security } else { EventKind::Definition };
+    let mut event = seen.event(kind, Outcome::Noted);
+    event.era = Some(era.as_str().into());
+    event.arguments = None;
     event.server = Some(change.server().as_str().into());
     event.item = Some(change.name().into());
     event.reason = Some(change.to_string().into());
+    event
+}
+
+/// A server whose words of itself are withheld.
+pub(crate) fn unsaid<'a>(seen: &'a Seen, server: &'a ServerId, flaw: &Flaw) -> Event<'a> {
+    let kind = if flaw.is_alarming() { EventKind::Security } else { EventKind::Definition };
+    let mut event = seen.event(kind, Outcome::Noted);
+    event.server = Some(server.as_str().into());
+    event.reason = Some(format!("what it says of itself is withheld: {flaw}").into());
     event
 }
 
@@ -362,3 +406,7 @@ pub(crate) fn taken_up(seen: &Seen, after: u64) -> Event<'_> {
 fn tag(session: SessionKey) -> SessionTag {
     SessionTag::of(&Digest::from(*session.as_bytes()))
 }
+
+/// Bytes of a definition in one text of a record, and such texts in one record: within the bounds of `audit`.
+const CHUNK_BYTES: usize = 2000;
+const CHUNKS_MAX: usize = 28;

@@ -134,6 +134,7 @@ pub enum Code {
     StreamGone,
     UnknownTask,
     TasksUndeclared,
+    Withheld,
     RateLimited,
     TooManyAtOnce,
     Forbidden,
@@ -166,7 +167,7 @@ type Row = (&'static str, u16, u16, i64, &'static str);
 
 impl Code {
     /// Every code.
-    pub const ALL: [Code; 62] = [
+    pub const ALL: [Code; 63] = [
         Code::Host,
         Code::Origin,
         Code::Unauthenticated,
@@ -204,6 +205,7 @@ impl Code {
         Code::StreamGone,
         Code::UnknownTask,
         Code::TasksUndeclared,
+        Code::Withheld,
         Code::RateLimited,
         Code::TooManyAtOnce,
         Code::Forbidden,
@@ -272,6 +274,7 @@ impl Code {
             Code::StreamGone => ("SK1508", 400, 400, -32600, "the stream cannot be taken up again: its time is over, or it is not this session's; if it was a call's, the call may have been done, do not just repeat it"),
             Code::UnknownTask => ("SK1509", 200, 200, -32602, "no task of this name was begun here, or it is too long ago"),
             Code::TasksUndeclared => ("SK1510", 400, 400, -32021, "the request does not declare the extension io.modelcontextprotocol/tasks"),
+            Code::Withheld => ("SK1511", 200, 200, -31010, "what the server offers under this name is withheld: its definition is not the one that was approved, or nobody has approved it yet"),
             Code::RateLimited => ("SK1601", 429, 429, -31008, "too many requests"),
             Code::TooManyAtOnce => ("SK1602", 429, 429, -31008, "too many requests at once"),
             Code::Forbidden => ("SK1701", 200, 200, -31009, "the policy does not permit this"),

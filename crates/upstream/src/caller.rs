@@ -14,6 +14,8 @@ pub(crate) enum Owner {
     Session(SessionKey),
     /// Modern: all requests of one principal.
     Principal(PrincipalKey),
+    /// Whoever looks at what the server offers before anybody may use it.
+    Surveyor,
 }
 
 /// Plain facts about who asks.
@@ -44,6 +46,27 @@ impl Caller {
             Inbound::Notice(_) | Inbound::Reply(_) => Meta::default(),
         };
         Some(Caller { owner, principal, version, meta, trail: Trail::default(), askable: Askable::default() })
+    }
+
+    /// Nobody's: of whoever looks at what the server offers.
+    pub(crate) fn surveying(version: Version) -> Caller {
+        Caller {
+            owner: Owner::Surveyor,
+            principal: PrincipalKey::of("", "", ""),
+            version,
+            meta: Meta::default(),
+            trail: Trail::default(),
+            // Some servers offer more to clients that can do more.
+            askable: Askable {
+                form: true,
+                url: true,
+                sampling: true,
+                sampling_tools: true,
+                sampling_context: true,
+                roots: true,
+                tasks: true,
+            },
+        }
     }
 
     /// The same with what goes along.

@@ -80,6 +80,11 @@ impl Collected {
         cursor.filter(|_| self.all.entries.len() < self.items_max)
     }
 
+    /// How many items were taken.
+    pub(crate) fn count(&self) -> usize {
+        self.all.entries.len()
+    }
+
     /// What was taken.
     pub(crate) fn into_items(self) -> Items {
         self.all

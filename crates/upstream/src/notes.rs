@@ -1,10 +1,13 @@
 //! What is written down about a server outside of any call, at a bounded rate.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use sekisho_audit::{Audit, Draft, Event, EventKind, Outcome};
-use sekisho_wire::ServerId;
+use sekisho_catalog::Server;
+use sekisho_wire::{ServerId, Told};
 use tokio::time::Instant;
 
 use crate::error::words;
@@ -15,6 +18,10 @@ use crate::tasks::Tasks;
 #[derive(Debug)]
 pub(crate) struct Notes {
     server: ServerId,
+    /// As it is configured now: a peer may be kept while what is approved of its server changes.
+    catalog: ArcSwap<Server>,
+    /// How often the server said that a list changed.
+    changes: AtomicU64,
     audit: Arc<Audit>,
     tasks: Tasks,
     security: Mutex<Budget>,
@@ -22,9 +29,39 @@ pub(crate) struct Notes {
 }
 
 impl Notes {
-    pub(crate) fn new(server: ServerId, audit: Arc<Audit>, tasks: Tasks, stderr_lines_max: u32) -> Notes {
+    pub(crate) fn new(server: &Arc<Server>, audit: Arc<Audit>, tasks: Tasks, stderr_lines_max: u32) -> Notes {
         let budget = |a_minute| Mutex::new(Budget { a_minute, since: None, spent: 0, unsaid: 0 });
-        Notes { server, audit, tasks, security: budget(SECURITY_A_MINUTE), stderr: budget(stderr_lines_max) }
+        Notes {
+            server: server.id().clone(),
+            catalog: ArcSwap::new(Arc::clone(server)),
+            changes: AtomicU64::new(0),
+            audit,
+            tasks,
+            security: budget(SECURITY_A_MINUTE),
+            stderr: budget(stderr_lines_max),
+        }
+    }
+
+    /// From now on it is this one, configured anew.
+    pub(crate) fn move_to(&self, server: &Arc<Server>) {
+        self.catalog.store(Arc::clone(server));
+    }
+
+    /// The server tells something, whether anybody listens or not: what it offers is looked at again before the next call.
+    pub(crate) fn told(&self, told: &Told) {
+        match told {
+            Told::Changed(listed) => {
+                // First, so that nobody is given a listing from before.
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                self.catalog.load().changed(*listed);
+            }
+            Told::Updated { .. } | Told::Acknowledged(_) => {}
+        }
+    }
+
+    /// How often the server said that a list changed.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// Something that a server should not do, such as an answer that nobody asked for.

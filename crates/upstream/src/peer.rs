@@ -23,7 +23,7 @@ use crate::kept::Kept;
 use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
 use crate::link::{Asked, Link, Way};
 use crate::notes::Notes;
-use crate::offer::{Offer, Status};
+use crate::offer::{Offer, Spoken, Status};
 use crate::pool::{Pool, Slot, Use, Visit};
 use crate::setup::Setup;
 use crate::trail::{Context, Leg};
@@ -43,7 +43,7 @@ pub(crate) struct Peer {
     probed: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
     restarts: AtomicU64,
-    lessons: Lessons<(Owner, ListKind)>,
+    lessons: Lessons<(Owner, ListKind, u64)>,
     kept: Arc<Kept>,
 }
 
@@ -99,6 +99,51 @@ impl Peer {
     /// The server as it was when this was set up.
     pub(crate) fn server(&self) -> &Server {
         &self.server
+    }
+
+    /// It is kept, and its server is configured anew.
+    pub(crate) fn move_to(&self, server: &Arc<Server>) {
+        self.notes.move_to(server);
+    }
+
+    /// Everything that the server offers in an era: all pages of all four lists, of those that it says it has.
+    ///
+    /// # Errors
+    /// As for [`Peer::ask`]; it refused a list, or offers more than is looked at.
+    pub(crate) async fn survey(&self, spoken: &Spoken) -> Result<Vec<Items>, SendError> {
+        let caller = Caller::surveying(spoken.version);
+        let mut all = Vec::new();
+        for kind in ListKind::ALL {
+            let capability = match kind {
+                ListKind::Tools => "tools",
+                ListKind::Prompts => "prompts",
+                ListKind::Resources | ListKind::Templates => "resources",
+            };
+            if spoken.capabilities.get(capability).is_some() {
+                all.push(self.whole_list(&caller, kind).await?);
+            }
+        }
+        Ok(all)
+    }
+
+    async fn whole_list(&self, caller: &Caller, kind: ListKind) -> Result<Items, SendError> {
+        let deadline = Instant::now() + self.setup.bounds.timeout;
+        let mut collected = Collected::new(kind, SURVEYED_MAX, LIST_BYTES_MAX);
+        let (mut cursor, mut pages) = (None, 0);
+        loop {
+            let page = self.page_by(caller, kind, cursor, deadline).await?;
+            let (count, more) = (page.entries.len(), !page.next.is_empty());
+            let before = collected.count();
+            cursor = collected.add(page);
+            pages += 1;
+            let is_cut = collected.count() - before < count || (more && cursor.is_none());
+            if is_cut || (cursor.is_some() && pages >= SURVEYED_MAX) {
+                return Err(Fault::Garbled("it offers more than is looked at".into()).of(self.id()));
+            }
+            if cursor.is_none() {
+                return Ok(collected.into_items());
+            }
+        }
     }
 
     pub(crate) fn setup(&self) -> &Setup {
@@ -247,12 +292,12 @@ impl Peer {
     }
 
     /// All pages of a list, for the gateway's own use, within the time that one call may take. Who asks for the same again within
-    /// 2 seconds gets the same.
+    /// 2 seconds gets the same, unless the server said meanwhile that a list changed.
     ///
     /// # Errors
     /// As for [`Peer::ask`], or the server refused the list.
     pub(crate) async fn learn(&self, caller: &Caller, kind: ListKind) -> Result<Items, SendError> {
-        let lesson = self.lessons.about((caller.owner, kind), Instant::now());
+        let lesson = self.lessons.about((caller.owner, kind, self.notes.changes()), Instant::now());
         let items = lesson.items.get_or_init(|| Box::pin(self.all_pages(caller, kind))).await;
         items.as_ref().map(copy).map_err(Clone::clone)
     }
@@ -460,6 +505,8 @@ fn speaks_only(offer: &Offer) -> String {
     format!("it speaks {} only", offer.eras().into_iter().next().map_or("nothing", Era::as_str))
 }
 
+/// LIMIT: things of one list, and pages of it, that are looked at to be approved: as many as are remembered.
+const SURVEYED_MAX: usize = 10_000;
 /// Longer than any token lives.
 pub(crate) const ENDLESS: Duration = Duration::from_secs(365 * 24 * 3600);
 /// LIMIT: how long it may take to make all settings of a session again.

@@ -269,6 +269,7 @@ impl Talk {
 
     /// What belongs to no request goes to whoever listens: to the session (legacy), or by the listening that it names (modern, ST-06).
     fn hear_told(&self, told: Told, subscription: Option<&Id>, bytes: usize) {
+        self.notes.told(&told);
         let number = match (self.era, subscription) {
             (Era::Legacy, _) => Some(STANDING),
             (Era::Modern, Some(Id::Integer(number))) => u64::try_from(*number).ok(),

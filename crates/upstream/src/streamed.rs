@@ -218,6 +218,7 @@ impl HttpFlight {
                     Era::Modern => subscription == Some(own_id(self.parting.id)),
                 };
                 let notes = self.parting.talk.notes();
+                notes.told(&told);
                 Ok(ours.then(|| self.asked.allowance.pass(Heard::Told(told), bytes, notes)).flatten())
             }
             Message::OtherNotice { method } => {

@@ -12,7 +12,7 @@ use sekisho_guard::Cleared;
 use sekisho_identity::SessionKey;
 use sekisho_policy::{Authorized, Facts, Listed, Shown};
 use sekisho_wire::outgoing::{self, Input};
-use sekisho_wire::{Answer, Askable, Call, Endpoint, FromServer, Items, Json, ListKind, RpcError, ServerId};
+use sekisho_wire::{Answer, Askable, Call, Endpoint, Era, FromServer, Items, Json, ListKind, RpcError, ServerId};
 use tokio::time::timeout;
 
 use crate::ask::Question as Asks;
@@ -22,7 +22,7 @@ use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Exchange, Wanted, gather};
 use crate::listening::{Ear, Listening};
 use crate::notes::Notes;
-use crate::offer::{Offer, Status};
+use crate::offer::{Offer, Spoken, Status};
 use crate::peer::Peer;
 use crate::process::PATIENCE;
 use crate::setup::{Common, Secrets, Setup, StartError};
@@ -98,7 +98,7 @@ impl Upstream {
         let common = Common { config: &self.config, egress: &self.egress, tasks: &self.tasks };
         let mut set_up = Vec::new();
         for server in servers {
-            let notes = self.notes(server.id());
+            let notes = self.notes(&server);
             let setup = Setup::of(&server, &common, &notes, secrets)?;
             set_up.push((server, notes, setup));
         }
@@ -106,6 +106,7 @@ impl Upstream {
         for (server, notes, setup) in set_up {
             let id = server.id().clone();
             let kept = before.get(&id).filter(|peer| peer.setup().is_same(&setup)).cloned();
+            kept.iter().for_each(|peer| peer.move_to(&server));
             let peer = kept.unwrap_or_else(|| Peer::start(server, setup, self.config.clone(), notes));
             peers.insert(id, peer);
         }
@@ -208,6 +209,27 @@ impl Upstream {
             let peer = Arc::clone(peer);
             self.tasks.spawn(async move { peer.tell_roots_changed(Owner::Session(session)).await });
         }
+    }
+
+    /// Everything that a server offers and says of itself, era by era, for whoever is to approve it: asked for on a connection of its own, as nobody. No
+    /// client hears anything of it.
+    ///
+    /// # Errors
+    /// The server is down, refuses a list that it says it has, or offers more than is looked at.
+    pub async fn survey(&self, server: &ServerId) -> Result<Vec<(Era, Spoken, Vec<Items>)>, SendError> {
+        let peer = self.peer(server)?;
+        let Some(offer) = peer.offer() else {
+            let why = peer.status().trouble.unwrap_or_else(|| "it has not been probed yet".into());
+            return Err(Fault::Unreachable(why.into_string().into()).of(server));
+        };
+        let mut eras = Vec::new();
+        for era in [Era::Legacy, Era::Modern] {
+            if let Some(spoken) = offer.of(era) {
+                eras.push((era, spoken.clone(), Box::pin(peer.survey(spoken)).await?));
+                peer.end(Owner::Surveyor);
+            }
+        }
+        Ok(eras)
     }
 
     /// What the last probe found; none while the server is down.
@@ -326,8 +348,8 @@ impl Upstream {
         self.peers.load().get(server).cloned().ok_or_else(unknown)
     }
 
-    fn notes(&self, server: &ServerId) -> Arc<Notes> {
-        Arc::new(Notes::new(server.clone(), self.audit.clone(), self.tasks.clone(), self.config.stderr_lines_max))
+    fn notes(&self, server: &Arc<Server>) -> Arc<Notes> {
+        Arc::new(Notes::new(server, self.audit.clone(), self.tasks.clone(), self.config.stderr_lines_max))
     }
 }
 

@@ -54,6 +54,22 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// The characters of `text` that [`visible`] writes out, each with where it stands, in bytes.
+pub fn hidden(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut before = None;
+    let mut chars = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        while let Some((at, char)) = chars.next() {
+            let hides = suspect(char) && !belongs(before, char, chars.peek().map(|(_, after)| *after));
+            before = Some(char);
+            if hides {
+                return Some((at, char));
+            }
+        }
+        None
+    })
+}
+
 /// Whether every string and name in the JSON text is plainly visible: told at a glance, by bytes. No for what has to be looked at
 /// more closely, and for all that is not ASCII.
 #[must_use]
@@ -86,8 +102,9 @@ pub(crate) fn is_printable(text: &[u8]) -> bool {
     text.chunks(BLOCK).all(|block| most(block) < 0x7f - b' ')
 }
 
-/// Whether `char` is one that a reader does not see, or that changes how others are seen.
-fn suspect(char: char) -> bool {
+/// Whether `char` is one that a reader does not see, or that changes how others are seen, wherever it stands.
+#[must_use]
+pub fn suspect(char: char) -> bool {
     match char {
         '\t' | '\n' => false,
         // C0 (ESC begins ANSI sequences), DEL, C1 (which holds the one-byte CSI).
@@ -192,6 +209,15 @@ mod tests {
         assert_eq!(visible("😀\u{fe0f}\u{fe0f}"), "😀\u{fe0f}\\u{fe0f}");
         assert_eq!(visible("😀\u{200d}"), "😀\\u{200d}");
         assert_eq!(visible("\u{2028}\u{2029}\u{feff}\u{3164}"), "\\u{2028}\\u{2029}\\u{feff}\\u{3164}");
+    }
+
+    #[test]
+    fn hidden_characters_are_those_that_are_written_out() {
+        let text = "a\u{202e}é\u{200b}b 👩🏽‍💻 ❤️\u{fe0f}";
+        let found: Vec<_> = hidden(text).collect();
+        let at = text.len() - 3;
+        assert_eq!(found, [(1, '\u{202e}'), (6, '\u{200b}'), (at, '\u{fe0f}')]);
+        assert_eq!(hidden("می‌خواهم, 日本語").count(), 0);
     }
 
     #[test]

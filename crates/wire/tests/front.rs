@@ -333,6 +333,9 @@ fn a_known_method_with_wrong_parameters_stays_that_method() {
     for (method, params) in [
         ("tools/call", "{}"),
         ("tools/call", r#"{"name":1}"#),
+        ("tools/call", r#"{"name":"a","Name":"b"}"#),
+        ("tools/call", r#"{"name":"a","ARGUMENTS":{}}"#),
+        ("resources/read", r#"{"uri":"a:b","Uri":"c:d"}"#),
         ("tools/call", r#"{"name":"a","arguments":[]}"#),
         ("tools/call", r#"{"name":"a","arguments":null}"#),
         ("tools/list", r#"{"cursor":1}"#),

@@ -13,7 +13,7 @@ use super::server::{Kind, Server, Transport};
 use super::{Eras, page};
 use crate::client::Era;
 use crate::fixture::{Everything, everything_command};
-use crate::gateway::{Gateway, Setup, free_address, http_server, stdio_server};
+use crate::gateway::{Approved, Gateway, Setup, free_address, http_server, stdio_server};
 use crate::process::Running;
 use crate::{line, servers};
 
@@ -77,7 +77,7 @@ impl Yard {
         }
         let (breaker, listener) = Breaker::bind()?;
         let hosts = format!("allowed_hosts = [\"{}\"]\n", breaker.address());
-        let gateway = Gateway::start(&Setup::open(&tables).with_gateway(&hosts))?;
+        let gateway = Gateway::start(&Setup::open(&tables).approving(Approved::Locked).with_gateway(&hosts))?;
         breaker.relay(listener, gateway.address());
         servers.iter().try_for_each(|server| wait(&gateway, server))?;
         Ok(Self { gateway, _running: started.running, _fixtures: started.fixtures, ground, breaker })

@@ -18,14 +18,14 @@ mod rust;
 use std::path::Path;
 use std::time::Duration;
 
-use sekisho_e2e::gateway::{Gateway, Setup};
+use sekisho_e2e::gateway::{Approved, Gateway, Setup};
 use sekisho_e2e::servers;
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// A gateway in front of these servers, all of which answer.
 fn gateway(servers: &str, names: &[&str]) -> Gateway {
-    let gateway = Gateway::start(&Setup::open(servers)).expect("a gateway");
+    let gateway = Gateway::start(&Setup::open(servers).approving(Approved::Locked)).expect("a gateway");
     gateway.wait_for_servers(names).expect("servers that answer");
     gateway
 }

@@ -1,8 +1,12 @@
 //! What each era says in its own way.
 
+use std::process::Command;
+use std::time::{Duration, Instant};
+
 use sekisho_e2e::client::{Client, Era};
 use sekisho_e2e::fixture::everything_command;
-use sekisho_e2e::gateway::stdio_server;
+use sekisho_e2e::gateway::{Approved, stdio_server};
+use sekisho_e2e::{place, process};
 use serde_json::{Value, json};
 
 use super::*;
@@ -47,7 +51,8 @@ fn a_server_that_mirrors_otherwise_now_is_listed_again_and_called() {
             "region": {"type": "string", "x-mcp-header": header}}}}])
     };
     recorder.offer(mirrored("Region"));
-    let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url()))).expect("a gateway");
+    let setup = Setup::open(&http_server("up", &recorder.url())).approving(Approved::Locked);
+    let gateway = Gateway::start(&setup).expect("a gateway");
     gateway.wait_for_servers(&["up"]).expect("probed");
     let mut alice = gateway.client("up", Era::Modern).expect("a client");
     alice.list("tools/list").expect("a list");
@@ -67,7 +72,18 @@ fn a_server_that_mirrors_otherwise_now_is_listed_again_and_called() {
     assert_eq!((refused.status, &error(&refused)["code"]), (400, &json!(-32020)), "{}", refused.text());
     // The client cannot know the new name yet, and the gateway refuses what it does not know either.
     assert_eq!(code(&call(&alice, 72, "Place")), "SK1403");
-    alice.list("tools/list").expect("a list");
-    assert_eq!(call(&alice, 73, "Place").status, 200);
+    // What changed has to be approved first.
+    assert!(alice.list("tools/list").expect("a list").is_empty());
+    assert_eq!(code(&call(&alice, 73, "Place")), "SK1511");
+    let mut approve = Command::new(place::binary("sekisho").expect("the binary"));
+    approve.args(["approve", "up/echo", "--yes"]).current_dir(gateway.folder());
+    let approved = process::run(&mut approve, "", LIMIT).expect("an end");
+    assert!(approved.status.success(), "{}", approved.err);
+    let start = Instant::now();
+    while alice.list("tools/list").expect("a list").is_empty() {
+        assert!(start.elapsed() < LIMIT, "the approval is not taken over");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(call(&alice, 74, "Place").status, 200);
     assert_eq!(recorder.calls().last().and_then(|call| call.header("mcp-param-place")), Some("eu"));
 }

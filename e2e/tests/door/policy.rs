@@ -122,14 +122,17 @@ fn an_answer_that_breaks_its_output_schema_is_withheld() {
 #[test]
 fn hidden_characters_in_results_and_descriptions_are_made_visible() {
     let recorder = Recorder::start().expect("a port");
-    recorder
-        .offer(json!([{"name": "echo", "description": "fine\u{e0041}\u{202e}", "inputSchema": {"type": "object"}}]));
+    recorder.offer(json!([
+        {"name": "echo", "description": "fine \u{2060} so", "inputSchema": {"type": "object"}},
+        {"name": "hides", "description": "fine\u{e0041}\u{202e}", "inputSchema": {"type": "object"}},
+    ]));
     recorder.answer("{\"content\":[{\"type\":\"text\",\"text\":\"a\u{200b}b\\u001b[31m\"}]}");
     let gateway = Gateway::start(&Setup::open(&http_server("up", &recorder.url()))).expect("a gateway");
     gateway.wait_for_servers(&["up"]).expect("probed");
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
     let listed = post(&gateway, "/s/up/mcp", &[&named], br#"{"jsonrpc":"2.0","id":3,"method":"tools/list"}"#);
-    assert!(listed.text().contains(r"fine\\u{e0041}\\u{202e}"), "{}", listed.text());
+    assert!(listed.text().contains(r"fine \\u{2060} so"), "{}", listed.text());
+    assert!(!listed.text().contains("hides"), "what could hide an order is withheld: {}", listed.text());
     let called = post(
         &gateway,
         "/s/up/mcp",
@@ -145,11 +148,18 @@ fn a_changed_definition_is_recorded() {
     let named = format!("Mcp-Session-Id: {}", session(&gateway, "/s/up/mcp"));
     assert_eq!(tools(&gateway, &named), ["echo"]);
     recorder.offer(json!([{"name": "echo", "description": "Now does more", "inputSchema": {"type": "object"}}]));
-    assert_eq!(tools(&gateway, &named), ["echo"]);
+    assert!(tools(&gateway, &named).is_empty(), "what changed is withheld");
     let log = records(&gateway);
-    let definitions: Vec<&str> =
-        log.lines().filter(|line| line.contains("\"definition\"") && line.contains("echo")).collect();
-    assert_eq!(definitions.len(), 2, "seen, then changed: {definitions:?}");
+    let of_kind = |kind: &str| {
+        let kind = format!("\"kind\":\"{kind}\"");
+        log.lines().filter(|line| line.contains(&kind) && line.contains("\"item\":\"echo\"")).collect::<Vec<&str>>()
+    };
+    assert_eq!(of_kind("definition").len(), 1, "seen: {log}");
+    let changed = of_kind("security");
+    assert!(
+        matches!(changed.as_slice(), [one] if one.contains("it changed") && one.contains("Now does more")),
+        "{changed:?}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::{ConfigFile, Outcome};
 use crate::problem::{Code, Problem};
-use crate::{assemble, clock, config, schema};
+use crate::{assemble, clock, config, pins, schema};
 
 mod explain;
 
@@ -57,6 +57,7 @@ fn check(file: &ConfigFile) -> Outcome {
     if !problems.is_empty() {
         return Err(problems);
     }
+    crate::problem::print(&Vec::from_iter(pins::missing(&loaded)));
     for danger in loaded.dangers() {
         eprintln!("dangerous option is on: {danger}");
     }

@@ -15,7 +15,7 @@ use crate::folder::Folder;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
 use crate::schema::schema;
-use crate::{developer, telemetry};
+use crate::{developer, pins, telemetry};
 
 mod paste;
 
@@ -46,6 +46,7 @@ impl Up {
         let kept = path.exists();
         let ready = if kept { move_port(&path, self.port) } else { self.write_all(&path) };
         ready.map_err(|problem| vec![problem])?;
+        approve_first(&path)?;
         run(&Plan {
             path: &path,
             prepare: &refresh,
@@ -68,6 +69,15 @@ impl Up {
         write_if_missing(&self.dir.join("policy.cedar"), STARTER)?;
         write_if_missing(path, &configuration(port, &own_path()?))
     }
+}
+
+/// Where nobody has approved anything yet, the first start shows what the servers offer, and that is the approval.
+fn approve_first(path: &Path) -> Outcome {
+    let loaded = crate::config::load(path)?;
+    if pins::missing(&loaded).is_none() {
+        return Ok(());
+    }
+    super::lock::first(&loaded)
 }
 
 /// The schema for editors is that of this program; the developer issuer's key set is there, and its token good for a while.
@@ -174,10 +184,13 @@ files = ["policy.cedar"]
 [servers.files]
 command = [{own}, "demo", "files", "--root", "demo-files"]
 cwd = "{DATA}"
+# Files come and go, and their names with them.
+unpinned_resources = ["demo-files:///"]
 
 [servers.notes]
 command = [{own}, "demo", "notes", "--dir", "demo-notes"]
 cwd = "{DATA}"
+unpinned_resources = ["note://"]
 "#
     )
 }

@@ -119,7 +119,13 @@ fn pairs(record: &Json, name: &str) -> String {
         };
         format!("{}={value}", visible(&key))
     };
-    let pairs: Vec<String> = object.iter().flat_map(|object| object.members().map(pair).collect::<Vec<_>>()).collect();
+    let pairs: Vec<String> = object
+        .iter()
+        .flat_map(Json::members)
+        // Definitions are for those who look for them.
+        .filter(|(key, _)| !key.starts_with("definition "))
+        .map(pair)
+        .collect();
     pairs.join("; ")
 }
 

@@ -41,6 +41,7 @@ impl Home {
         let home = Home { dir: tempfile::tempdir().unwrap(), port: free_port() };
         home.write("jwks.json", KEY_SET);
         home.write("policy.cedar", POLICY);
+        home.write("sekisho.lock", LOCK);
         home.write("sekisho.toml", &home.config());
         home
     }
@@ -230,6 +231,9 @@ files = ["policy.cedar"]
 [servers.absent]
 command = ["./there-is-no-such-program"]
 "#;
+
+/// Nobody has approved anything.
+const LOCK: &str = "{\"lockVersion\": 1, \"servers\": {}}\n";
 
 const POLICY: &str = r#"@id("all") permit (principal, action, resource);
 "#;

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use sekisho_wire::json::Limits;
 
+use super::table::{BYTES_MAX, DEFINITIONS_MAX};
 use super::*;
+use crate::approval::Approvals;
+use crate::lock::{Identity, Lock, Locked, Pin};
 
 fn id() -> ServerId {
     ServerId::parse("notes").expect("a server name")
@@ -21,10 +24,56 @@ fn resource(uri: &str) -> Json {
     json(&format!(r#"{{"uri":"{uri}"}}"#))
 }
 
+/// Nothing seen yet, and what is seen first counts as approved.
+fn trusting() -> Offers {
+    approving(&Approvals::of_first_use())
+}
+
+fn approving(approvals: &Approvals) -> Offers {
+    Offers::new(approvals.of(&id(), &identity(), &config_of("[servers.notes]\ncommand = ['notes']")))
+}
+
+fn config_of(text: &str) -> crate::ServerConfig {
+    let config: crate::Config = toml::from_str(text).expect("a configuration");
+    config.servers.get("notes").expect("a server").clone()
+}
+
+fn identity() -> Identity {
+    Identity::Stdio { command: vec!["notes".into()], cwd: None, env: Vec::new(), program: None }
+}
+
+/// A lock file with these tools.
+fn locking(tools: &[Json]) -> Approvals {
+    let mut locked = Locked::new(identity());
+    for tool in tools {
+        let pin = Pin::of(&id(), ListKind::Tools, tool, Vec::new()).expect("a tool");
+        locked.approve(ListKind::Tools, pin.pinned().name(), vec![pin.clone()]);
+    }
+    let mut lock = Lock::default();
+    lock.put(id(), locked);
+    Approvals::new(lock, BTreeMap::new(), crate::Unapproved::Withheld)
+}
+
+fn sha(tool: &Json) -> DefinitionDigest {
+    DefinitionDigest::of(ListKind::Tools, tool)
+}
+
+fn why(offers: &Offers, name: &str) -> Option<Flaw> {
+    match offers.named(Era::Legacy, ListKind::Tools, name) {
+        Known::Withheld(flaw) => Some(flaw),
+        Known::Offered(_) | Known::Ambiguous | Known::Unseen => None,
+    }
+}
+
+/// There is no other server.
+fn alone() -> Neighbours {
+    Neighbours::new(&id(), std::iter::empty())
+}
+
 /// How many entries and exposed names there are.
 fn held(offers: &Offers) -> (usize, usize) {
-    let table = offers.legacy.tools.read().expect("not poisoned");
-    (table.entries.len(), table.exposed.len())
+    let table = offers.legacy.tools.table.read().expect("not poisoned");
+    table.held()
 }
 
 fn learn(offers: &Offers, page: &[Json]) -> Vec<String> {
@@ -33,7 +82,7 @@ fn learn(offers: &Offers, page: &[Json]) -> Vec<String> {
 
 fn learn_in(offers: &Offers, era: Era, kind: ListKind, page: &[Json]) -> Vec<String> {
     let page: Vec<&Json> = page.iter().collect();
-    let changes = offers.learn(&id(), era, kind, &page);
+    let changes = offers.learn(&id(), (era, kind), &page, (Some(SystemTime::now()), &alone));
     changes.iter().map(|change| format!("{}: {change}", change.name())).collect()
 }
 
@@ -51,23 +100,122 @@ fn shown_at_one(offers: &Offers, name: &str) -> bool {
 
 #[test]
 fn a_definition_is_reported_when_first_seen_and_when_it_changes_and_not_otherwise() {
-    let offers = Offers::default();
+    let offers = trusting();
     let first = learn(&offers, &[tool("a", "one")]);
     assert!(matches!(first.as_slice(), [words] if words.starts_with("a: tool seen for the first time: sha256 ")));
     assert!(learn(&offers, &[tool("a", "one")]).is_empty());
 
-    let Known::Offered(old) = offers.named(Era::Legacy, ListKind::Tools, "a") else { panic!("offered") };
-    let changed = learn(&offers, &[tool("a", "two")]);
-    let Known::Offered(new) = offers.named(Era::Legacy, ListKind::Tools, "a") else { panic!("offered") };
-    let words = format!("a: tool changed: from sha256 {} to sha256 {}", old.digest(), new.digest());
-    assert_eq!(changed, [words]);
-    assert_eq!(new.json(), &tool("a", "two"), "the newer definition is used from then on");
-    assert_eq!(old.json(), &tool("a", "one"), "who holds the older one still sees the older one");
+    assert!(learn(&offers, &[json(r#"{"inputSchema":{"type":"object"},  "title":"one","name":"a"}"#)]).is_empty());
+}
+
+#[test]
+fn a_definition_that_changed_is_frozen_whatever_is_shown_afterwards_and_its_neighbour_is_not() {
+    for approvals in [Approvals::of_first_use(), locking(&[tool("a", "one"), tool("b", "one")])] {
+        let offers = approving(&approvals);
+        learn(&offers, &[tool("a", "one"), tool("b", "one")]);
+        let (one, two) = (sha(&tool("a", "one")), sha(&tool("a", "two")));
+        let changed = learn(&offers, &[tool("a", "two"), tool("b", "one")]);
+        let words = format!(
+            "a: tool withheld: it changed: the definition that was approved is sha256 {one}; this one is sha256 {two}"
+        );
+        assert_eq!(changed, [words]);
+        assert_eq!(why(&offers, "a"), Some(Flaw::Changed { approved: one }));
+        assert!(!shown_at_one(&offers, "a") && !shown_at_all(&offers, "a"));
+        assert!(offered(&offers, "b") && shown_at_one(&offers, "b"));
+        assert!(learn(&offers, &[tool("a", "two")]).is_empty(), "reported once");
+
+        let back = learn(&offers, &[tool("a", "one")]);
+        assert!(matches!(back.as_slice(), [words] if words.contains("shows two definitions of it")), "{back:?}");
+        assert!(back[0].contains(&one.to_string()) && back[0].contains(&two.to_string()), "{back:?}");
+        assert_eq!(why(&offers, "a"), Some(Flaw::Split { approved: one }));
+    }
+}
+
+#[test]
+fn a_server_that_flaps_makes_one_incident_and_no_storm() {
+    let offers = approving(&locking(&[tool("a", "one")]));
+    let told: usize =
+        (0..100).map(|turn| learn(&offers, &[tool("a", if turn % 2 == 0 { "one" } else { "two" })]).len()).sum();
+    assert_eq!(told, 3, "first seen, changed, and changed back");
+    let told: usize = (0..100).map(|turn| learn(&offers, &[tool("a", &format!("turn {turn}"))]).len()).sum();
+    assert_eq!(told, 7, "a few more, and no more");
+    assert!(why(&offers, "a").is_some());
+}
+
+#[test]
+fn what_nobody_approved_is_withheld_and_what_somebody_did_is_not() {
+    let offers = approving(&locking(&[tool("a", "one")]));
+    let told = learn(&offers, &[tool("a", "one"), tool("b", "one")]);
+    assert!(
+        told.iter().any(|words| words.starts_with("b: tool withheld: nobody has approved it; this one is sha256 ")),
+        "{told:?}"
+    );
+    assert!(offered(&offers, "a") && shown_at_all(&offers, "a"));
+    assert_eq!(why(&offers, "b"), Some(Flaw::Unapproved));
+    assert!(!shown_at_one(&offers, "b") && !shown_at_all(&offers, "b"));
+
+    let stranger =
+        Offers::new(Approvals::default().of(&id(), &identity(), &config_of("[servers.notes]\ncommand = ['notes']")));
+    learn(&stranger, &[tool("a", "one")]);
+    assert_eq!(why(&stranger, "a"), Some(Flaw::Unapproved), "no lock file approves nothing");
+}
+
+#[test]
+fn what_was_approved_of_another_server_is_withheld() {
+    let approvals = locking(&[tool("a", "one")]);
+    let elsewhere = Identity::Stdio { command: vec!["other".into()], cwd: None, env: Vec::new(), program: None };
+    let offers = Offers::new(approvals.of(&id(), &elsewhere, &config_of("[servers.notes]\ncommand = ['other']")));
+    learn(&offers, &[tool("a", "one")]);
+    assert_eq!(why(&offers, "a"), Some(Flaw::Stranger("its command changed".into())));
+    assert!(!shown_at_one(&offers, "a"));
+}
+
+#[test]
+fn resources_may_come_and_go_where_configuration_says_so_and_nowhere_else() {
+    let config = config_of("[servers.notes]\ncommand = ['notes']\nunpinned_resources = ['note://']");
+    let offers = Offers::new(locking(&[]).of(&id(), &identity(), &config));
+    learn_in(&offers, Era::Legacy, ListKind::Resources, &[resource("note://1"), resource("file:///etc")]);
+    learn_in(&offers, Era::Legacy, ListKind::Templates, &[json(r#"{"uriTemplate":"note://{id}"}"#)]);
+    let at = Endpoint::One(id());
+    assert!(offers.shows(&at, &id(), ListKind::Resources, "note://1"));
+    assert!(!offers.shows(&at, &id(), ListKind::Resources, "file:///etc"));
+    assert!(!offers.shows(&at, &id(), ListKind::Templates, "note://{id}"));
+}
+
+#[test]
+fn what_was_used_first_is_not_forgotten_by_way_of_a_flaw() {
+    let offers = trusting();
+    let one = tool("a", "one");
+    for flawed in [vec![one.clone(), one.clone()], vec![json(r#"{"name":"a"}"#)]] {
+        learn(&offers, std::slice::from_ref(&one));
+        assert!(offered(&offers, "a"));
+        learn(&offers, &flawed);
+        assert!(!offered(&offers, "a"));
+    }
+    learn(&offers, &[tool("a", "two")]);
+    assert_eq!(why(&offers, "a"), Some(Flaw::Changed { approved: sha(&one) }));
+}
+
+#[test]
+fn a_server_is_asked_again_after_a_while_and_at_once_when_it_says_that_something_changed() {
+    let offers = trusting();
+    let (now, minute) = (SystemTime::now(), Duration::from_secs(60));
+    let stale = |kind, at| offers.is_stale(Era::Legacy, kind, at, minute);
+    assert!(stale(ListKind::Tools, now), "it was never asked");
+    offers.learn(&id(), (Era::Legacy, ListKind::Tools), &[], (Some(now), &alone));
+    assert!(!stale(ListKind::Tools, now) && !stale(ListKind::Tools, now + minute));
+    assert!(stale(ListKind::Tools, now + minute + Duration::from_secs(1)));
+    assert!(stale(ListKind::Tools, now - minute), "the clock was set back");
+    assert!(stale(ListKind::Prompts, now));
+    offers.tell_stale(ListKind::Prompts);
+    assert!(!stale(ListKind::Tools, now));
+    offers.tell_stale(ListKind::Tools);
+    assert!(stale(ListKind::Tools, now));
 }
 
 #[test]
 fn eras_and_kinds_are_kept_apart() {
-    let offers = Offers::default();
+    let offers = trusting();
     learn(&offers, &[tool("a", "one")]);
     assert!(matches!(offers.named(Era::Modern, ListKind::Tools, "a"), Known::Unseen));
     assert!(matches!(offers.named(Era::Legacy, ListKind::Prompts, "a"), Known::Unseen));
@@ -77,10 +225,12 @@ fn eras_and_kinds_are_kept_apart() {
 
 #[test]
 fn a_name_that_stands_twice_on_a_page_is_withheld_and_its_neighbour_is_not() {
-    let offers = Offers::default();
+    let offers = trusting();
     let page = [tool("a", "one"), tool("a", "two"), tool("b", "one")];
     let changes = learn(&offers, &page);
-    assert!(changes.iter().any(|words| *words == "a: tool withheld: its name stands more than once in one list"));
+    assert!(
+        changes.iter().any(|words| words.starts_with("a: tool withheld: its name stands more than once in one list; "))
+    );
     assert!(!offered(&offers, "a") && !shown_at_one(&offers, "a") && !shown_at_all(&offers, "a"));
     assert!(offered(&offers, "b") && shown_at_one(&offers, "b") && shown_at_all(&offers, "b"));
     assert!(learn(&offers, &page).is_empty(), "reported once");
@@ -92,16 +242,19 @@ fn a_name_that_stands_twice_on_a_page_is_withheld_and_its_neighbour_is_not() {
 
 #[test]
 fn a_definition_that_was_good_and_turns_bad_is_withheld() {
-    let offers = Offers::default();
+    let offers = trusting();
     learn(&offers, &[tool("a", "one")]);
     let changes = learn(&offers, &[json(r#"{"name":"a"}"#)]);
-    assert_eq!(changes, ["a: tool withheld: it is not what the protocol says it is"]);
+    assert!(
+        matches!(changes.as_slice(), [words] if words.starts_with("a: tool withheld: it is not what the protocol says it is; ")),
+        "{changes:?}"
+    );
     assert!(!offered(&offers, "a") && !shown_at_one(&offers, "a"));
 }
 
 #[test]
 fn names_that_would_be_exposed_alike_are_both_withheld_at_the_door_of_all() {
-    let offers = Offers::default();
+    let offers = trusting();
     let bent = exposed_name(&id(), "a b");
     let twin = bent.strip_prefix("notes__").expect("the server's prefix");
     learn(&offers, &[tool("a b", "one"), tool("c", "one")]);
@@ -113,14 +266,14 @@ fn names_that_would_be_exposed_alike_are_both_withheld_at_the_door_of_all() {
         "{changes:?}"
     );
     assert!(!shown_at_all(&offers, "a b") && !shown_at_all(&offers, twin) && shown_at_all(&offers, "c"));
-    assert!(matches!(offers.exposed(Era::Legacy, ListKind::Tools, &bent), Known::Withheld));
+    assert!(matches!(offers.exposed(Era::Legacy, ListKind::Tools, &bent), Known::Withheld(_)));
     assert!(shown_at_one(&offers, "a b") && shown_at_one(&offers, twin), "names are untouched at the door of one");
     assert!(learn(&offers, &[tool("a b", "one"), tool(twin, "one")]).is_empty(), "reported once");
 }
 
 #[test]
 fn what_is_withheld_in_one_era_is_shown_in_none() {
-    let offers = Offers::default();
+    let offers = trusting();
     learn(&offers, &[tool("a", "one")]);
     learn_in(&offers, Era::Modern, ListKind::Tools, &[tool("a", "one"), tool("a", "one")]);
     assert!(!shown_at_one(&offers, "a"));
@@ -128,7 +281,7 @@ fn what_is_withheld_in_one_era_is_shown_in_none() {
 
 #[test]
 fn what_was_never_learned_is_not_shown_and_what_was_is() {
-    let offers = Offers::default();
+    let offers = trusting();
     assert!(!shown_at_one(&offers, "a"));
     let shown =
         |uri: &str| [Endpoint::All, Endpoint::One(id())].map(|at| offers.shows(&at, &id(), ListKind::Resources, uri));
@@ -142,15 +295,15 @@ fn what_was_never_learned_is_not_shown_and_what_was_is() {
 
 #[test]
 fn a_name_too_long_to_be_remembered_is_withheld_and_reported_once_and_cut() {
-    let offers = Offers::default();
+    let offers = trusting();
     let (longest, too_long) = ("メ".repeat(341) + "x", "メ".repeat(342));
     assert_eq!((longest.len(), too_long.len()), (1024, 1026));
     learn(&offers, &[tool(&longest, "")]);
     assert!(offered(&offers, &longest) && shown_at_all(&offers, &longest));
     let before = held(&offers);
     let told = learn(&offers, &[tool(&too_long, ""), tool("b", "")]);
-    let cut = format!("{}…: tool withheld: it is too long or nests too deep", "メ".repeat(64));
-    assert!(told.contains(&cut), "{told:?}");
+    let cut = format!("{}…: tool withheld: it is too long or nests too deep; ", "メ".repeat(64));
+    assert!(told.iter().any(|words| words.starts_with(&cut)), "{told:?}");
     assert!(offered(&offers, "b") && !shown_at_one(&offers, &too_long));
     assert!(matches!(offers.named(Era::Legacy, ListKind::Tools, &too_long), Known::Unseen));
     assert_eq!(held(&offers), (before.0 + 1, before.1 + 1), "`b` alone was remembered");
@@ -160,62 +313,35 @@ fn a_name_too_long_to_be_remembered_is_withheld_and_reported_once_and_cut() {
 
 #[test]
 fn names_count_even_where_their_definitions_are_withheld() {
-    let offers = Offers::default();
+    let offers = trusting();
     let uri = |number: usize| format!("x:{number:08190}");
     let page: Vec<Json> = (0..5000).flat_map(|number| [resource(&uri(number)), resource(&uri(number))]).collect();
     let changes = learn_in(&offers, Era::Legacy, ListKind::Resources, &page);
-    let table = offers.legacy.resources.read().expect("not poisoned");
-    assert_eq!(table.entries.len(), BYTES_MAX / 8192);
-    assert_eq!(table.bytes, BYTES_MAX);
+    let table = offers.legacy.resources.table.read().expect("not poisoned");
+    assert_eq!((table.held().0, table.bytes()), (BYTES_MAX / 8192, BYTES_MAX));
     assert_eq!(changes.len(), BYTES_MAX / 8192 + 1, "the rest is reported once");
 }
 
 #[test]
-fn bytes_are_remembered_at_the_bound_and_not_past_it() {
-    let entry = || Entry::Withheld { flaw: Flaw::Malformed, digest: DefinitionDigest::of(&json("{}")) };
-    // Its key, its exposed name `notes__a` and what that leads to.
-    let needed = "a".len() + "notes__a".len() + "a".len();
-    assert_eq!(held_bytes(&id(), ListKind::Tools, "a", &entry()), needed);
-    for (bytes, room) in [(BYTES_MAX - needed, true), (BYTES_MAX - needed + 1, false)] {
-        let mut table = Table { bytes, ..Table::default() };
-        let told = table.put(&id(), ListKind::Tools, "a", entry());
-        let flaw = if room { Flaw::Malformed } else { Flaw::NoRoom };
-        assert_eq!(told, [What::Withheld { flaw }]);
-        assert_eq!((table.entries.len(), table.exposed.len()), if room { (1, 1) } else { (0, 0) });
-    }
-}
-
-#[test]
-fn an_exposed_name_goes_with_its_entry_and_frees_the_one_that_shared_it() {
-    let offers = Offers::default();
-    let bent = exposed_name(&id(), "a b");
-    let twin = bent.strip_prefix("notes__").expect("the server's prefix");
-    learn(&offers, &[tool("a b", ""), tool(twin, "")]);
-    assert!(!shown_at_all(&offers, "a b") && !shown_at_all(&offers, twin));
-    offers.legacy.tools.write().expect("not poisoned").bytes = BYTES_MAX;
-    let told = learn(&offers, &[tool(twin, &"x".repeat(1000))]);
-    assert!(matches!(told.as_slice(), [words] if words.ends_with("offers more than is remembered")), "{told:?}");
-    assert!(shown_at_all(&offers, "a b") && !shown_at_all(&offers, twin), "who is gone collides no more");
-    assert_eq!(held(&offers), (1, 1));
-}
-
-#[test]
 fn a_name_that_stood_twice_may_be_looked_up_again_and_one_with_another_flaw_may_not() {
-    let offers = Offers::default();
+    let offers = trusting();
     learn(&offers, &[tool("twice", ""), tool("twice", ""), json(r#"{"name":"flawed"}"#)]);
     let known = |name: &str| offers.named(Era::Legacy, ListKind::Tools, name);
     assert!(matches!(known("twice"), Known::Ambiguous));
-    assert!(matches!(known("flawed"), Known::Withheld));
+    assert!(matches!(known("flawed"), Known::Withheld(_)));
     assert!(matches!(offers.exposed(Era::Legacy, ListKind::Tools, "notes__twice"), Known::Ambiguous));
 }
 
 #[test]
 fn definitions_are_remembered_up_to_the_bound_and_the_rest_is_withheld_and_reported_once() {
-    let offers = Offers::default();
+    let offers = trusting();
     let page: Vec<Json> = (0..DEFINITIONS_MAX).map(|number| tool(&format!("t{number}"), "")).collect();
     assert_eq!(learn(&offers, &page).len(), DEFINITIONS_MAX);
     let past = learn(&offers, &[tool("x", ""), tool("y", "")]);
-    assert_eq!(past, ["x: tool withheld: the server offers more than is remembered"]);
+    assert!(
+        matches!(past.as_slice(), [words] if words.starts_with("x: tool withheld: the server offers more than is remembered; ")),
+        "{past:?}"
+    );
     assert!(!offered(&offers, "x") && !shown_at_all(&offers, "x"));
     assert!(offered(&offers, "t0"), "what was remembered stays");
     assert_eq!(learn(&offers, &[tool("t0", "other")]).len(), 1, "and may change");
@@ -223,14 +349,90 @@ fn definitions_are_remembered_up_to_the_bound_and_the_rest_is_withheld_and_repor
 
 #[test]
 fn bytes_are_bounded_and_given_back() {
-    let offers = Offers::default();
+    let offers = trusting();
     let long = "x".repeat(200 * 1024);
     let many: Vec<Json> = (0..200).map(|number| tool(&format!("t{number}"), &long)).collect();
     learn(&offers, &many);
-    let bytes = |offers: &Offers| offers.legacy.tools.read().expect("not poisoned").bytes;
+    let bytes = |offers: &Offers| offers.legacy.tools.table.read().expect("not poisoned").bytes();
     assert!(bytes(&offers) <= BYTES_MAX && bytes(&offers) > BYTES_MAX - 300 * 1024);
     let short: Vec<Json> = (0..200).map(|number| tool(&format!("t{number}"), "")).collect();
     learn(&offers, &short);
     assert!(bytes(&offers) < 20 * 1024);
-    assert!(offered(&offers, "t199"));
+    assert!(offered(&offers, "t99") && why(&offers, "t0").is_some(), "the last in order had no room before");
+}
+
+#[test]
+fn what_is_withheld_in_one_era_is_called_in_none() {
+    let offers = approving(&locking(&[tool("a", "one"), tool("b", "one")]));
+    learn(&offers, &[tool("a", "one"), tool("b", "one")]);
+    learn_in(&offers, Era::Modern, ListKind::Tools, &[tool("a", "two"), tool("b", "one")]);
+    let called = |name: &str| matches!(offers.addressed(Era::Legacy, ListKind::Tools, name), Known::Offered(_));
+    let called_at_all =
+        |name: &str| matches!(offers.addressed_exposed(Era::Legacy, ListKind::Tools, name), Known::Offered(_));
+    assert!(!called("a") && !called_at_all("notes__a"));
+    assert!(called("b") && called_at_all("notes__b"));
+}
+
+#[test]
+fn what_is_not_as_approved_freezes_whatever_else_is_wrong_with_it() {
+    let one = tool("a", "one");
+    let long = tool("a", &"x".repeat(300 * 1024));
+    for wrong in [vec![json(r#"{"name":"a"}"#)], vec![long], vec![one.clone(), tool("a", "two")]] {
+        let offers = approving(&locking(std::slice::from_ref(&one)));
+        learn(&offers, std::slice::from_ref(&one));
+        learn(&offers, &wrong);
+        learn(&offers, std::slice::from_ref(&one));
+        assert!(matches!(why(&offers, "a"), Some(Flaw::Split { .. })), "{:?}", why(&offers, "a"));
+    }
+    let offers = approving(&locking(std::slice::from_ref(&one)));
+    learn(&offers, &[one.clone(), one.clone()]);
+    learn(&offers, std::slice::from_ref(&one));
+    assert!(offered(&offers, "a"), "twice the same is no change");
+}
+
+#[test]
+fn a_number_that_no_double_holds_is_in_no_lock_file() {
+    let endless = json(r#"{"name":"a","inputSchema":{"maximum":1e400}}"#);
+    assert_eq!(Pin::of(&id(), ListKind::Tools, &endless, Vec::new()).err(), Some(Flaw::Malformed));
+    let offers = trusting();
+    learn(&offers, &[endless]);
+    assert_eq!(why(&offers, "a"), Some(Flaw::Malformed));
+}
+
+#[test]
+fn what_nobody_approved_crowds_out_nothing_and_takes_nobodys_name() {
+    let approved = tool("a b", "one");
+    let offers = approving(&locking(std::slice::from_ref(&approved)));
+    let page: Vec<Json> = (0..DEFINITIONS_MAX + 5).map(|number| tool(&format!("t{number}"), "")).collect();
+    learn(&offers, &page);
+    let bent = exposed_name(&id(), "a b");
+    let twin = bent.strip_prefix("notes__").expect("the server's prefix");
+    learn(&offers, &[approved.clone(), tool(twin, "one")]);
+    assert!(offered(&offers, "a b") && shown_at_all(&offers, "a b"));
+    assert!(matches!(offers.addressed_exposed(Era::Legacy, ListKind::Tools, &bent), Known::Offered(_)));
+    assert!(learn(&offers, &page).is_empty(), "told once");
+}
+
+#[test]
+fn a_part_of_a_list_does_not_make_the_rest_fresh() {
+    let offers = trusting();
+    let now = SystemTime::now();
+    let stale = || offers.is_stale(Era::Legacy, ListKind::Tools, now, Duration::from_secs(60));
+    offers.learn(&id(), (Era::Legacy, ListKind::Tools), &[], (None, &alone));
+    assert!(stale());
+    offers.learn(&id(), (Era::Legacy, ListKind::Tools), &[], (Some(now), &alone));
+    assert!(!stale());
+}
+
+#[test]
+fn what_was_used_first_stays_what_is_trusted_after_a_change_of_something_else() {
+    let old = trusting();
+    learn(&old, &[tool("a", "one")]);
+    let config = config_of("[servers.notes]\ncommand = ['notes']\nunpinned_resources = ['note://']");
+    let new = Offers::after(&old, &id(), Approvals::of_first_use().of(&id(), &identity(), &config));
+    learn(&new, &[tool("a", "two")]);
+    assert_eq!(why(&new, "a"), Some(Flaw::Changed { approved: sha(&tool("a", "one")) }));
+    new.forget(&id(), "a");
+    learn(&new, &[tool("a", "two")]);
+    assert!(offered(&new, "a"), "somebody has looked at it");
 }

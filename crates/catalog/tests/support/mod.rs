@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use secrecy::ExposeSecret as _;
-use sekisho_catalog::{Catalog, Config};
+use sekisho_catalog::{Approvals, Catalog, Config};
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionToken};
 use sekisho_wire::json::Limits;
@@ -117,7 +117,7 @@ pub(crate) fn config(text: &str) -> Config {
 /// A catalog of servers that are all commands and nothing else.
 pub(crate) fn catalog(servers: &[&str]) -> Catalog {
     let tables: String = servers.iter().map(|name| format!("[servers.{name}]\ncommand = ['{name}']\n")).collect();
-    Catalog::new(&config(&tables), None).expect("servers")
+    Catalog::new(&config(&tables), &Approvals::of_first_use(), None).expect("servers")
 }
 
 /// A tool with nothing special about it.
@@ -137,5 +137,5 @@ pub(crate) fn learn(catalog: &Catalog, era: Era, server: &str, kind: ListKind, p
         meta: None,
         sheet: None,
     };
-    catalog.learn(era, &items).len()
+    catalog.learn(era, &items, SystemTime::now()).len()
 }

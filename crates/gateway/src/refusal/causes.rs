@@ -1,13 +1,13 @@
 //! Which code each room's error has, and what of it the operator reads.
 
 use sekisho_audit::LogDown;
-use sekisho_catalog::Unknown;
+use sekisho_catalog::{Flaw, Unknown, noun};
 use sekisho_guard::{Finding, Unmet};
 use sekisho_identity::{Binding, Scheme, SessionError, TokenError};
 use sekisho_limits::OverLimit;
 use sekisho_policy::{Basis, Challenge, ForbidReason, Forbidden, NotAsked};
 use sekisho_upstream::SendError;
-use sekisho_wire::{ListKind, Version, front};
+use sekisho_wire::{ListKind, ServerId, Version, front};
 
 use super::{Code, Refusal, StepUp};
 
@@ -112,6 +112,7 @@ impl From<&Unknown> for Refusal {
         let code = match unknown {
             Unknown::Server(_) => Code::UnknownServer,
             Unknown::NotSeen { kind, .. } => unknown_of(*kind),
+            Unknown::Withheld { server, kind, name, why } => return withheld(unknown, (server, *kind, name), why),
             Unknown::Name(_) => Code::UnknownName,
             Unknown::Uri | Unknown::BadUri => Code::UnknownResource,
             Unknown::Cursor => Code::BadCursor,
@@ -123,6 +124,25 @@ impl From<&Unknown> for Refusal {
             Unknown::StatesBusy => Code::TooManyAtOnce,
         };
         Refusal::new(code, chain(unknown))
+    }
+}
+
+/// What is withheld: the operator hears why, and how it can be looked at and approved.
+fn withheld(unknown: &Unknown, (server, kind, name): (&ServerId, ListKind, &str), why: &Flaw) -> Refusal {
+    let refusal = Refusal::new(Code::Withheld, chain(unknown));
+    if why.waits_for_approval() {
+        // At the door of all servers its own name stands behind that of the server.
+        let name = name.strip_prefix(&format!("{server}__")).unwrap_or(name);
+        // What a server calls a thing is nobody's command line.
+        let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_./:-".contains(&byte));
+        let name = if is_plain { name } else { "<name>" };
+        let needed = format!(
+            "an approval of the {} as it is now: look at it with `sekisho lock diff {server}`, then `sekisho approve {server}/{name}`",
+            noun(kind)
+        );
+        Refusal { needed: Some(needed.into()), ..refusal }
+    } else {
+        refusal
     }
 }
 
@@ -212,7 +232,14 @@ impl From<ForbidReason> for Refusal {
 
 /// Findings in words that a model can repair its arguments from (TL-08).
 fn listed(findings: &[Finding]) -> String {
-    let lines: Vec<String> = findings.iter().map(|found| format!("{}: {}", found.at, found.words)).collect();
+    let lines: Vec<String> = findings
+        .iter()
+        .map(
+            |found| {
+                if found.at.is_empty() { found.words.to_string() } else { format!("{}: {}", found.at, found.words) }
+            },
+        )
+        .collect();
     lines.join("; ")
 }
 

@@ -15,7 +15,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use sekisho_catalog::{Asking, Catalog, Target};
+use sekisho_catalog::{Approvals, Asking, Catalog, Target};
 use sekisho_flow::{Flow, Labelled};
 use sekisho_guard::{Guard, Obliged as _};
 use sekisho_identity::{
@@ -122,7 +122,7 @@ impl World {
         let url = url::Url::parse("https://gateway.example").unwrap();
         let revocations = Arc::new(Revocations::passing());
         let identity = Identity::new(&config, dir.path(), &url, Arc::new(client), revocations).unwrap();
-        let catalog = Catalog::new(&toml::from_str(SERVERS).unwrap(), None).unwrap();
+        let catalog = Catalog::new(&toml::from_str(SERVERS).unwrap(), &Approvals::of_first_use(), None).unwrap();
         let limits = sekisho_limits::Config {
             requests_per_minute: 1_000_000,
             burst: 100_000,
@@ -140,7 +140,7 @@ impl World {
         };
         for era in [Era::Legacy, Era::Modern] {
             for kind in ListKind::ALL {
-                let _changes = world.catalog.learn(era, &offers(kind));
+                let _changes = world.catalog.learn(era, &offers(kind), SystemTime::now());
             }
         }
         world

@@ -76,7 +76,7 @@ async fn learn(house: &House, corridor: &Corridor) {
     let listing = listing(house, &call(house, "echo").await, "one");
     let recorded = corridor.walk_on(house, listing).await.unwrap();
     let items = house.upstream.list(recorded, Trail::default()).await.unwrap();
-    assert_eq!(house.catalog.learn(Era::Modern, &items).len(), 3);
+    assert_eq!(house.catalog.learn(Era::Modern, &items, SystemTime::now()).len(), 3);
 }
 
 #[tokio::test]
@@ -243,7 +243,11 @@ async fn what_was_decided_for_a_server_as_it_was_before_goes_nowhere() {
     let with = |idle: u32| format!("[servers.one]\nurl = '{}'\nidle_seconds = {idle}\n", site.url);
     let (mut house, corridor) = (House::new(&with(60)), Corridor::new());
     let recorded = corridor.walk_on(&house, listing(&house, &list(&house).await, "one")).await.unwrap();
-    let found = house.catalog.learn(Era::Modern, &house.upstream.list(recorded, Trail::default()).await.unwrap());
+    let found = house.catalog.learn(
+        Era::Modern,
+        &house.upstream.list(recorded, Trail::default()).await.unwrap(),
+        SystemTime::now(),
+    );
     assert_eq!(found.len(), 1);
     let (echo, listed) = (call(&house, "echo").await, list(&house).await);
     let echo = corridor.walk(&house, echo).await.unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use secrecy::ExposeSecret;
-use sekisho_catalog::Catalog;
+use sekisho_catalog::{Approvals, Catalog};
 use sekisho_egress::Client;
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionKey};
@@ -156,7 +156,7 @@ pub(crate) fn session_of(caller: &Authenticated<Inbound>) -> SessionKey {
 
 fn catalog(ground: &Ground, servers: &str, old: Option<&Catalog>) -> Catalog {
     let text = servers.replace("SCRIPT", &ground.script()).replace("python3", python());
-    Catalog::new(&toml::from_str(&text).unwrap(), old).unwrap()
+    Catalog::new(&toml::from_str(&text).unwrap(), &Approvals::of_first_use(), old).unwrap()
 }
 
 fn secrets<T>(ground: &Ground, with: impl FnOnce(&Secrets<'_>) -> T) -> T {

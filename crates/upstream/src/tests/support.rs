@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use sekisho_audit::Audit;
+use sekisho_catalog::{Approvals, Catalog, Server};
 use sekisho_wire::json::Limits;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{Answer, Askable, Call, Json, ServerId, Version};
@@ -34,7 +35,7 @@ impl Ground {
         let log = folder.path().join("log");
         let audit = Arc::new(Audit::open(&log, &sekisho_audit::Config::default(), SystemTime::now()).unwrap());
         let tasks = Tasks::new();
-        let notes = Arc::new(Notes::new(server_id(), audit.clone(), tasks.clone(), 30));
+        let notes = Arc::new(Notes::new(&server(), audit.clone(), tasks.clone(), 30));
         std::fs::write(folder.path().join("server.py"), include_str!("server.py")).unwrap();
         Ground { folder, audit, tasks, notes }
     }
@@ -82,6 +83,13 @@ pub(crate) fn text_of(folder: &Path) -> String {
         .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect()
+}
+
+/// A configured server; it is never reached.
+fn server() -> Arc<Server> {
+    let config = toml::from_str("[servers.test]\ncommand = ['test']").unwrap();
+    let catalog = Catalog::new(&config, &Approvals::of_first_use(), None).unwrap();
+    catalog.servers().next().unwrap().clone()
 }
 
 pub(crate) fn server_id() -> ServerId {

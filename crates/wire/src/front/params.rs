@@ -15,10 +15,43 @@ use crate::version::Era;
 pub(super) fn object(params: Option<Json>) -> Result<Json, Why> {
     match params {
         None => Ok(Json::empty_object()),
-        Some(params) if params.is_object() => Ok(params),
+        Some(params) if params.is_object() => {
+            // Some parsers match member names without regard to case: `"Name"` behind `"name"` would win there.
+            let is_variant =
+                |key: &str| !MEMBERS.contains(&key) && MEMBERS.iter().any(|member| member.eq_ignore_ascii_case(key));
+            if params.members().any(|(key, _)| is_variant(&key)) {
+                return Err(Why::BadParams { what: "a member of `params` is a case variant of a known one" });
+            }
+            Ok(params)
+        }
         Some(_) => Err(Why::BadParams { what: "`params` is not an object" }),
     }
 }
+
+/// Every member of `params` that has a meaning in some method.
+const MEMBERS: [&str; 21] = [
+    "_meta",
+    "argument",
+    "arguments",
+    "capabilities",
+    "clientInfo",
+    "context",
+    "cursor",
+    "inputResponses",
+    "level",
+    "name",
+    "notifications",
+    "progress",
+    "progressToken",
+    "protocolVersion",
+    "ref",
+    "requestId",
+    "requestState",
+    "task",
+    "taskId",
+    "total",
+    "uri",
+];
 
 /// Reads the parameters of `method`.
 pub(super) fn call(method: Method, params: &Json) -> Result<Call, Why> {

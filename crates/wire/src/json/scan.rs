@@ -67,6 +67,23 @@ pub enum DecodeError {
     },
 }
 
+impl DecodeError {
+    /// Where in the text it is, in bytes. None: it is about the text as a whole.
+    #[must_use]
+    pub fn at(&self) -> Option<usize> {
+        match self {
+            DecodeError::TooLong { .. } => None,
+            DecodeError::Utf8 { at }
+            | DecodeError::Syntax { at }
+            | DecodeError::Surrogate { at }
+            | DecodeError::DuplicateKey { at }
+            | DecodeError::TooDeep { at, .. }
+            | DecodeError::TooMany { at, .. }
+            | DecodeError::Trailing { at } => Some(*at),
+        }
+    }
+}
+
 /// The one value of a text.
 pub(super) struct Scanned {
     /// Where it lies, without the white space around it.

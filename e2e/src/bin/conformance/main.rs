@@ -16,7 +16,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use sekisho_e2e::client::Era;
 use sekisho_e2e::fixture::Everything;
-use sekisho_e2e::gateway::{Gateway, Setup, http_server};
+use sekisho_e2e::gateway::{Approved, Gateway, Setup, http_server};
 use sekisho_e2e::shim::{Shim, relay};
 
 use crate::client::Leg;
@@ -100,7 +100,8 @@ fn through_gateway(upstream: &str, revision: &str, runs: &[Vec<&str>]) -> anyhow
     let shim_address = shim.address();
     // The suite knows the relay's address only, so that is what Host and Origin say.
     let names = format!("allowed_hosts = [\"{shim_address}\"]\nallowed_origins = [\"http://{shim_address}\"]\n");
-    let setup = Setup::open(&http_server(SERVER, upstream)).with_gateway(&names).with_more(LIMITS);
+    let setup =
+        Setup::open(&http_server(SERVER, upstream)).approving(Approved::Locked).with_gateway(&names).with_more(LIMITS);
     let gateway = Gateway::start(&setup)?;
     gateway.wait_for_servers(&[SERVER])?;
     for era in [Era::Legacy, Era::Modern] {

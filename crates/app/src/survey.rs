@@ -1,0 +1,154 @@
+//! What servers offer, looked at before anybody may use it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use sekisho_audit::{Audit, Event, EventKind, Outcome};
+use sekisho_catalog::{Approvals, Catalog, Identity, Introduction};
+use sekisho_upstream::{Spoken, Upstream};
+use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
+use tokio::runtime::Builder;
+
+use crate::assemble;
+use crate::config::Loaded;
+use crate::pins;
+use crate::problem::{Code, Problem, chain};
+
+/// One server, and what it offers.
+pub(crate) struct Surveyed {
+    /// Which one.
+    pub(crate) id: ServerId,
+    /// Who it is.
+    pub(crate) identity: Identity,
+    /// Beginnings of URIs of resources that need no approval.
+    pub(crate) open: Vec<String>,
+    /// What it says of itself; more than one where eras differ.
+    pub(crate) introductions: Vec<Introduction>,
+    /// What it offers, by kind and name; more than one definition where eras differ, or where a name stands twice.
+    pub(crate) offered: Result<Offered, Problem>,
+}
+
+/// By kind and name.
+pub(crate) type Offered = BTreeMap<(ListKind, Box<str>), Vec<Face>>;
+
+/// A definition, and the eras that it is shown in.
+pub(crate) struct Face {
+    /// The definition.
+    pub(crate) definition: Json,
+    /// In which eras.
+    pub(crate) eras: Vec<Era>,
+}
+
+/// Looks at what these servers offer; at all of them if none is named. `note` is written down beside it.
+///
+/// # Errors
+/// The configuration cannot be used, or names no such server. A server that cannot be looked at is no error.
+pub(crate) fn survey(loaded: &Loaded, only: &[ServerId]) -> Result<Vec<Surveyed>, Vec<Problem>> {
+    let mut loaded = loaded.clone();
+    for id in only {
+        if !loaded.config.servers.contains_key(id.as_str()) {
+            return Err(vec![unknown(&loaded, id)]);
+        }
+    }
+    if !only.is_empty() {
+        loaded.config.servers.retain(|name, _| only.iter().any(|id| id.as_str() == name));
+    }
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| vec![Problem::new(Code::System, error.to_string())])?;
+    let surveyed = runtime.block_on(look(&loaded));
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    surveyed
+}
+
+async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
+    let egress = assemble::egress(loaded).map_err(alone)?;
+    let approvals = Approvals::new(sekisho_catalog::Lock::default(), pins::programs(loaded), Default::default());
+    let catalog = Catalog::new(&loaded.catalog(), &approvals, None);
+    let catalog = catalog.map_err(|error| vec![Problem::of(Code::Server, &error)])?;
+    let folder = loaded.folder();
+    folder.prepare().map_err(alone)?;
+    let (_, audit) = folder.take_place(&loaded.config.audit, SystemTime::now()).map_err(alone)?;
+    let audit = Arc::new(audit);
+    let upstream = assemble::start_servers(loaded, catalog.servers().cloned(), &egress, &audit).map_err(alone)?;
+    eprintln!("asking {} what they offer …", names(&catalog));
+    upstream.settle(SETTLE).await;
+    let mut surveyed = Vec::new();
+    for server in catalog.servers() {
+        let mut introductions: Vec<Introduction> = Vec::new();
+        let found = upstream.survey(server.id()).await.inspect(|eras| {
+            for (_, spoken, _) in eras {
+                let said = Introduction::of(&spoken.server, spoken.instructions.as_deref());
+                if !introductions.contains(&said) {
+                    introductions.push(said);
+                }
+            }
+        });
+        let offered = found.map(sorted).map_err(|error| {
+            let words = format!("server `{}` cannot be looked at: {}", server.id(), chain(&error));
+            Problem::new(Code::Survey, words)
+                .help("`sekisho status` or the log of the server tells more; then do it again")
+        });
+        note(&audit, server.id(), offered.as_ref().map(BTreeMap::len).map_err(Problem::line)).await;
+        let open = server.config().unpinned_resources.clone();
+        let (id, identity) = (server.id().clone(), server.identity().clone());
+        surveyed.push(Surveyed { id, identity, open, introductions, offered });
+    }
+    end(upstream, audit).await;
+    Ok(surveyed)
+}
+
+fn sorted(eras: Vec<(Era, Spoken, Vec<Items>)>) -> Offered {
+    let mut offered = Offered::new();
+    for (era, _, lists) in eras {
+        for list in lists {
+            for item in list.entries {
+                let name = item.definition.get(list.kind.key());
+                let name: Box<str> = name.as_ref().and_then(Json::string).unwrap_or_default().into();
+                let faces = offered.entry((list.kind, name)).or_default();
+                match faces.iter_mut().find(|face| face.definition == item.definition && !face.eras.contains(&era)) {
+                    Some(face) => face.eras.push(era),
+                    None => faces.push(Face { definition: item.definition, eras: vec![era] }),
+                }
+            }
+        }
+    }
+    offered
+}
+
+async fn note(audit: &Audit, server: &ServerId, found: Result<usize, String>) {
+    let mut event = Event::new(EventKind::Definition, Outcome::Noted);
+    event.server = Some(server.as_str().into());
+    event.reason = Some(match found {
+        Ok(count) => format!("the operator looks at what it offers: {count} definitions").into(),
+        Err(why) => format!("the operator cannot look at what it offers: {why}").into(),
+    });
+    if audit.note(event).await.is_err() {
+        eprintln!("the audit log does not hold that `{server}` was looked at");
+    }
+}
+
+async fn end(upstream: Arc<Upstream>, audit: Arc<Audit>) {
+    upstream.shutdown().await;
+    drop(upstream);
+    if audit.close().await.is_err() {
+        eprintln!("the audit log could not be closed");
+    }
+}
+
+fn names(catalog: &Catalog) -> String {
+    catalog.servers().map(|server| server.id().as_str()).collect::<Vec<_>>().join(", ")
+}
+
+pub(crate) fn unknown(loaded: &Loaded, id: &ServerId) -> Problem {
+    let known: Vec<&str> = loaded.config.servers.keys().map(String::as_str).collect();
+    let words = format!("`{}` has no server `{id}`", loaded.path.display());
+    Problem::new(Code::Server, words).help(format!("it has {}", known.join(", ")))
+}
+
+fn alone(problem: Problem) -> Vec<Problem> {
+    vec![problem]
+}
+
+/// How long a server may take to show up.
+const SETTLE: Duration = Duration::from_secs(60);
