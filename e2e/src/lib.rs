@@ -15,6 +15,7 @@ pub mod idp;
 pub mod issuer;
 pub mod line;
 pub mod matrix;
+pub mod museum;
 pub mod peers;
 pub mod place;
 pub mod process;

@@ -48,6 +48,15 @@ enum Chore {
         #[arg(long, default_value = "")]
         server: String,
     },
+    /// Plays public incidents and their benign twins, without the gateway and through it.
+    Museum {
+        /// Only exhibits whose ids contain this.
+        #[arg(long, default_value = "")]
+        exhibit: String,
+        /// Writes one row per exhibit and era into this file.
+        #[arg(long)]
+        json: Option<PathBuf>,
+    },
     /// Measures the gateway beside nginx: `cargo xtask bench corridor`, `cargo xtask bench --help`.
     #[command(disable_help_flag = true)]
     Bench {
@@ -77,6 +86,7 @@ fn chore(place: &Place, chore: Chore) -> anyhow::Result<()> {
         Chore::Tidy => tidy::run(place),
         Chore::Conformance { json } => suite::conformance(place, json.as_deref()),
         Chore::Matrix { client, server } => suite::matrix(place, &client, &server),
+        Chore::Museum { exhibit, json } => suite::museum(place, &exhibit, json.as_deref()),
         Chore::Bench { arguments } => bench::bench(place, &arguments),
         Chore::Ci => suite::ci(place),
     }

@@ -62,6 +62,20 @@ pub(crate) fn matrix(place: &Place, client: &str, server: &str) -> anyhow::Resul
     run(Command::new(place.binary("matrix")).args(["--client", client, "--server", server]), MATRIX)
 }
 
+/// Plays every exhibit of the incident museum whose id contains this.
+///
+/// # Errors
+/// When an attack is not stopped, or a twin does not pass.
+pub(crate) fn museum(place: &Place, exhibit: &str, json: Option<&Path>) -> anyhow::Result<()> {
+    build(place)?;
+    let mut command = Command::new(place.binary("museum"));
+    command.args(["--exhibit", exhibit]);
+    if let Some(json) = json {
+        command.arg("--json").arg(json);
+    }
+    run(&mut command, MUSEUM)
+}
+
 /// Everything that blocks a merge.
 ///
 /// # Errors
@@ -108,6 +122,9 @@ const TEST: Duration = Duration::from_secs(30 * 60);
 
 /// How long the comparison may take.
 const CONFORMANCE: Duration = Duration::from_secs(15 * 60);
+
+/// How long all exhibits together may take.
+const MUSEUM: Duration = Duration::from_secs(15 * 60);
 
 /// How long all pairs together may take.
 const MATRIX: Duration = Duration::from_secs(45 * 60);
