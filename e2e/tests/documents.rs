@@ -172,5 +172,5 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-const EXAMPLES: [&str; 4] = ["laptop", "team", "entra", "oidc"];
+const EXAMPLES: [&str; 5] = ["laptop", "team", "entra", "oidc", "github"];
 const LIMIT: Duration = Duration::from_secs(20);

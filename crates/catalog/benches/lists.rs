@@ -11,16 +11,16 @@ use sekisho_wire::json::Limits;
 use sekisho_wire::{Endpoint, Era, Items, Json, ListKind, ServerId, Sheets, back};
 
 const URL: &str = "https://mcp.example.com/mcp";
+/// Tools of one page.
+const PAGE: usize = 2_500;
 const LIMITS: Limits = Limits { bytes_max: 64 << 20, depth_max: 64, nodes_max: 10_000_000 };
 
 fn main() {
     let before = resident();
     let catalog = catalog(&lock(10_000));
-    // As many as one page may have, twice.
-    for from in [0, 5_000] {
-        let page = page(&Sheets::default(), &result(from..from + 5_000));
+    for page in pages(&Sheets::default(), &results(10_000)) {
         learn(&catalog, &page);
-        assert_eq!(shown(&catalog, &page), 5_000);
+        assert_eq!(shown(&catalog, &page), PAGE);
     }
     println!("10,000 approved tools that were seen: {} KiB", resident() - before);
     divan::main();
@@ -44,9 +44,14 @@ fn tool(number: usize) -> String {
     )
 }
 
-fn result(numbers: std::ops::Range<usize>) -> Json {
-    let tools: Vec<String> = numbers.map(tool).collect();
-    Json::decode(format!(r#"{{"tools":[{}]}}"#, tools.join(",")).into(), &LIMITS).expect("strict JSON")
+/// A list in pages that are as long as a page may be.
+fn results(count: usize) -> Vec<Json> {
+    let numbers: Vec<usize> = (0..count).collect();
+    let result = |numbers: &[usize]| {
+        let tools: Vec<String> = numbers.iter().copied().map(tool).collect();
+        Json::decode(format!(r#"{{"tools":[{}]}}"#, tools.join(",")).into(), &LIMITS).expect("strict JSON")
+    };
+    numbers.chunks(PAGE).map(result).collect()
 }
 
 fn lock(count: usize) -> String {
@@ -67,40 +72,44 @@ fn catalog(lock: &str) -> Catalog {
     Catalog::new(&config, &Approvals::new(lock, [].into(), Unapproved::Withheld), None).expect("a server")
 }
 
-fn page(sheets: &Sheets, result: &Json) -> Items {
-    back::items(sheets, ListKind::Tools, &id(), result).expect("a page")
+fn pages(sheets: &Sheets, results: &[Json]) -> Vec<Items> {
+    results.iter().map(|result| back::items(sheets, ListKind::Tools, &id(), result).expect("a page")).collect()
 }
 
 fn learn(catalog: &Catalog, page: &Items) -> usize {
     catalog.learn(Era::Modern, page, SystemTime::now()).len()
 }
 
+fn learn_all(catalog: &Catalog, pages: &[Items]) -> usize {
+    pages.iter().map(|page| learn(catalog, page)).sum()
+}
+
 fn shown(catalog: &Catalog, page: &Items) -> usize {
     catalog.exposed_page(&Endpoint::One(id()), page).elements().count()
 }
 
-/// A list that was seen before, as the gateway takes it in: its page known again by its bytes, each tool held against what was approved.
+/// A list that was seen before, as the gateway takes it in: its pages known again by their bytes, each tool held against what was approved.
 #[divan::bench(args = [100, 5_000])]
 fn unchanged(bencher: Bencher<'_, '_>, count: usize) {
-    let (catalog, sheets, result) = (catalog(&lock(count)), Sheets::default(), result(0..count));
-    learn(&catalog, &page(&sheets, &result));
-    bencher.bench_local(|| learn(&catalog, &page(&sheets, &result)));
+    let (catalog, sheets, results) = (catalog(&lock(count)), Sheets::default(), results(count));
+    learn_all(&catalog, &pages(&sheets, &results));
+    bencher.bench_local(|| learn_all(&catalog, &pages(&sheets, &results)));
 }
 
 /// The same tools in bytes that were not seen before: each of them is read and its digest taken.
 #[divan::bench(args = [100, 5_000])]
 fn unchanged_in_other_bytes(bencher: Bencher<'_, '_>, count: usize) {
-    let (catalog, result) = (catalog(&lock(count)), result(0..count));
-    learn(&catalog, &page(&Sheets::default(), &result));
-    bencher.with_inputs(|| page(&Sheets::default(), &result)).bench_local_refs(|page| learn(&catalog, page));
+    let (catalog, results) = (catalog(&lock(count)), results(count));
+    learn_all(&catalog, &pages(&Sheets::default(), &results));
+    bencher.with_inputs(|| pages(&Sheets::default(), &results)).bench_local_refs(|pages| learn_all(&catalog, pages));
 }
 
 /// A list that is seen for the first time: the rules look at each tool, too.
 #[divan::bench(args = [100, 5_000], sample_count = 10)]
 fn first_seen(bencher: Bencher<'_, '_>, count: usize) {
-    let (lock, result) = (lock(count), result(0..count));
-    let page = page(&Sheets::default(), &result);
-    bencher.with_inputs(|| catalog(&lock)).bench_local_refs(|catalog| learn(catalog, &page));
+    let (lock, results) = (lock(count), results(count));
+    let pages = pages(&Sheets::default(), &results);
+    bencher.with_inputs(|| catalog(&lock)).bench_local_refs(|catalog| learn_all(catalog, &pages));
 }
 
 /// A lock file, read and proven.
