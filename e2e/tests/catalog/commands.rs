@@ -77,8 +77,9 @@ fn a_check_fails_where_anything_differs_and_says_what_it_can_mean_and_writes_sar
         }),
     ]);
     let folder = Folder::new(&puppet.table("notes"));
-    let absent = folder.sekisho(&["lock", "--check"]);
+    let absent = folder.sekisho(&["lock", "--check", "--sarif", "absent.sarif"]);
     assert_eq!(absent.status.code(), Some(1));
+    assert_eq!(sarif(&folder, "absent.sarif")["runs"][0]["results"][0]["ruleId"], "unusable");
     assert!(absent.err.contains("there is no lock file"), "{}", absent.err);
     assert!(folder.sekisho(&["lock", "--yes"]).status.success());
     let same = folder.sekisho(&["lock", "--check", "--sarif", "same.sarif"]);

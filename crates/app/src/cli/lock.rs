@@ -149,8 +149,13 @@ impl Pin {
     fn check(self) -> Outcome {
         let loaded = config::load(&self.config.path)?;
         let file = LockFile::of(&loaded);
-        let Some(lock) = file.read().map_err(alone)? else {
-            return Err(Vec::from_iter(crate::pins::absent(&loaded)));
+        let lock = match file.read() {
+            Ok(Some(lock)) => lock,
+            unusable @ (Ok(None) | Err(_)) => {
+                let problems = unusable.map_or_else(alone, |_| Vec::from_iter(crate::pins::absent(&loaded)));
+                self.report(&sarif::unusable(&problems, &loaded))?;
+                return Err(problems);
+            }
         };
         let compared = compare(survey(&loaded, &self.servers)?, &lock);
         let mut problems = Vec::new();
@@ -160,12 +165,7 @@ impl Pin {
         for (id, _) in lock.servers().filter(|(id, _)| !loaded.config.servers.contains_key(id.as_str())) {
             eprintln!("`{id}` is approved and not configured any more; `sekisho approve {id}` takes it out");
         }
-        if let Some(path) = &self.sarif {
-            let text = sarif::report(&compared, &loaded);
-            std::fs::write(path, text).map_err(|error| {
-                vec![Problem::new(Code::System, format!("`{}` cannot be written: {error}", path.display()))]
-            })?;
-        }
+        self.report(&sarif::report(&compared, &loaded))?;
         if problems.is_empty() {
             let count: usize = lock.servers().map(|(_, locked)| locked.count()).sum();
             let (servers, definitions) = (counted(compared.len(), "server"), counted(count, "definition"));
@@ -173,6 +173,16 @@ impl Pin {
             return Ok(());
         }
         Err(problems)
+    }
+}
+
+impl Pin {
+    /// Writes the report, if one is wanted.
+    fn report(&self, text: &str) -> Outcome {
+        let Some(path) = &self.sarif else { return Ok(()) };
+        std::fs::write(path, text).map_err(|error| {
+            vec![Problem::new(Code::System, format!("`{}` cannot be written: {error}", path.display()))]
+        })
     }
 }
 

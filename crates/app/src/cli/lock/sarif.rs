@@ -9,15 +9,41 @@ use super::told;
 use crate::config::Loaded;
 use crate::drift::{Compared, Item, State};
 use crate::pins::LockFile;
+use crate::problem::Problem;
 
 /// The report. Every result is about the lock file: whoever changes a server brings it along.
 pub(super) fn report(compared: &[Compared], loaded: &Loaded) -> String {
+    let text = std::fs::read_to_string(LockFile::of(loaded).path()).unwrap_or_default();
+    let (uri, lines) = (uri(loaded), Lines::of(&text));
+    written(&compared.iter().flat_map(|server| of_server(server, &uri, &lines)).collect::<Vec<_>>())
+}
+
+/// The report where there is no lock file that could be used.
+pub(super) fn unusable(problems: &[Problem], loaded: &Loaded) -> String {
+    let uri = uri(loaded);
+    let about = |problem: &Problem| {
+        json!({
+            "ruleId": "unusable",
+            "level": "error",
+            "message": { "text": problem.line() },
+            "locations": [{
+                "physicalLocation": {
+                    "artifactLocation": { "uri": uri },
+                    "region": { "startLine": problem.row().unwrap_or(1) },
+                },
+            }],
+        })
+    };
+    written(&problems.iter().map(about).collect::<Vec<_>>())
+}
+
+fn uri(loaded: &Loaded) -> String {
     let file = LockFile::of(loaded);
     let path = file.path().strip_prefix(std::env::current_dir().unwrap_or_default()).unwrap_or_else(|_| file.path());
-    let uri = path.to_string_lossy().replace('\\', "/");
-    let text = std::fs::read_to_string(file.path()).unwrap_or_default();
-    let lines = Lines::of(&text);
-    let results: Vec<Value> = compared.iter().flat_map(|server| of_server(server, &uri, &lines)).collect();
+    path.to_string_lossy().replace('\\', "/").replace('%', "%25").replace(' ', "%20")
+}
+
+fn written(results: &[Value]) -> String {
     let rules: BTreeMap<&str, &str> = RULES.into_iter().collect();
     let used = rules.into_iter().map(|(id, words)| json!({ "id": id, "shortDescription": { "text": words } }));
     let driver = json!({
@@ -133,7 +159,7 @@ const RULES: [(&str, &str); 9] = [
     ("renamed", "A definition that nobody has approved is much like one that was approved"),
     ("gone", "A definition that was approved is offered no more"),
     ("stranger", "A server is not the one that was approved"),
-    ("unusable", "A definition cannot be used"),
+    ("unusable", "A definition, or the lock file, cannot be used"),
     ("marked", "A definition does more than define"),
     ("survey", "A server could not be looked at"),
 ];
