@@ -75,12 +75,9 @@ impl Item {
 
     /// Rules that withhold it and that it was not approved despite.
     pub(crate) fn unaccepted(&self) -> Vec<&Mark> {
-        let of = |face: &Seen, mark: &Mark| match &face.pin {
-            Ok(pin) => !pin.accepted().iter().any(|rule| **rule == *mark.rule.as_str()),
-            Err(_) => true,
-        };
-        let marks = self.faces.iter().flat_map(|face| face.marks.iter().map(move |mark| (face, mark)));
-        marks.filter(|(face, mark)| mark.effect == Effect::Withhold && of(face, mark)).map(|(_, mark)| mark).collect()
+        let each =
+            self.faces.iter().map(|face| (face.pin.as_ref().map(Pin::accepted).unwrap_or_default(), &face.marks));
+        each.flat_map(|(accepted, marks)| marks.iter().filter(|mark| mark.withholds_despite(accepted))).collect()
     }
 
     /// Whether it differs from what is approved, or may not be used as it is.
@@ -92,11 +89,8 @@ impl Item {
 impl Compared {
     /// Rules that withhold what it says of itself and that it was not approved despite.
     pub(crate) fn unaccepted(&self) -> Vec<&Mark> {
-        let each = self.introductions.iter().flat_map(|(said, marks)| marks.iter().map(move |mark| (said, mark)));
-        let withholds = |said: &Introduction, mark: &Mark| {
-            mark.effect == Effect::Withhold && !said.accepted().iter().any(|rule| **rule == *mark.rule.as_str())
-        };
-        each.filter(|(said, mark)| withholds(said, mark)).map(|(_, mark)| mark).collect()
+        let each = self.introductions.iter();
+        each.flat_map(|(said, marks)| marks.iter().filter(|mark| mark.withholds_despite(said.accepted()))).collect()
     }
 }
 

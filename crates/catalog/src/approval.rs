@@ -9,8 +9,8 @@ use crate::change::Flaw;
 use crate::config::{ServerConfig, Transport};
 use crate::definition::{DefinitionDigest, Pinned};
 use crate::lineage::{Face, Kin};
-use crate::lock::{Identity, Introduction, Lock, Locked, ProgramDigest};
-use crate::rules::{Effect, Mark, Neighbours, Rules};
+use crate::lock::{Identity, Introduction, Lock, Locked, Pin, ProgramDigest};
+use crate::rules::{Mark, Neighbours, Rules};
 
 /// What people approved of all servers, as a catalog is made of it.
 #[derive(Debug, Default)]
@@ -80,8 +80,11 @@ pub(crate) struct Approval {
 
 impl PartialEq for Approval {
     fn eq(&self, other: &Approval) -> bool {
-        let of = |one: &Approval| (one.locked.clone(), one.stranger.clone(), one.unapproved, one.open.clone());
-        of(self) == of(other)
+        // The rest follows from these.
+        self.locked == other.locked
+            && self.stranger == other.stranger
+            && self.unapproved == other.unapproved
+            && self.open == other.open
     }
 }
 
@@ -104,7 +107,7 @@ impl Approval {
         if let Some(why) = &self.stranger {
             return Judgement::Withheld(Flaw::Stranger(why.clone()));
         }
-        let pins = self.locked.as_ref().map(|locked| locked.named(kind, seen.name())).unwrap_or_default();
+        let pins = self.pins(kind, seen.name());
         if let Some(pin) = pins.iter().find(|pin| pin.pinned().digest() == seen.digest()) {
             // Whoever approved it saw what the rules marked then; those of this release may mark more.
             // What others offer besides is no fault of it.
@@ -158,30 +161,31 @@ impl Approval {
 
     /// Whether the same is approved under a name as was before.
     pub(crate) fn is_as_before(&self, before: &Approval, kind: ListKind, name: &str) -> bool {
-        let pins =
-            |of: &Approval| of.locked.as_ref().map(|locked| locked.named(kind, name).to_vec()).unwrap_or_default();
         self.unapproved == before.unapproved
             && self.stranger == before.stranger
             && (kind != ListKind::Resources || self.open == before.open)
-            && pins(self) == pins(before)
+            && self.pins(kind, name) == before.pins(kind, name)
     }
 
     /// What is approved under a name, if this is not: whatever else is wrong with it, it changed.
     pub(crate) fn differs(&self, kind: ListKind, name: &str, digest: DefinitionDigest) -> Option<DefinitionDigest> {
-        let pins = self.locked.as_ref().map(|locked| locked.named(kind, name)).unwrap_or_default();
+        let pins = self.pins(kind, name);
         let is_other = self.stranger.is_none() && !pins.iter().any(|pin| pin.pinned().digest() == digest);
         pins.first().filter(|_| is_other).map(|pin| pin.pinned().digest())
     }
 
     /// Whether anything is approved under a name.
     pub(crate) fn names(&self, kind: ListKind, name: &str) -> bool {
-        self.locked.as_ref().is_some_and(|locked| !locked.named(kind, name).is_empty())
+        !self.pins(kind, name).is_empty()
     }
 
     /// Whether this very definition is in the lock file.
     pub(crate) fn has(&self, kind: ListKind, name: &str, digest: DefinitionDigest) -> bool {
-        let pins = self.locked.as_ref().map(|locked| locked.named(kind, name)).unwrap_or_default();
-        pins.iter().any(|pin| pin.pinned().digest() == digest)
+        self.pins(kind, name).iter().any(|pin| pin.pinned().digest() == digest)
+    }
+
+    fn pins(&self, kind: ListKind, name: &str) -> &[Pin] {
+        self.locked.as_ref().map(|locked| locked.named(kind, name)).unwrap_or_default()
     }
 
     pub(crate) fn locked(&self) -> Option<&Locked> {
@@ -214,10 +218,8 @@ impl Approval {
 /// The first rule that withholds a definition and that it was not approved despite.
 fn marked(kind: ListKind, definition: &Pinned, accepted: &[Box<str>], neighbours: &Neighbours) -> Option<Flaw> {
     let marks = Rules::standard().look(kind, definition.json(), neighbours);
-    let withholds =
-        |mark: &&Mark| mark.effect == Effect::Withhold && !accepted.iter().any(|rule| **rule == *mark.rule.as_str());
-    let mark = marks.iter().find(withholds)?;
-    Some(Flaw::Marked { rule: mark.rule, at: mark.at.clone(), why: mark.why })
+    let Mark { rule, at, why, .. } = marks.into_iter().find(|mark| mark.withholds_despite(accepted))?;
+    Some(Flaw::Marked { rule, at, why })
 }
 
 /// LIMIT: what a server says of itself.

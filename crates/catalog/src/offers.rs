@@ -219,7 +219,7 @@ impl Offers {
         sightings
             .into_iter()
             .filter(|one| {
-                !table.knows(kind, &one.name, (one.known_by(), one.duplicate), self.approval.names(kind, &one.name))
+                !table.knows(kind, &one.name, (one.digest, one.duplicate), self.approval.names(kind, &one.name))
             })
             .collect()
     }
@@ -348,11 +348,6 @@ impl Offers {
 }
 
 impl Sighting {
-    /// The digest that it is remembered by.
-    fn known_by(&self) -> DefinitionDigest {
-        self.digest
-    }
-
     fn judged(self, server: &ServerId, kind: ListKind, approval: &Approval, neighbours: &Neighbours) -> Reading {
         // What is not as it was approved has changed, whatever else is wrong with it: of two of one name, the one that is not.
         let (definition, digest) = match self.twin {

@@ -69,6 +69,14 @@ pub struct Mark {
     pub why: &'static str,
 }
 
+impl Mark {
+    /// Whether it withholds a definition that was approved despite these rules.
+    #[must_use]
+    pub fn withholds_despite(&self, accepted: &[Box<str>]) -> bool {
+        self.effect == Effect::Withhold && !accepted.iter().any(|rule| **rule == *self.rule.as_str())
+    }
+}
+
 impl RuleId {
     /// The name.
     #[must_use]

@@ -121,8 +121,7 @@ impl Approve {
             ]);
         }
         let marks: Vec<Mark> = server.unaccepted().into_iter().cloned().collect();
-        let marks: Vec<&Mark> =
-            marks.iter().filter(|mark| !self.despite.iter().any(|rule| **rule == *mark.rule.as_str())).collect();
+        let marks: Vec<&Mark> = marks.iter().filter(|mark| mark.withholds_despite(&self.despite)).collect();
         let introductions: Vec<_> = server
             .introductions
             .iter()
@@ -188,11 +187,8 @@ impl Approve {
             let words = format!("`{id}/{}` cannot be approved: {flaw}", item.name);
             return Err(vec![Problem::new(Code::Drift, words).help("its server has to mend it")]);
         }
-        let marked: Vec<&Mark> = item
-            .unaccepted()
-            .into_iter()
-            .filter(|mark| !self.despite.iter().any(|rule| **rule == *mark.rule.as_str()))
-            .collect();
+        let marked: Vec<&Mark> =
+            item.unaccepted().into_iter().filter(|mark| mark.withholds_despite(&self.despite)).collect();
         if let Some(mark) = marked.first() {
             let words = format!("`{id}/{}` is withheld by {} at {}: {}", item.name, mark.rule, mark.at, mark.why);
             let help =

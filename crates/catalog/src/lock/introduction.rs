@@ -5,7 +5,7 @@ use sekisho_wire::{Json, ListKind};
 
 use crate::canonical::{exact, pretty};
 use crate::definition::DefinitionDigest;
-use crate::rules::{Effect, Mark, Neighbours, Rules};
+use crate::rules::{Mark, Neighbours, Rules};
 
 /// What a server says of itself in one era: `instructions`, and `serverInfo` but for its version, which changes without meaning
 /// anything for a model.
@@ -76,9 +76,7 @@ impl Introduction {
 
     /// The first rule that withholds it and that it was not approved despite.
     pub(crate) fn unaccepted(&self, accepted: &[Box<str>]) -> Option<Mark> {
-        let withholds =
-            |mark: &Mark| mark.effect == Effect::Withhold && !accepted.iter().any(|rule| **rule == *mark.rule.as_str());
-        self.marks().into_iter().find(withholds)
+        self.marks().into_iter().find(|mark| mark.withholds_despite(accepted))
     }
 }
 
