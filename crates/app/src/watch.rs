@@ -57,14 +57,22 @@ impl Watch {
 
 fn of_file(path: &Path) -> Digest {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes));
+    let read = File::open(path).and_then(|file| {
+        let about = file.metadata()?;
+        file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
+        // A lock file may be longer: of what is not read, its length and time tell.
+        if about.len() > FILE_BYTES_MAX {
+            bytes.extend(format!("{} {:?}", about.len(), about.modified()).into_bytes());
+        }
+        Ok(())
+    });
     match read {
-        Ok(_) => Digest::of(&bytes),
+        Ok(()) => Digest::of(&bytes),
         Err(error) => Digest::of(error.to_string().as_bytes()),
     }
 }
 
-/// Beyond, a change is not noticed by itself; no room reads files that large.
+/// Beyond, a file is known by its length and the time of its change.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 #[cfg(test)]
@@ -100,6 +108,11 @@ mod tests {
             assert!(watch.changed(), "{name}");
             assert!(!watch.changed(), "{name}");
         }
+        let bytes = usize::try_from(FILE_BYTES_MAX).unwrap();
+        write("sekisho.lock", &"a".repeat(bytes + 1));
+        assert!(watch.changed() && !watch.changed());
+        write("sekisho.lock", &("a".repeat(bytes + 1) + "b"));
+        assert!(watch.changed() && !watch.changed(), "behind what is read");
         std::fs::remove_file(dir.path().join("policy.cedar")).unwrap();
         assert!(watch.changed());
     }
