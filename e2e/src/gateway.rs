@@ -98,6 +98,12 @@ pub fn stdio_server(name: &str, command: &[String]) -> String {
     format!("[servers.{name}]\ncommand = {command:?}\n")
 }
 
+/// The TOML of what a process may read, and what it may change, to go behind its table.
+#[must_use]
+pub fn granting(read: &[&Path], write: &[&Path]) -> String {
+    format!("sandbox.read = {read:?}\nsandbox.write = {write:?}\n")
+}
+
 /// A gateway that runs until this value is dropped.
 #[derive(Debug)]
 pub struct Gateway {

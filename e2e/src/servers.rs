@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::gateway::stdio_server;
+use crate::gateway::{granting, stdio_server};
 use crate::{peers, process};
 
 /// A folder with one file that says hello.
@@ -58,7 +58,8 @@ pub fn filesystem(name: &str, root: &Path) -> anyhow::Result<String> {
 pub fn memory(name: &str, root: &Path) -> anyhow::Result<String> {
     let command = peers::npm_server("@modelcontextprotocol/server-memory/dist/index.js")?;
     let file = root.join("memory.jsonl").display().to_string();
-    Ok(format!("{}env = {{ MEMORY_FILE_PATH = {file:?} }}\n", stdio_server(name, &command)))
+    let table = stdio_server(name, &command) + &granting(&[], &[root]);
+    Ok(format!("{table}env = {{ MEMORY_FILE_PATH = {file:?} }}\n"))
 }
 
 /// The everything server from npm.

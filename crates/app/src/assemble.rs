@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -16,10 +16,12 @@ use sekisho_identity::{Identity, Revocations};
 use sekisho_keys::SecretRef;
 use sekisho_limits::Limits;
 use sekisho_policy::{LoadError, Policy};
-use sekisho_upstream::{Secrets, Upstream};
+use sekisho_sandbox::{Launcher, Machine};
+use sekisho_upstream::{Cages, Secrets, Upstream};
 
 use crate::config::Loaded;
 use crate::export::{Sender, SenderError};
+use crate::folder::DEMO;
 use crate::pins;
 use crate::problem::{Code, Place, Problem};
 
@@ -43,6 +45,8 @@ pub(crate) struct Standing {
     pub(crate) upstream: Arc<Upstream>,
     /// What is measured.
     pub(crate) instruments: Arc<Instruments>,
+    /// What this machine can enforce.
+    pub(crate) machine: Machine,
 }
 
 /// The way out.
@@ -120,6 +124,7 @@ pub(crate) fn rooms(
     problems.extend(certificates.map(|error| refused_certificate(loaded, &error)));
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
+    problems.extend(grants_of_ours(loaded));
     let asks = config.gateway.tls.as_ref().is_some_and(sekisho_gateway::TlsConfig::asks_for_certificates);
     if !asks && let Some(issuer) = config.identity.needs_certificates() {
         let words = format!(
@@ -165,8 +170,9 @@ pub(crate) fn upstream(
     rooms: &Rooms,
     egress: &Arc<Client>,
     audit: &Arc<Audit>,
+    machine: &Machine,
 ) -> Result<Arc<Upstream>, Problem> {
-    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit)
+    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit, machine)
 }
 
 /// Starts these servers.
@@ -178,9 +184,10 @@ pub(crate) fn start_servers(
     servers: impl IntoIterator<Item = Arc<Server>>,
     egress: &Arc<Client>,
     audit: &Arc<Audit>,
+    machine: &Machine,
 ) -> Result<Arc<Upstream>, Problem> {
     let (egress, audit) = (Arc::clone(egress), Arc::clone(audit));
-    Upstream::start(servers, &loaded.config.upstream, egress, audit, &secrets_of(&loaded.base))
+    with_secrets(loaded, machine, |secrets| Upstream::start(servers, &loaded.config.upstream, egress, audit, secrets))
         .map_err(|error| refused_server(loaded, &error))
 }
 
@@ -214,7 +221,8 @@ impl Rooms {
     /// One of them cannot be set up.
     pub(crate) fn move_in(&self, loaded: &Loaded, standing: &Standing) -> Result<(), Problem> {
         let servers = self.catalog.servers().cloned();
-        standing.upstream.reload(servers, &secrets_of(&loaded.base)).map_err(|error| refused_server(loaded, &error))
+        with_secrets(loaded, &standing.machine, |secrets| standing.upstream.reload(servers, secrets))
+            .map_err(|error| refused_server(loaded, &error))
     }
 
     /// The servers, and what they were seen to offer.
@@ -283,8 +291,54 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
-fn secrets_of(base: &Path) -> Secrets<'_> {
-    Secrets { base, env: &variable }
+/// Calls `with` what servers are set up with.
+fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
+    let folder = loaded.folder();
+    let hidden = [folder.path().to_owned()];
+    let cages = Cages { tier: machine.tier(), launcher: &Launcher::own(), homes: &folder.homes(), hidden: &hidden };
+    with(&Secrets { base: &loaded.base, env: &variable, cages })
+}
+
+/// What this machine can enforce.
+///
+/// # Errors
+/// It cannot be found out: this program cannot be executed once more.
+pub(crate) async fn machine() -> Result<Machine, Problem> {
+    Launcher::own().probe().await.map_err(|error| Problem::of(Code::Sandbox, &error))
+}
+
+/// What servers may change must not be what tells what they may do: each grant that would let one in.
+fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
+    let mut ours = loaded.files();
+    ours.push(loaded.folder().path().to_owned());
+    let ours: Vec<PathBuf> = ours.iter().filter_map(|path| path.canonicalize().ok()).collect();
+    let data = loaded.folder().path().canonicalize().ok();
+    let home = variable("HOME").map(PathBuf::from);
+    let mut problems = Vec::new();
+    for (name, server) in &loaded.config.servers {
+        for path in &server.sandbox().write {
+            let at_home = path.strip_prefix("~").ok().zip(home.as_ref()).map(|(rest, home)| home.join(rest));
+            let path = at_home.unwrap_or_else(|| loaded.base.join(path));
+            let Ok(granted) = path.canonicalize() else { continue };
+            let lies_in_data =
+                data.as_ref().is_some_and(|data| granted.starts_with(data) && !granted.starts_with(data.join(DEMO)));
+            let holds = ours.iter().find(|file| file.starts_with(&granted));
+            if let Some(file) = holds.or(data.as_ref().filter(|_| lies_in_data)) {
+                let words = format!(
+                    "server `{name}` could change `{}`, which tells what it may do, by way of `{}`",
+                    file.display(),
+                    granted.display()
+                );
+                let place = loaded.document.place_of(&["servers", name, "sandbox", "write"]);
+                problems.push(
+                    Problem::new(Code::Sandbox, words)
+                        .help("grant folders in it, or keep the configuration and `data_dir` elsewhere")
+                        .at(place),
+                );
+            }
+        }
+    }
+    problems
 }
 
 fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) -> Option<Catalog> {
@@ -383,8 +437,21 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         Error::Header { server, .. } | Error::Destination { server, .. } => {
             (Code::Server, vec!["servers", server.as_str()])
         }
+        Error::Tier { server, .. } | Error::Plan { server, .. } => {
+            (Code::Sandbox, vec!["servers", server.as_str(), "sandbox"])
+        }
     };
-    Problem::of(code, error).at(loaded.document.place_of(&keys))
+    let problem = Problem::of(code, error).at(loaded.document.place_of(&keys));
+    match error {
+        Error::Tier { .. } => problem.help(
+            "`sekisho doctor` tells why, and how to get more; `tier_min = \"partial\"` in its `sandbox` takes what there is, if that is `partial`",
+        ),
+        Error::Config(_)
+        | Error::Secret { .. }
+        | Error::Header { .. }
+        | Error::Destination { .. }
+        | Error::Plan { .. } => problem,
+    }
 }
 
 fn refused_sender(loaded: &Loaded, error: &SenderError) -> Problem {

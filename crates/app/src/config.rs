@@ -165,6 +165,9 @@ impl Loaded {
         if self.config.catalog.dangerous_trust_on_first_use {
             dangers.push("catalog.dangerous_trust_on_first_use");
         }
+        if self.config.servers.values().any(|server| server.sandbox().dangerous_unconfined) {
+            dangers.push("servers.sandbox.dangerous_unconfined");
+        }
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }

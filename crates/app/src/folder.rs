@@ -41,6 +41,12 @@ impl Folder {
         self.path.join("state.redb")
     }
 
+    /// Where the homes of servers are that run confined.
+    #[must_use]
+    pub(crate) fn homes(&self) -> PathBuf {
+        self.path.join("homes")
+    }
+
     /// Where a running gateway is asked and told.
     #[must_use]
     pub(crate) fn socket(&self) -> PathBuf {
@@ -131,6 +137,8 @@ impl Folder {
     }
 }
 
+/// The one folder in it that is for servers: those of the demonstration.
+pub(crate) const DEMO: &str = "demo";
 /// LIMIT: clients that are served over stdio from one data folder at once.
 pub(crate) const PLACES_MAX: u8 = 32;
 

@@ -32,6 +32,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    if sekisho_sandbox::is_launcher() {
+        sekisho_sandbox::launch();
+    }
     end_in_peace_where_nobody_reads();
     match cli::Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

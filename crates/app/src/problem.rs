@@ -56,6 +56,8 @@ pub(crate) enum Code {
     Drift,
     /// A server could not be looked at.
     Survey,
+    /// A server cannot be confined as it has to be.
+    Sandbox,
     /// The change needs a restart.
     NeedsRestart,
     /// Another program has the port.
@@ -142,6 +144,7 @@ impl Code {
             Code::NeedsRestart => "SK0113",
             Code::Telemetry => "SK0114",
             Code::Lock => "SK0115",
+            Code::Sandbox => "SK0118",
             Code::PortTaken => "SK0201",
             Code::AddressUnusable => "SK0202",
             Code::DataInUse => "SK0203",

@@ -131,6 +131,7 @@ impl House {
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let revocations = Arc::new(Revocations::passing());
         let rooms = assemble::at_start(&loaded, &egress, &revocations, now)?;
+        let machine = assemble::machine().await.map_err(alone)?;
         let sender = assemble::sender(&loaded, &egress)?;
         // One port cannot be that of every client's process.
         let admin = match plan.client {
@@ -145,8 +146,8 @@ impl House {
             // Whoever is served over stdio has no token that could be revoked.
             block_in_place(|| operator::keep(&revocations, &folder)).map_err(alone)?;
         }
-        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
-        let standing = Standing { audit, egress, upstream, instruments };
+        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit, &machine).map_err(alone)?;
+        let standing = Standing { audit, egress, upstream, instruments, machine };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,
             Err(error) => {

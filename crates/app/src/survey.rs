@@ -70,7 +70,9 @@ async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
     folder.prepare().map_err(alone)?;
     let (_, audit) = folder.take_place(&loaded.config.audit, SystemTime::now()).map_err(alone)?;
     let audit = Arc::new(audit);
-    let upstream = assemble::start_servers(loaded, catalog.servers().cloned(), &egress, &audit).map_err(alone)?;
+    let machine = assemble::machine().await.map_err(alone)?;
+    let servers = catalog.servers().cloned();
+    let upstream = assemble::start_servers(loaded, servers, &egress, &audit, &machine).map_err(alone)?;
     eprintln!("asking {} what they offer …", names(&catalog));
     upstream.settle(SETTLE).await;
     let mut surveyed = Vec::new();

@@ -31,7 +31,7 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    { "required": ["url"], "properties": { "command": false, "cwd": false, "env": { "maxProperties": 0 } } },
+    { "required": ["url"], "properties": { "command": false, "cwd": false, "env": { "maxProperties": 0 }, "sandbox": false } },
     { "required": ["command"], "properties": { "url": false, "headers": { "maxProperties": 0 } } }
 ]))]
 pub struct ServerConfig {
@@ -81,6 +81,10 @@ pub struct ServerConfig {
     #[serde(default)]
     #[schemars(extend("x-requirement" = "9.2"))]
     pub unpinned_resources: Vec<String>,
+    /// What the program may touch. Without it, it is confined to what its profile says.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "10.1"))]
+    pub sandbox: Option<sekisho_sandbox::Config>,
 }
 
 /// `[catalog]`: what was approved of what servers offer.
@@ -266,6 +270,15 @@ pub enum ConfigError {
         /// Largest value.
         max: u32,
     },
+    /// What it may touch is not said in a way that holds.
+    #[error("`sandbox` of server `{server}` is refused")]
+    Sandbox {
+        /// The server.
+        server: ServerId,
+        /// What is wrong.
+        #[source]
+        source: sekisho_sandbox::ConfigError,
+    },
     /// The operating system gives no randomness, so that cursors could not be sealed.
     #[error("the operating system gives no random bytes")]
     NoRandomness,
@@ -287,6 +300,12 @@ impl ServerConfig {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(u64::from(self.timeout_seconds))
+    }
+
+    /// What its program may touch.
+    #[must_use]
+    pub fn sandbox(&self) -> Cow<'_, sekisho_sandbox::Config> {
+        self.sandbox.as_ref().map_or_else(|| Cow::Owned(sekisho_sandbox::Config::default()), Cow::Borrowed)
     }
 
     /// How long a connection or process may be unused.
@@ -323,6 +342,9 @@ impl ServerConfig {
         if self.cwd.is_some() {
             return Err(misplaced("cwd"));
         }
+        if self.sandbox.is_some() {
+            return Err(misplaced("sandbox"));
+        }
         let mut seen = BTreeSet::new();
         for name in self.headers.keys() {
             let wrong = |why| ConfigError::Header { server: server.clone(), name: name.clone(), why };
@@ -357,6 +379,7 @@ impl ServerConfig {
         if !starts_with_program || command.iter().any(|argument| argument.contains('\0')) {
             return Err(ConfigError::Command { server: server.clone() });
         }
+        self.sandbox().check().map_err(|source| ConfigError::Sandbox { server: server.clone(), source })?;
         for (name, value) in &self.env {
             let EnvValue::Literal(text) = value else { continue };
             if smells_of_secret(name) {

@@ -8,8 +8,7 @@
 //!
 //! *Depth still missing*: server requests (answered "not offered", `ping` apart), `input_required`, subscriptions and the
 //! legacy GET stream, resumption, bridging of eras, credentials per principal, a wait for the place of a process that is ending
-//! (the caller is told that all are in use), the sandbox (a descendant of a stdio server that makes a session of its own outlives
-//! it), the HTTP+SSE transport of 2024-11-05.
+//! (the caller is told that all are in use), the HTTP+SSE transport of 2024-11-05.
 #![forbid(unsafe_code)]
 
 mod allowance;
@@ -17,6 +16,7 @@ mod ask;
 mod backoff;
 mod caller;
 mod config;
+mod confined;
 mod error;
 mod exchange;
 mod kept;
@@ -30,6 +30,7 @@ mod peer;
 mod pool;
 mod probe;
 mod process;
+mod program;
 mod setup;
 mod stdio;
 mod streamable;
@@ -42,7 +43,7 @@ pub use config::{Config, ConfigError};
 pub use error::{SendError, Trouble};
 pub use exchange::Exchange;
 pub use offer::{Offer, Spoken, Status};
-pub use setup::{Secrets, StartError};
+pub use setup::{Cages, Secrets, StartError};
 pub use trail::{Ended, Hop, Tell, Trail, Transport};
 pub use upstream::{Replying, Upstream};
 

@@ -87,6 +87,12 @@ impl Notes {
         self.write(event(EventKind::Server, outcome, what, detail), 0);
     }
 
+    /// A process of the server runs, confined so.
+    pub(crate) fn confined(&self, how: &str) {
+        tracing::debug!(target: "upstream", server = %self.server, how, "the process runs confined");
+        self.write(event(EventKind::Server, Outcome::Noted, "the process runs confined", how), 0);
+    }
+
     fn write<'a>(&'a self, mut event: Event<'a>, unsaid: u64) {
         event.server = Some(self.server.as_str().into());
         if unsaid > 0 {

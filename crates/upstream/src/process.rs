@@ -1,38 +1,28 @@
 //! One child process that speaks MCP on its standard streams: its start, its streams and its end.
 
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::{self, ExitStatus};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use secrecy::{ExposeSecret, SecretString};
 use sekisho_audit::Outcome;
 use sekisho_wire::Era;
 use sekisho_wire::lines::Lines;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::confined;
 use crate::error::{Fault, words};
 use crate::link::Stdio;
 use crate::notes::Notes;
 use crate::pool::Slot;
+use crate::program::Begun;
 use crate::stdio::{Line, Talk};
-
-/// What is executed, without a shell, with nothing of the gateway's environment but [`INHERITED`].
-pub(crate) struct Program {
-    pub(crate) path: OsString,
-    pub(crate) arguments: Vec<OsString>,
-    pub(crate) inherited: Vec<(&'static str, OsString)>,
-    pub(crate) configured: Vec<(String, SecretString)>,
-    pub(crate) folder: Option<PathBuf>,
-}
 
 /// A running process. Dropped, it is stopped.
 pub(crate) struct Process {
@@ -57,8 +47,7 @@ impl Process {
     /// [`Fault::Unreachable`] where it cannot be executed.
     pub(crate) fn start(stdio: &Stdio, era: Era, slot: Option<Arc<Slot>>) -> Result<Process, Fault> {
         let Stdio { program, config, notes, tasks } = stdio;
-        let unreachable = |error: std::io::Error| Fault::Unreachable(format!("it cannot be started: {error}").into());
-        let mut child = program.command().spawn().map_err(unreachable)?;
+        let Begun { mut child, speech } = program.start()?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(Fault::Unreachable("its standard streams are not there".into()));
@@ -79,6 +68,7 @@ impl Process {
             talk: talk.clone(),
             notes: notes.clone(),
             slot,
+            cage: speech.map(|speech| tokio::spawn(confined::listen(speech, program.tier(), notes.clone()))),
         };
         tasks.spawn(life.live(course.subscribe()));
         Ok(Process { talk, course })
@@ -101,26 +91,6 @@ impl Drop for Process {
     }
 }
 
-impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        command.args(&self.arguments).env_clear();
-        for (name, value) in &self.inherited {
-            command.env(name, value);
-        }
-        for (name, value) in &self.configured {
-            command.env(name, value.expose_secret());
-        }
-        if let Some(folder) = &self.folder {
-            command.current_dir(folder);
-        }
-        // A group of its own, so that whatever it starts ends with it, and a Ctrl-C at our terminal does not reach it.
-        let piped = process::Stdio::piped;
-        command.stdin(piped()).stdout(piped()).stderr(piped()).process_group(0).kill_on_drop(true);
-        command
-    }
-}
-
 /// Owns the child until it is reaped.
 struct Life {
     child: Child,
@@ -130,6 +100,8 @@ struct Life {
     talk: Arc<Talk>,
     notes: Arc<Notes>,
     slot: Option<Arc<Slot>>,
+    /// What its launcher tells; none where it is not confined. It holds the life line.
+    cage: Option<JoinHandle<Option<Box<str>>>>,
 }
 
 impl Life {
@@ -155,16 +127,23 @@ impl Life {
             }
         };
         // What it started and left behind ends with it. The group outlives its leader as long as it has members, and the number of
-        // a group without members is not given out again within moments. LIMIT: a descendant that made a session of its own is the
-        // sandbox's to end.
+        // a group without members is not given out again within moments. A descendant that made a session of its own ends with its
+        // namespace. LIMIT: one that is not confined does not.
         signal(group, Signal::SIGKILL);
         // Before anybody is told, so that the next one can take its place.
         self.slot = None;
         // What it wrote last may still be in the pipe; somebody else may hold the pipe open, so not for long.
         let _in_time = timeout(DRAIN, &mut self.reader).await;
-        self.talk.end(exit_words(&ended));
+        let uncaged = self.why_it_was_not_started().await;
+        self.talk.end(uncaged.map_or_else(|| exit_words(&ended), String::from));
         self.reader.abort();
         self.stderr.abort();
+    }
+
+    /// The launcher has ended: what it said last is heard at once.
+    async fn why_it_was_not_started(&mut self) -> Option<Box<str>> {
+        let cage = self.cage.as_mut()?;
+        timeout(DRAIN, cage).await.ok()?.ok()?
     }
 
     /// Wait, SIGTERM, wait, SIGKILL (ST-07).
@@ -184,6 +163,9 @@ impl Drop for Life {
         self.writer.abort();
         self.reader.abort();
         self.stderr.abort();
+        if let Some(cage) = &self.cage {
+            cage.abort();
+        }
         self.talk.end("its connection was closed");
     }
 }
@@ -288,12 +270,6 @@ async fn read_chunk<'a>(from: &mut (impl AsyncRead + Unpin), chunk: &'a mut [u8]
     let read = from.read(chunk).await.ok().filter(|read| *read > 0)?;
     chunk.get(..read)
 }
-
-/// What a process gets of our environment: where programs and the user's folder are, language, time zone and the place for
-/// temporary files. Everything else may be a secret of ours or steer the process (`LD_PRELOAD`, `NODE_OPTIONS`); what a server
-/// needs beyond this stands in its configuration.
-pub(crate) const INHERITED: [&str; 10] =
-    ["PATH", "HOME", "LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "TMPDIR", "TZ"];
 
 /// How long a process may take to end by itself, and again after SIGTERM.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);

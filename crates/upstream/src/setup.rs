@@ -1,7 +1,7 @@
 //! From a server's configuration to the way to it: its address proved, its secrets resolved, its bounds read.
 
-use std::ffi::OsString;
-use std::path::Path;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use sekisho_audit::Digest;
 use sekisho_catalog::{EnvValue, EraChoice, Server, ServerConfig, Transport};
 use sekisho_egress::{BadDestination, Client};
 use sekisho_keys::{ResolveError, SecretRef};
+use sekisho_sandbox::{Launcher, PlanError, Tier};
 use sekisho_wire::{Era, ServerId, Sheets};
 
 use crate::config::{Config, ConfigError};
 use crate::link::{Stdio, Way};
 use crate::notes::Notes;
 use crate::probe::Eras;
-use crate::process::{INHERITED, Program};
+use crate::program::{Blueprint, Confinement, INHERITED, NoPlan, Program};
 use crate::streamable::Site;
 use crate::tasks::Tasks;
 
@@ -28,6 +29,20 @@ pub struct Secrets<'a> {
     pub base: &'a Path,
     /// The environment that `env:` references and the few variables a process inherits are read from.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
+    /// How programs are confined.
+    pub cages: Cages<'a>,
+}
+
+/// How programs are confined.
+pub struct Cages<'a> {
+    /// What the machine can do.
+    pub tier: Tier,
+    /// The program that builds the cages.
+    pub launcher: &'a Launcher,
+    /// Where the homes of servers are, a folder each.
+    pub homes: &'a Path,
+    /// What no server sees: what this program keeps for itself.
+    pub hidden: &'a [PathBuf],
 }
 
 /// Why a server cannot be set up.
@@ -46,6 +61,25 @@ pub enum StartError {
         /// Why not.
         #[source]
         source: ResolveError,
+    },
+    /// The machine cannot confine it as well as it has to be.
+    #[error("server `{server}` has to be confined with tier `{wanted}`, and this machine has tier `{found}`")]
+    Tier {
+        /// Which server.
+        server: ServerId,
+        /// What its configuration asks for.
+        wanted: Tier,
+        /// What is to be had.
+        found: Tier,
+    },
+    /// What it is granted cannot be.
+    #[error("the sandbox of server `{server}` cannot be planned")]
+    Plan {
+        /// Which server.
+        server: ServerId,
+        /// Why not.
+        #[source]
+        source: PlanError,
     },
     /// One of its headers cannot be sent as it is: a name or value that HTTP does not permit.
     #[error("header `{name}` of server `{server}` cannot be sent")]
@@ -170,7 +204,7 @@ fn program(
     let config = server.config();
     let (path, arguments) = command.split_first().map_or(("", command), |(path, rest)| (path.as_str(), rest));
     // A path starts from the configuration's folder, wherever the process runs; a plain name is looked up in PATH.
-    let path = if path.contains('/') { secrets.base.join(path).into() } else { path.into() };
+    let path: OsString = if path.contains('/') { secrets.base.join(path).into() } else { path.into() };
     let mut configured = Vec::new();
     for (name, value) in &config.env {
         let value = match value {
@@ -179,13 +213,49 @@ fn program(
         };
         configured.push((name.clone(), value));
     }
+    let confinement = confinement(server, command, &path, secrets)?;
     Ok(Program {
         path,
+        confinement,
         arguments: arguments.iter().map(OsString::from).collect(),
         inherited: INHERITED.iter().filter_map(|name| Some((*name, (secrets.env)(name)?))).collect(),
         configured,
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
     })
+}
+
+fn confinement(
+    server: &Server,
+    command: &[String],
+    path: &OsStr,
+    secrets: &Secrets<'_>,
+) -> Result<Confinement, StartError> {
+    let (config, id) = (server.config(), || server.id().clone());
+    let sandbox = config.sandbox();
+    if sandbox.dangerous_unconfined {
+        return Ok(Confinement::None);
+    }
+    if secrets.cages.tier < sandbox.tier_min {
+        return Err(StartError::Tier { server: id(), wanted: sandbox.tier_min, found: secrets.cages.tier });
+    }
+    let blueprint = Blueprint {
+        sandbox: sandbox.into_owned(),
+        path: path.into(),
+        command: command.to_vec(),
+        folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
+        base: secrets.base.to_owned(),
+        home: (secrets.env)("HOME").map(PathBuf::from),
+        search: (secrets.env)("PATH").and_then(|path| path.into_string().ok()),
+        own_home: secrets.cages.homes.join(server.id().as_str()),
+        hidden: secrets.cages.hidden.to_vec(),
+        tier: secrets.cages.tier,
+        launcher: secrets.cages.launcher.clone(),
+    };
+    match blueprint.plan() {
+        // A program that is not there yet is a server that is down.
+        Ok(_) | Err(NoPlan::NoProgram { .. }) => Ok(Confinement::Cage(Box::new(blueprint))),
+        Err(NoPlan::Refused(source)) => Err(StartError::Plan { server: id(), source }),
+    }
 }
 
 fn resolve(

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::client::{Client, Era};
-use crate::gateway::{http_server, stdio_server};
+use crate::gateway::{granting, http_server, stdio_server};
 use crate::line::Line;
 use crate::process::Running;
 use crate::{place, raw};
@@ -98,8 +98,11 @@ impl Stage {
 
     /// The `[servers.…]` tables.
     pub(super) fn servers(&self) -> String {
+        // The shell's script executes the puppet, which reads the exhibit and keeps a journal.
+        let puppet = place::binary("puppet").unwrap_or_default();
+        let grants = granting(&[&puppet, &self.exhibit], &[self.folder.path()]);
         let table = |actor: &Actor| match &actor.reached {
-            Reached::Stdio(file) => stdio_server(&actor.name, &[file.display().to_string()]),
+            Reached::Stdio(file) => stdio_server(&actor.name, &[file.display().to_string()]) + &grants,
             Reached::Http { url, .. } => http_server(&actor.name, url),
         };
         self.actors.iter().map(table).collect()

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use sekisho_e2e::client::{Client, Era};
-use sekisho_e2e::gateway::{Approved, Gateway, Setup, stdio_server};
+use sekisho_e2e::gateway::{Approved, Gateway, Setup, granting, stdio_server};
 use sekisho_e2e::process::Output;
 use sekisho_e2e::{place, process, raw};
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ impl Puppet {
             "--control".into(),
             control,
         ];
-        stdio_server(name, &command)
+        stdio_server(name, &command) + &granting(&[], &[self.folder.path()])
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::Outcome;
 use crate::config::Loaded;
-use crate::folder::Folder;
+use crate::folder::{DEMO, Folder};
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
 use crate::schema::schema;
@@ -63,8 +63,11 @@ impl Up {
         std::fs::create_dir_all(&self.dir).map_err(|error| unwritable(&self.dir, &error))?;
         let data = Folder::new(self.dir.join(DATA));
         data.prepare()?;
-        let welcome = data.path().join("demo-files/welcome.txt");
-        std::fs::create_dir_all(data.path().join("demo-files")).map_err(|error| unwritable(data.path(), &error))?;
+        let demo = data.path().join(DEMO);
+        for folder in ["demo-files", "demo-notes"] {
+            std::fs::create_dir_all(demo.join(folder)).map_err(|error| unwritable(data.path(), &error))?;
+        }
+        let welcome = demo.join("demo-files/welcome.txt");
         write_if_missing(&welcome, WELCOME)?;
         write_if_missing(&self.dir.join("policy.cedar"), STARTER)?;
         write_if_missing(path, &configuration(port, &own_path()?))
@@ -181,16 +184,20 @@ algorithms = ["ES256"]
 files = ["policy.cedar"]
 
 # Two demo servers. Put your own beside them, with `command = ["program", "argument"]` or `url = "https://…"`.
+# A program runs in a sandbox: it sees the system, the files that its command names, and what is granted here; no network.
 [servers.files]
 command = [{own}, "demo", "files", "--root", "demo-files"]
-cwd = "{DATA}"
+cwd = "{DATA}/{DEMO}"
 # Files come and go, and their names with them.
 unpinned_resources = ["demo-files:///"]
 
 [servers.notes]
 command = [{own}, "demo", "notes", "--dir", "demo-notes"]
-cwd = "{DATA}"
+cwd = "{DATA}/{DEMO}"
 unpinned_resources = ["note://"]
+
+[servers.notes.sandbox]
+write = ["{DATA}/{DEMO}/demo-notes"]
 "#
     )
 }

@@ -10,6 +10,7 @@ use sekisho_catalog::{Approvals, Catalog};
 use sekisho_egress::Client;
 use sekisho_identity::developer::Developer;
 use sekisho_identity::{Authenticated, Identity, Presented, SessionKey};
+use sekisho_sandbox::{Launcher, Tier};
 use sekisho_wire::json::Limits;
 use sekisho_wire::message::Spoken;
 use sekisho_wire::{Askable, Call, Endpoint, FromServer, Inbound, Items, Json, ListKind, ServerId, Version, front};
@@ -22,7 +23,7 @@ use crate::config::Config;
 use crate::error::SendError;
 use crate::exchange::Course;
 use crate::upstream::Upstream;
-use crate::{Secrets, StartError};
+use crate::{Cages, Secrets, StartError};
 
 /// The rooms before this one, and this one.
 pub(crate) struct House {
@@ -156,9 +157,16 @@ pub(crate) fn session_of(caller: &Authenticated<Inbound>) -> SessionKey {
 
 fn catalog(ground: &Ground, servers: &str, old: Option<&Catalog>) -> Catalog {
     let text = servers.replace("SCRIPT", &ground.script()).replace("python3", python());
-    Catalog::new(&toml::from_str(&text).unwrap(), &Approvals::of_first_use(), old).unwrap()
+    let mut config: sekisho_catalog::Config = toml::from_str(&text).unwrap();
+    // The launcher is not in this program; confined ones run in e2e.
+    let unconfined = sekisho_sandbox::Config { dangerous_unconfined: true, ..Default::default() };
+    for server in config.servers.values_mut().filter(|server| server.command.is_some()) {
+        server.sandbox = Some(unconfined.clone());
+    }
+    Catalog::new(&config, &Approvals::of_first_use(), old).unwrap()
 }
 
 fn secrets<T>(ground: &Ground, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
-    with(&Secrets { base: ground.folder.path(), env: &|name| std::env::var_os(name) })
+    let cages = Cages { tier: Tier::None, launcher: &Launcher::own(), homes: ground.folder.path(), hidden: &[] };
+    with(&Secrets { base: ground.folder.path(), env: &|name| std::env::var_os(name), cages })
 }

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::Fault;
 use crate::link::{Asked, Flight, Link, Stdio, Way};
 use crate::notes::Notes;
-use crate::process::Program;
+use crate::program::{Confinement, Program};
 use crate::tasks::Tasks;
 
 /// A log of its own, and what runs in the background.
@@ -56,6 +56,7 @@ impl Ground {
             inherited: vec![("PATH", std::env::var_os("PATH").unwrap())],
             configured: vec![("API_KEY".into(), SecretString::from("s3cret"))],
             folder: Some(self.folder.path().to_owned()),
+            confinement: Confinement::None,
         };
         Way::Stdio(Stdio { program, config: Arc::new(config), notes: self.notes.clone(), tasks: self.tasks.clone() })
     }

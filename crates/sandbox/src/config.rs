@@ -1,0 +1,157 @@
+//! `[servers.<name>.sandbox]`: what a server that is a program may touch.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::profile::ProfileName;
+use crate::tier::Tier;
+
+/// `[servers.<name>.sandbox]`: what a server that is a program may touch. Without it, it is confined to what its profile says: the
+/// system's programs, the files that its command names, a home of its own, and no network.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Which profile describes it beside `base`; chosen by its command if not given. `base` alone adds nothing.
+    #[schemars(extend("x-requirement" = "10.1"))]
+    pub profile: Option<ProfileName>,
+    /// Files and folders that it may read. A relative path starts from the folder of this configuration, `~/` is the user's home.
+    #[schemars(extend("x-requirement" = "10.2"))]
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it may read and change.
+    #[schemars(extend("x-requirement" = "10.2"))]
+    pub write: Vec<PathBuf>,
+    /// The least that is enough. With `full`, it is not started where the system has no user namespaces to give; `sekisho doctor`
+    /// tells what this machine has.
+    #[schemars(extend("x-requirement" = "10.1"))]
+    pub tier_min: Tier,
+    /// Most memory, in MiB: 16 to 1,048,576. Of all its processes together where a control group is to be had, of each one otherwise.
+    #[schemars(range(min = 16, max = 1_048_576), extend("x-requirement" = "10.1"))]
+    pub memory_mib_max: u32,
+    /// Most processes and threads: 4 to 32,768.
+    #[schemars(range(min = 4, max = 32_768), extend("x-requirement" = "10.1"))]
+    pub processes_max: u32,
+    /// Most open files of each process: 16 to 1,048,576.
+    #[schemars(range(min = 16, max = 1_048_576), extend("x-requirement" = "10.1"))]
+    pub open_files_max: u32,
+    /// Largest file that it may write, in MiB: 1 to 1,048,576. Each of its temporary folders holds as much, but no more than 1 GiB.
+    #[schemars(range(min = 1, max = 1_048_576), extend("x-requirement" = "10.1"))]
+    pub file_mib_max: u32,
+    /// It is not confined at all: whatever the user can read, change and reach, it can, too.
+    #[schemars(extend("x-requirement" = "10.1"))]
+    pub dangerous_unconfined: bool,
+}
+
+impl Default for Config {
+    /// The profile of its command, nothing else granted, no network, fully confined.
+    fn default() -> Config {
+        Config {
+            profile: None,
+            read: Vec::new(),
+            write: Vec::new(),
+            tier_min: Tier::Full,
+            memory_mib_max: 2048,
+            processes_max: 256,
+            open_files_max: 4096,
+            file_mib_max: 1024,
+            dangerous_unconfined: false,
+        }
+    }
+}
+
+/// Why the section is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("`{field}` is {value}, but must be between {min} and {max}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// What was given.
+        value: u32,
+        /// Smallest value.
+        min: u32,
+        /// Largest value.
+        max: u32,
+    },
+    /// Nothing in place of everything: that has another name.
+    #[error(
+        "`tier_min` must be `full` or `partial`; a server that is not confined is spelled `dangerous_unconfined = true`"
+    )]
+    TierNone,
+    /// Said to be confined to something and not to be confined.
+    #[error("`{field}` means nothing beside `dangerous_unconfined = true`; remove one of them")]
+    Contradiction {
+        /// The field.
+        field: &'static str,
+    },
+}
+
+impl Config {
+    /// Checks what types cannot say.
+    ///
+    /// # Errors
+    /// [`ConfigError`]
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if self.tier_min == Tier::None {
+            return Err(ConfigError::TierNone);
+        }
+        let numbers = [
+            ("memory_mib_max", self.memory_mib_max, 16, MIB_MAX),
+            ("processes_max", self.processes_max, 4, 32_768),
+            ("open_files_max", self.open_files_max, 16, MIB_MAX),
+            ("file_mib_max", self.file_mib_max, 1, MIB_MAX),
+        ];
+        if let Some((field, value, min, max)) =
+            numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value))
+        {
+            return Err(ConfigError::OutOfRange { field, value, min, max });
+        }
+        let granted =
+            [("profile", self.profile.is_some()), ("read", !self.read.is_empty()), ("write", !self.write.is_empty())];
+        match granted.into_iter().find(|(_, given)| self.dangerous_unconfined && *given) {
+            Some((field, _)) => Err(ConfigError::Contradiction { field }),
+            None => Ok(()),
+        }
+    }
+}
+
+const MIB_MAX: u32 = 1_048_576;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Result<(), String> {
+        toml::from_str::<Config>(text).map_err(|error| error.to_string())?.check().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn numbers_hold_at_their_bounds_and_not_past_them() {
+        for (field, min, max) in [
+            ("memory_mib_max", 16_u32, 1_048_576_u32),
+            ("processes_max", 4, 32_768),
+            ("open_files_max", 16, 1_048_576),
+            ("file_mib_max", 1, 1_048_576),
+        ] {
+            for good in [min, max] {
+                assert_eq!(config(&format!("{field} = {good}")), Ok(()), "{field} {good}");
+            }
+            for bad in [min - 1, max + 1] {
+                let words = config(&format!("{field} = {bad}")).unwrap_err();
+                assert!(words.contains(field) && words.contains(&bad.to_string()), "{words}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_confinement_must_be_spelled_out() {
+        assert_eq!(config(""), Ok(()));
+        assert_eq!(config("dangerous_unconfined = true"), Ok(()));
+        assert!(config("tier_min = 'none'").unwrap_err().contains("dangerous_unconfined"));
+        assert!(config("dangerous_unconfined = true\nread = ['/srv']").unwrap_err().contains("`read`"));
+        assert!(config("unconfined = true").is_err(), "an unknown key");
+        assert!(config("profile = 'rust'").is_err(), "an unknown profile");
+    }
+}

@@ -1,0 +1,257 @@
+//! From what is named to what is shown: paths found, judged and put in order.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use crate::plan::{Access, Link, PlanError, Subject, VIEWS_MAX, View, text};
+use crate::profile::Profile;
+
+pub(crate) mod programs;
+
+/// What was granted so far.
+pub(crate) struct Ground<'a> {
+    base: &'a Path,
+    home: Option<&'a Path>,
+    /// By canonical path.
+    views: BTreeMap<PathBuf, Access>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    /// What somebody named, and not a profile.
+    named: Vec<PathBuf>,
+}
+
+impl<'a> Ground<'a> {
+    pub(crate) fn new(base: &'a Path, home: Option<&'a Path>) -> Ground<'a> {
+        Ground { base, home, views: BTreeMap::new(), links: BTreeMap::new(), named: Vec::new() }
+    }
+
+    /// What a profile names. What is not there, or would be too much, is left out: a profile is not of this machine.
+    pub(crate) fn offer(&mut self, place: &str, access: Access, subject: &Subject<'_>, interpreter: Option<&Path>) {
+        let found = match place {
+            "{prefix}" => {
+                let programs = [Some(subject.program), interpreter];
+                programs.into_iter().flatten().flat_map(programs::prefixes).collect()
+            }
+            "{script}" => self.scripts(subject, interpreter),
+            place => vec![self.absolute(Path::new(place))],
+        };
+        for path in found {
+            self.add_if_narrow(&path, access);
+        }
+    }
+
+    /// A folder that a version manager keeps programs in, where the program lies in it.
+    pub(crate) fn offer_toolchain(&mut self, place: &str, programs: [Option<&Path>; 2]) {
+        let place = self.absolute(Path::new(place));
+        let Ok(canonical) = place.canonicalize() else { return };
+        let lies_in = |program: &Path| {
+            program.starts_with(&place) || program.canonicalize().is_ok_and(|program| program.starts_with(&canonical))
+        };
+        if programs.into_iter().flatten().any(lies_in) {
+            self.add_if_narrow(&place, Access::Read);
+        }
+    }
+
+    /// The folders that a command names, for a profile of servers that work on those.
+    ///
+    /// # Errors
+    /// One of them would give nearly everything away.
+    pub(crate) fn offer_arguments(&mut self, subject: &Subject<'_>, access: Access) -> Result<(), PlanError> {
+        for path in self.paths_in_command(subject).into_iter().filter(|path| path.is_dir()) {
+            self.grant(&path, access)?;
+        }
+        Ok(())
+    }
+
+    /// The files that a command names may be read: whoever wrote the command wanted them used.
+    pub(crate) fn offer_named_files(&mut self, subject: &Subject<'_>) {
+        let program = subject.program.to_owned();
+        for path in self.paths_in_command(subject).into_iter().chain([program]) {
+            if path.is_file() {
+                self.add_if_narrow(&path, Access::Read);
+            }
+        }
+    }
+
+    /// What the configuration grants.
+    ///
+    /// # Errors
+    /// It is not there, or would give away too much.
+    pub(crate) fn grant(&mut self, path: &Path, access: Access) -> Result<(), PlanError> {
+        let shown = || path.display().to_string();
+        let wanted = self.absolute(path);
+        let canonical = wanted.canonicalize().map_err(|_| PlanError::Missing { path: shown() })?;
+        self.judge(&canonical).map_err(|wrong| match wrong {
+            Wrong::TooBroad(what) => PlanError::TooBroad { path: shown(), what },
+            Wrong::WayAround(what) => PlanError::WayAround { path: shown(), what },
+        })?;
+        self.named.push(canonical.clone());
+        self.add(&wanted, canonical, access);
+        Ok(())
+    }
+
+    /// The folder that it starts in, as it is called inside. None: its home.
+    ///
+    /// # Errors
+    /// It is not there, or no text.
+    pub(crate) fn folder(&mut self, subject: &Subject<'_>) -> Result<Option<String>, PlanError> {
+        let Some(folder) = subject.folder else { return Ok(None) };
+        let wanted = self.absolute(folder);
+        let shown = || PlanError::Missing { path: folder.display().to_string() };
+        let canonical = wanted.canonicalize().map_err(|_| shown())?;
+        if self.is_shown(&canonical) {
+            return text(&canonical).map(Some);
+        }
+        // Its home, or what holds it: it starts in the home of its own, which has the same name.
+        if self.judge(&canonical).is_err() {
+            return Ok(None);
+        }
+        self.add(&wanted, canonical.clone(), Access::Read);
+        text(&canonical).map(Some)
+    }
+
+    /// Whether a path lies in what is shown.
+    pub(crate) fn is_shown(&self, path: &Path) -> bool {
+        path.ancestors().any(|ancestor| self.views.contains_key(ancestor))
+    }
+
+    /// As what a path is shown already, by itself or with what it lies in.
+    fn shown_as(&self, path: &Path) -> Option<Access> {
+        path.ancestors().find_map(|ancestor| self.views.get(ancestor)).copied()
+    }
+
+    /// Whether somebody named this very path.
+    pub(crate) fn is_named(&self, path: &Path) -> bool {
+        self.named.iter().any(|named| named == path)
+    }
+
+    /// Parents before what lies in them; what lies in one with the same access is shown with it.
+    ///
+    /// # Errors
+    /// There are too many, or one is no text.
+    pub(crate) fn done(self) -> Result<(Vec<View>, Vec<Link>), PlanError> {
+        let is_shown_above = |path: &Path, access: Access| {
+            let above = path.ancestors().skip(1).find_map(|ancestor| self.views.get(ancestor));
+            above.is_some_and(|above| *above == access)
+        };
+        let views = self.views.iter().filter(|(path, access)| !is_shown_above(path, **access));
+        let views = views.map(|(path, access)| Ok(View { path: text(path)?, access: *access }));
+        let views = views.collect::<Result<Vec<View>, PlanError>>()?;
+        let links = self.links.iter().map(|(from, to)| Ok(Link { from: text(from)?, to: text(to)? }));
+        let links = links.collect::<Result<Vec<Link>, PlanError>>()?;
+        if views.len().saturating_add(links.len()) > VIEWS_MAX {
+            return Err(PlanError::TooMany);
+        }
+        Ok((views, links))
+    }
+
+    /// What somebody granted stays as it was granted: an offer of less does not take from it.
+    fn add_if_narrow(&mut self, wanted: &Path, access: Access) {
+        let Ok(canonical) = wanted.canonicalize() else { return };
+        if self.judge(&canonical).is_err() {
+            return;
+        }
+        if self.shown_as(&canonical).is_some_and(|held| held >= access) {
+            self.link(wanted, &canonical);
+        } else {
+            self.add(wanted, canonical, access);
+        }
+    }
+
+    fn link(&mut self, wanted: &Path, canonical: &Path) {
+        if wanted != canonical {
+            self.links.insert(wanted.to_owned(), canonical.to_owned());
+        }
+    }
+
+    fn add(&mut self, wanted: &Path, canonical: PathBuf, access: Access) {
+        self.link(wanted, &canonical);
+        let held = self.views.entry(canonical).or_insert(access);
+        *held = access.max(*held);
+    }
+
+    /// Every path that stands in the command's arguments, behind an equals sign, too.
+    fn paths_in_command(&self, subject: &Subject<'_>) -> Vec<PathBuf> {
+        let folder = subject.folder.map_or_else(|| self.base.to_owned(), |folder| self.absolute(folder));
+        let arguments = subject.command.iter().skip(1);
+        let values = arguments.map(|word| match word.split_once('=') {
+            Some((option, value)) if option.starts_with('-') => value,
+            Some(_) | None => word.as_str(),
+        });
+        // A word alone is no path, even where something of this name lies about.
+        let is_path = |word: &&str| word.contains('/') || Path::new(word).extension().is_some();
+        let paths = values.filter(|word| !word.starts_with('-')).filter(is_path);
+        paths
+            .map(|word| if word.starts_with("~/") { self.absolute(Path::new(word)) } else { folder.join(word) })
+            .collect()
+    }
+
+    /// The project of the script that a command runs, or the script alone where it belongs to none.
+    fn scripts(&self, subject: &Subject<'_>, interpreter: Option<&Path>) -> Vec<PathBuf> {
+        let own = interpreter.map(|_| subject.program.to_owned());
+        let named = self.paths_in_command(subject).into_iter().find(|path| path.is_file());
+        let script = [own, named].into_iter().flatten();
+        script.flat_map(|script| programs::projects(&script, self.home)).collect()
+    }
+
+    fn absolute(&self, path: &Path) -> PathBuf {
+        let at_home = path.strip_prefix("~").ok();
+        let joined = match (at_home, self.home) {
+            (Some(rest), Some(home)) => home.join(rest),
+            (Some(_), None) | (None, _) => self.base.join(path),
+        };
+        joined.components().filter(|part| *part != Component::CurDir).collect()
+    }
+
+    fn judge(&self, canonical: &Path) -> Result<(), Wrong> {
+        if canonical == Path::new("/") {
+            return Err(Wrong::TooBroad("the whole machine"));
+        }
+        let home = self.home.and_then(|home| home.canonicalize().ok());
+        if home.is_some_and(|home| home.starts_with(canonical)) {
+            return Err(Wrong::TooBroad("the whole home"));
+        }
+        if TOO_BROAD.iter().any(|path| Path::new(path) == canonical) {
+            return Err(Wrong::TooBroad("what every user of the machine keeps there"));
+        }
+        if KERNEL.iter().any(|path| canonical.starts_with(path)) {
+            return Err(Wrong::WayAround("it is the kernel's or the machine's services'"));
+        }
+        let is_socket = canonical.metadata().is_ok_and(|file| file.file_type().is_socket());
+        if is_socket {
+            return Err(Wrong::WayAround("it is a socket, and who listens on it is not confined"));
+        }
+        Ok(())
+    }
+}
+
+/// What is wrong with a path, whoever names it.
+enum Wrong {
+    TooBroad(&'static str),
+    WayAround(&'static str),
+}
+
+/// What is not shown of what is granted: `always`, and what profiles hide unless it is named itself.
+pub(crate) fn hidden(
+    profiles: &[&Profile],
+    home: Option<&Path>,
+    always: &[PathBuf],
+    ground: &Ground<'_>,
+) -> Vec<String> {
+    let places = profiles.iter().flat_map(|profile| &profile.hidden);
+    let absolute = places.filter_map(|place| match (place.path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => Some(home.join(rest)),
+        (Some(_), None) => None,
+        (None, _) => Some(PathBuf::from(&place.path)),
+    });
+    let there = absolute.filter_map(|path| path.canonicalize().ok());
+    let to_hide = there.filter(|path| !ground.is_named(path));
+    let always = always.iter().filter_map(|path| path.canonicalize().ok());
+    let shown = to_hide.chain(always).filter(|path| ground.is_shown(path));
+    shown.filter_map(|path| path.to_str().map(String::from)).collect()
+}
+
+/// Granted whole, each of these is as good as no cage.
+const TOO_BROAD: [&str; 9] = ["/etc", "/home", "/media", "/mnt", "/opt", "/root", "/srv", "/tmp", "/var"];
+/// Who writes here commands the machine.
+const KERNEL: [&str; 6] = ["/proc", "/sys", "/dev", "/run", "/var/run", "/boot"];

@@ -1,0 +1,159 @@
+//! What is executed, and how it is confined.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use secrecy::{ExposeSecret, SecretString};
+use sekisho_sandbox::{Cage, Config, Confined, Launcher, Plan, PlanError, Speech, Subject, Tier};
+use tokio::process::{Child, Command};
+
+use crate::error::{Fault, chain};
+
+/// What is executed, without a shell, with nothing of the gateway's environment but [`INHERITED`].
+pub(crate) struct Program {
+    pub(crate) path: OsString,
+    pub(crate) arguments: Vec<OsString>,
+    pub(crate) inherited: Vec<(&'static str, OsString)>,
+    pub(crate) configured: Vec<(String, SecretString)>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) confinement: Confinement,
+}
+
+/// How it is confined.
+pub(crate) enum Confinement {
+    /// The configuration spells out that it is not.
+    None,
+    /// By a cage of this kind.
+    Cage(Box<Blueprint>),
+}
+
+/// What cages of a server are made by. What is there on the machine is looked at anew for each.
+pub(crate) struct Blueprint {
+    pub(crate) sandbox: Config,
+    pub(crate) path: OsString,
+    pub(crate) command: Vec<String>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) base: PathBuf,
+    pub(crate) home: Option<PathBuf>,
+    pub(crate) search: Option<String>,
+    pub(crate) own_home: PathBuf,
+    pub(crate) hidden: Vec<PathBuf>,
+    pub(crate) tier: Tier,
+    pub(crate) launcher: Launcher,
+}
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoPlan {
+    /// The program is not there.
+    #[error("the program `{}` is not there", path.display())]
+    NoProgram { path: PathBuf },
+    /// What is granted cannot be.
+    #[error("its sandbox cannot be planned")]
+    Refused(#[source] PlanError),
+}
+
+impl Blueprint {
+    /// The plan, as things are.
+    ///
+    /// # Errors
+    /// [`NoPlan`]
+    pub(crate) fn plan(&self) -> Result<Plan, NoPlan> {
+        let program = self.found().ok_or_else(|| NoPlan::NoProgram { path: PathBuf::from(&self.path) })?;
+        let subject = Subject {
+            program: &program,
+            command: &self.command,
+            folder: self.folder.as_deref(),
+            base: &self.base,
+            home: self.home.as_deref(),
+            search: self.search.as_deref(),
+            own_home: &self.own_home,
+            hidden: &self.hidden,
+            way_out: false,
+        };
+        Plan::of(&self.sandbox, &subject, self.tier).map_err(NoPlan::Refused)
+    }
+
+    /// The file of the program: where the path leads, or the first of its name in PATH.
+    fn found(&self) -> Option<PathBuf> {
+        let path = Path::new(&self.path);
+        if path.is_absolute() {
+            return path.is_file().then(|| path.to_owned());
+        }
+        let folders = self.search.as_deref().unwrap_or_default().split(':').map(Path::new);
+        folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(path)).find(|path| path.is_file())
+    }
+}
+
+/// A process that was started, and what its launcher tells, if it has one.
+pub(crate) struct Begun {
+    pub(crate) child: Child,
+    pub(crate) speech: Option<Speech>,
+}
+
+impl Program {
+    /// Starts it. What a launcher cannot do is heard from it later.
+    ///
+    /// # Errors
+    /// [`Fault::Unreachable`] where it cannot be executed.
+    pub(crate) fn start(&self) -> Result<Begun, Fault> {
+        let unreachable = |error: &dyn std::error::Error| {
+            Fault::Unreachable(format!("it cannot be started: {}", chain(error)).into())
+        };
+        match &self.confinement {
+            Confinement::None => {
+                let child = self.command().spawn().map_err(|error| unreachable(&error))?;
+                Ok(Begun { child, speech: None })
+            }
+            Confinement::Cage(blueprint) => {
+                let plan = blueprint.plan().map_err(|error| unreachable(&error))?;
+                let cage = Cage::new(plan, blueprint.launcher.clone()).map_err(|error| unreachable(&error))?;
+                let Confined { child, speech } =
+                    cage.start(&self.environment()).map_err(|error| unreachable(&error))?;
+                Ok(Begun { child, speech: Some(speech) })
+            }
+        }
+    }
+
+    /// How well it is confined.
+    pub(crate) fn tier(&self) -> Tier {
+        match &self.confinement {
+            Confinement::None => Tier::None,
+            Confinement::Cage(blueprint) => blueprint.tier,
+        }
+    }
+
+    /// Its home and its place for temporary files are the cage's.
+    fn environment(&self) -> Vec<(String, SecretString)> {
+        let inherited = self.inherited.iter().filter(|(name, _)| !OF_THE_CAGE.contains(name));
+        let inherited =
+            inherited.filter_map(|(name, value)| Some(((*name).to_owned(), SecretString::from(value.to_str()?))));
+        inherited.chain(self.configured.iter().cloned()).collect()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).env_clear();
+        for (name, value) in &self.inherited {
+            command.env(name, value);
+        }
+        for (name, value) in &self.configured {
+            command.env(name, value.expose_secret());
+        }
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
+        // A group of its own, so that whatever it starts ends with it, and a Ctrl-C at our terminal does not reach it.
+        let piped = process::Stdio::piped;
+        command.stdin(piped()).stdout(piped()).stderr(piped()).process_group(0).kill_on_drop(true);
+        command
+    }
+}
+
+/// What a process gets of our environment: where programs and the user's folder are, language, time zone and the place for
+/// temporary files. Everything else may be a secret of ours or steer the process (`LD_PRELOAD`, `NODE_OPTIONS`); what a server
+/// needs beyond this stands in its configuration.
+pub(crate) const INHERITED: [&str; 10] =
+    ["PATH", "HOME", "LANG", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_TIME", "TMPDIR", "TZ"];
+const OF_THE_CAGE: [&str; 2] = ["HOME", "TMPDIR"];
