@@ -18,6 +18,8 @@ mod passage;
 mod plain;
 mod resolve;
 mod rules;
+#[cfg(target_os = "linux")]
+mod splice;
 mod tunnel;
 
 use std::future::Future;

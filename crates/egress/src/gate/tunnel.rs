@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use crate::gate::budget::{Ledger, Way};
 use crate::gate::hello::{BadHello, Greeting};
 use crate::gate::passage::{Cut, Failure, Outcome, Refusal};
+#[cfg(target_os = "linux")]
+use crate::gate::splice::Pipe;
 
 /// What goes through a connection.
 #[derive(Debug)]
@@ -160,12 +163,21 @@ async fn hear_hello(client: &mut TcpStream, first: &[u8], greeting: &mut Greetin
 pub(super) async fn carry(client: &mut TcpStream, server: &mut TcpStream, meter: &Meter<'_>) -> Outcome {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_server, mut to_server) = server.split();
-    let up = meter.pass_all(&mut from_client, &mut to_server, Way::Up);
-    let down = meter.pass_all(&mut from_server, &mut to_client, Way::Down);
+    let up = pass_all(&mut from_client, &mut to_server, Way::Up, meter);
+    let down = pass_all(&mut from_server, &mut to_client, Way::Down, meter);
     match tokio::try_join!(up, down) {
         Ok(((), ())) => Outcome::Ended,
         Err(outcome) => outcome,
     }
+}
+
+/// By splicing where there is that, and else by reading and writing.
+async fn pass_all(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, way: Way, meter: &Meter<'_>) -> Result<(), Outcome> {
+    #[cfg(target_os = "linux")]
+    if let Ok(pipe) = Pipe::new() {
+        return pipe.pass_all(from, to, way, meter).await;
+    }
+    meter.pass_all(from, to, way).await
 }
 
 pub(super) fn broken(error: io::Error) -> Outcome {
