@@ -18,6 +18,8 @@ mod passage;
 mod plain;
 mod resolve;
 mod rules;
+#[doc(hidden)]
+pub mod seen;
 #[cfg(target_os = "linux")]
 mod splice;
 mod tunnel;

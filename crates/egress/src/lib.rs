@@ -31,6 +31,8 @@ pub use body::{Body, BodyError};
 pub use client::{Client, FetchError, SendError};
 pub use config::Config;
 pub use destination::{BadDestination, Destination};
+#[doc(hidden)]
+pub use gate::seen;
 pub use gate::{
     AddressForbidden, Asked, BadGateRules, BadHead, BadHello, BadHostRule, BadPlace, Budget, Cut, Failure, Gate,
     GateBudgets, GateRules, HostRule, NotRecorded, Outcome, Passage, PrivateHost, Refusal, Via,
