@@ -7,8 +7,10 @@
 //! asks a proxy, never takes a name for loopback that does not say so, never goes to a private address unless a configuration
 //! lists the host or spells out the danger, and never adds a credential.
 //!
-//! *Depth still missing*: client certificates, certificate pins and revocation, an egress proxy, connection and
-//! rate bounds per destination, a hook for the record of refused addresses.
+//! [`Gate`] is the way out of a cage: a proxy with the same eye for addresses, for servers that have no network of their own.
+//!
+//! *Depth still missing*: client certificates, certificate pins and revocation, an egress proxy of others, and, of the
+//! client, connection and rate bounds per destination and a hook for the record of refused addresses.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -16,6 +18,7 @@ mod body;
 mod client;
 mod config;
 mod destination;
+mod gate;
 mod internal;
 mod line;
 mod pool;
@@ -28,6 +31,12 @@ pub use body::{Body, BodyError};
 pub use client::{Client, FetchError, SendError};
 pub use config::Config;
 pub use destination::{BadDestination, Destination};
+#[doc(hidden)]
+pub use gate::seen;
+pub use gate::{
+    AddressForbidden, Asked, BadGateRules, BadHead, BadHello, BadHostRule, BadPlace, Budget, Cut, Failure, Gate,
+    GateBudgets, GateRules, HostRule, NotRecorded, Outcome, Passage, PrivateHost, Refusal, Via,
+};
 pub use internal::{BadInternalHosts, InternalHosts};
 pub use resolver::ResolveError;
 pub use trust::NewError;
