@@ -80,22 +80,22 @@ pub fn time(name: &str) -> anyhow::Result<String> {
     Ok(stdio_server(name, &peers::python_server("mcp-server-time")?))
 }
 
-/// The git server from PyPI.
+/// The git server from PyPI, for this repository.
 ///
 /// # Errors
 /// When the peers are not installed.
-pub fn git(name: &str) -> anyhow::Result<String> {
-    Ok(stdio_server(name, &peers::python_server("mcp-server-git")?))
+pub fn git(name: &str, repository: &Path) -> anyhow::Result<String> {
+    Ok(stdio_server(name, &peers::python_server("mcp-server-git")?) + &granting(&[], &[repository]))
 }
 
-/// The fetch server from PyPI. The pages that it is asked for lie on this machine, where nobody asks for robots.txt.
+/// The fetch server from PyPI, for pages of this origin: they lie on this machine, where nobody asks for robots.txt.
 ///
 /// # Errors
 /// When the peers are not installed.
-pub fn fetch(name: &str) -> anyhow::Result<String> {
+pub fn fetch(name: &str, origin: &str) -> anyhow::Result<String> {
     let mut command = peers::python_server("mcp-server-fetch")?;
     command.extend(["--allow-private-ips", "--ignore-robots-txt"].map(ToOwned::to_owned));
-    Ok(stdio_server(name, &command))
+    Ok(stdio_server(name, &command) + &format!("sandbox.dangerous_private_hosts = [{origin:?}]\n"))
 }
 
 /// The command line of our server that is written with `FastMCP`: over HTTP on a port, or over standard input and output.

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -295,7 +296,16 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
     let folder = loaded.folder();
     let hidden = [folder.path().to_owned()];
-    let cages = Cages { tier: machine.tier(), launcher: &Launcher::own(), homes: &folder.homes(), hidden: &hidden };
+    let config = &loaded.config;
+    let own_ports: Vec<u16> =
+        [Some(config.gateway.listen), config.admin.listen].iter().flatten().map(SocketAddr::port).collect();
+    let cages = Cages {
+        tier: machine.tier(),
+        launcher: &Launcher::own(),
+        homes: &folder.homes(),
+        hidden: &hidden,
+        own_ports: &own_ports,
+    };
     with(&Secrets { base: &loaded.base, env: &variable, cages })
 }
 
@@ -437,19 +447,21 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         Error::Header { server, .. } | Error::Destination { server, .. } => {
             (Code::Server, vec!["servers", server.as_str()])
         }
-        Error::Tier { server, .. } | Error::Plan { server, .. } => {
-            (Code::Sandbox, vec!["servers", server.as_str(), "sandbox"])
-        }
+        Error::Tier { server, .. }
+        | Error::Plan { server, .. }
+        | Error::Gate { server, .. }
+        | Error::NoNetwork { server, .. } => (Code::Sandbox, vec!["servers", server.as_str(), "sandbox"]),
     };
     let problem = Problem::of(code, error).at(loaded.document.place_of(&keys));
     match error {
-        Error::Tier { .. } => problem.help(
+        Error::Tier { .. } | Error::NoNetwork { .. } => problem.help(
             "`sekisho doctor` tells why, and how to get more; `tier_min = \"partial\"` in its `sandbox` takes what there is, if that is `partial`",
         ),
         Error::Config(_)
         | Error::Secret { .. }
         | Error::Header { .. }
         | Error::Destination { .. }
+        | Error::Gate { .. }
         | Error::Plan { .. } => problem,
     }
 }

@@ -168,6 +168,9 @@ impl Loaded {
         if self.config.servers.values().any(|server| server.sandbox().dangerous_unconfined) {
             dangers.push("servers.sandbox.dangerous_unconfined");
         }
+        if self.config.servers.values().any(|server| !server.sandbox().dangerous_private_hosts.is_empty()) {
+            dangers.push("servers.sandbox.dangerous_private_hosts");
+        }
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }

@@ -110,6 +110,8 @@ pub enum EventKind {
     Definition,
     /// A server came up, went down, ended or wrote to its error stream.
     Server,
+    /// A confined server wanted out: a connection was opened, ended or refused.
+    Egress,
     /// The configuration was reloaded, or was not.
     Config,
     /// The gateway started or stopped.
@@ -127,6 +129,7 @@ impl EventKind {
             EventKind::Refusal => "refusal",
             EventKind::Definition => "definition",
             EventKind::Server => "server",
+            EventKind::Egress => "egress",
             EventKind::Config => "config",
             EventKind::Lifecycle => "lifecycle",
             EventKind::Security => "security",

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
+use sekisho_egress::{GateBudgets, HostRule, PrivateHost};
 use serde::Deserialize;
 
 use crate::profile::ProfileName;
@@ -22,6 +23,17 @@ pub struct Config {
     /// Files and folders that it may read and change.
     #[schemars(extend("x-requirement" = "10.2"))]
     pub write: Vec<PathBuf>,
+    /// Hosts at public addresses that it may reach, through a proxy that lets nothing else through: `api.example.com` (TLS, port 443),
+    /// `api.example.com:8443`, `*.example.com` (one label more, never the apex), `**.example.com` (any number of labels more),
+    /// `http://example.com:80`, `tcp://db.example.com:5432`. None: there is no network at all.
+    #[schemars(extend("x-requirement" = "10.3"))]
+    pub hosts: Vec<HostRule>,
+    /// Hosts at private or loopback addresses that it may reach, one by one and exactly, such as `tcp://localhost:5432`.
+    #[schemars(extend("x-requirement" = "10.3"))]
+    pub dangerous_private_hosts: Vec<PrivateHost>,
+    /// How much of the network it may use.
+    #[schemars(extend("x-requirement" = "10.3"))]
+    pub network: GateBudgets,
     /// The least that is enough. With `full`, it is not started where the system has no user namespaces to give; `sekisho doctor`
     /// tells what this machine has.
     #[schemars(extend("x-requirement" = "10.1"))]
@@ -50,6 +62,9 @@ impl Default for Config {
             profile: None,
             read: Vec::new(),
             write: Vec::new(),
+            hosts: Vec::new(),
+            dangerous_private_hosts: Vec::new(),
+            network: GateBudgets::default(),
             tier_min: Tier::Full,
             memory_mib_max: 2048,
             processes_max: 256,
@@ -69,11 +84,11 @@ pub enum ConfigError {
         /// The field.
         field: &'static str,
         /// What was given.
-        value: u32,
+        value: u64,
         /// Smallest value.
-        min: u32,
+        min: u64,
         /// Largest value.
-        max: u32,
+        max: u64,
     },
     /// Nothing in place of everything: that has another name.
     #[error(
@@ -89,6 +104,12 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Whether there is a way out for it.
+    #[must_use]
+    pub fn has_way_out(&self) -> bool {
+        !self.hosts.is_empty() || !self.dangerous_private_hosts.is_empty()
+    }
+
     /// Checks what types cannot say.
     ///
     /// # Errors
@@ -98,10 +119,15 @@ impl Config {
             return Err(ConfigError::TierNone);
         }
         let numbers = [
-            ("memory_mib_max", self.memory_mib_max, 16, MIB_MAX),
-            ("processes_max", self.processes_max, 4, 32_768),
-            ("open_files_max", self.open_files_max, 16, MIB_MAX),
-            ("file_mib_max", self.file_mib_max, 1, MIB_MAX),
+            ("memory_mib_max", u64::from(self.memory_mib_max), 16, MIB_MAX),
+            ("processes_max", self.processes_max.into(), 4, 32_768),
+            ("open_files_max", self.open_files_max.into(), 16, MIB_MAX),
+            ("file_mib_max", self.file_mib_max.into(), 1, MIB_MAX),
+            ("network.connections_max", self.network.connections_max.into(), 1, 1024),
+            ("network.connections_per_minute_max", self.network.connections_per_minute_max.into(), 1, 100_000),
+            ("network.bytes_per_hour_max", self.network.bytes_per_hour_max, 1024, 1024 * 1024 * MIB_MAX),
+            ("network.idle_seconds_max", self.network.idle_seconds_max.into(), 1, 86_400),
+            ("network.life_seconds_max", self.network.life_seconds_max.into(), 1, 86_400),
         ];
         if let Some((field, value, min, max)) =
             numbers.into_iter().find(|(_, value, min, max)| !(min..=max).contains(&value))
@@ -117,7 +143,7 @@ impl Config {
     }
 }
 
-const MIB_MAX: u32 = 1_048_576;
+const MIB_MAX: u64 = 1_048_576;
 
 #[cfg(test)]
 mod tests {
@@ -130,10 +156,15 @@ mod tests {
     #[test]
     fn numbers_hold_at_their_bounds_and_not_past_them() {
         for (field, min, max) in [
-            ("memory_mib_max", 16_u32, 1_048_576_u32),
+            ("memory_mib_max", 16_u64, 1_048_576_u64),
             ("processes_max", 4, 32_768),
             ("open_files_max", 16, 1_048_576),
             ("file_mib_max", 1, 1_048_576),
+            ("network.connections_max", 1, 1024),
+            ("network.connections_per_minute_max", 1, 100_000),
+            ("network.bytes_per_hour_max", 1024, 1 << 40),
+            ("network.idle_seconds_max", 1, 86_400),
+            ("network.life_seconds_max", 1, 86_400),
         ] {
             for good in [min, max] {
                 assert_eq!(config(&format!("{field} = {good}")), Ok(()), "{field} {good}");

@@ -230,13 +230,11 @@ pub(crate) const WAY_OUT_PORT: u16 = 3128;
 const HOMELESS: &str = "/home/server";
 const WAY_OUT: &str = "http://127.0.0.1:3128";
 /// Programs differ in which they read. `NODE_USE_ENV_PROXY`: Node.js 22.21 and later read the others only where this is set.
-const WAY_OUT_VARIABLES: [(&str, &str); 7] = [
+const WAY_OUT_VARIABLES: [(&str, &str); 5] = [
     ("HTTP_PROXY", WAY_OUT),
     ("HTTPS_PROXY", WAY_OUT),
     ("http_proxy", WAY_OUT),
     ("https_proxy", WAY_OUT),
-    ("NO_PROXY", "localhost,127.0.0.1,::1"),
-    ("no_proxy", "localhost,127.0.0.1,::1"),
     ("NODE_USE_ENV_PROXY", "1"),
 ];
 

@@ -3,19 +3,33 @@
 use std::sync::Arc;
 
 use sekisho_audit::Outcome;
+use sekisho_egress::Gate;
 use sekisho_sandbox::{Said, Speech, Tier};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::error::words;
 use crate::notes::Notes;
 
 /// Listens until the launcher has ended. Why nothing was started, if nothing was. Dropped, the server ends.
-pub(crate) async fn listen(mut speech: Speech, tier: Tier, notes: Arc<Notes>) -> Option<Box<str>> {
+pub(crate) async fn listen(
+    mut speech: Speech,
+    tier: Tier,
+    gate: Option<Arc<Gate>>,
+    notes: Arc<Notes>,
+) -> Option<Box<str>> {
+    // Ends with this function, whatever ends that.
+    let mut passages = JoinSet::new();
     let mut refused = None;
     let mut fence = 0;
     while let Some(said) = speech.next().await {
         match said {
             Said::Process { landlock, .. } => fence = landlock,
-            Said::WayOut(_) => {}
+            Said::WayOut(listener) => {
+                if let Some(gate) = &gate {
+                    passages.spawn(serve(Arc::clone(gate), listener, Arc::clone(&notes)));
+                }
+            }
             Said::Started => {
                 notes.confined(&format!("tier {tier}, Landlock {fence}"));
             }
@@ -36,6 +50,16 @@ pub(crate) async fn listen(mut speech: Speech, tier: Tier, notes: Arc<Notes>) ->
         notes.turn(Outcome::Failed, "the process used more memory than it may", "");
     }
     refused
+}
+
+/// Lets out whoever may go.
+async fn serve(gate: Arc<Gate>, listener: std::net::TcpListener, notes: Arc<Notes>) {
+    let listener = listener.set_nonblocking(true).and_then(|()| TcpListener::from_std(listener));
+    let error = match listener {
+        Ok(listener) => gate.serve(listener).await,
+        Err(error) => error,
+    };
+    notes.turn(Outcome::Failed, "its way out is closed", &error.to_string());
 }
 
 /// SIGSYS, which a filter of system calls ends a process by.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use sekisho_audit::{Audit, Draft, Event, EventKind, Outcome};
 use sekisho_catalog::Server;
+use sekisho_egress::{NotRecorded, Outcome as Passed, Passage};
 use sekisho_wire::{ServerId, Told};
 use tokio::time::Instant;
 
@@ -91,6 +92,38 @@ impl Notes {
     pub(crate) fn confined(&self, how: &str) {
         tracing::debug!(target: "upstream", server = %self.server, how, "the process runs confined");
         self.write(event(EventKind::Server, Outcome::Noted, "the process runs confined", how), 0);
+    }
+
+    /// A process of the server wanted out.
+    ///
+    /// # Errors
+    /// It could not be written down.
+    pub(crate) async fn passage(&self, passage: &Passage) -> Result<(), NotRecorded> {
+        let outcome = match passage.outcome {
+            Passed::Opened => Outcome::Permit,
+            Passed::Ended => Outcome::Completed,
+            Passed::Cut(_) | Passed::Failed(_) => Outcome::Failed,
+            Passed::Refused(_) => Outcome::Refused,
+        };
+        let mut event = Event::new(EventKind::Egress, outcome);
+        event.server = Some(self.server.as_str().into());
+        event.reason = Some(passage.outcome.why().map_or(passage.outcome.word().into(), Into::into));
+        event.item = passage.asked.as_ref().map(|asked| format!("{}:{}", asked.host, asked.port).into());
+        let addresses: Vec<String> = passage.addresses.iter().map(ToString::to_string).collect();
+        for (name, value) in [
+            ("number", passage.number.to_string()),
+            ("addresses", addresses.join(" ")),
+            ("bytes_up", passage.bytes_up.to_string()),
+            ("bytes_down", passage.bytes_down.to_string()),
+            ("milliseconds", passage.duration.as_millis().to_string()),
+        ] {
+            event.detail.push((name.into(), value.into()));
+        }
+        if let Some(why) = passage.outcome.why() {
+            let asked = event.item.as_deref().unwrap_or("?");
+            tracing::info!(target: "upstream", server = %self.server, asked, why, "a way out was not given or broke off");
+        }
+        self.audit.note(event).await.map(|_| ()).map_err(|_| NotRecorded)
     }
 
     fn write<'a>(&'a self, mut event: Event<'a>, unsaid: u64) {

@@ -68,7 +68,8 @@ impl Process {
             talk: talk.clone(),
             notes: notes.clone(),
             slot,
-            cage: speech.map(|speech| tokio::spawn(confined::listen(speech, program.tier(), notes.clone()))),
+            cage: speech
+                .map(|speech| tokio::spawn(confined::listen(speech, program.tier(), program.gate(), notes.clone()))),
         };
         tasks.spawn(life.live(course.subscribe()));
         Ok(Process { talk, course })

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+use sekisho_egress::Gate;
 use sekisho_sandbox::{Cage, Config, Confined, Launcher, Plan, PlanError, Speech, Subject, Tier};
 use tokio::process::{Child, Command};
 
@@ -41,6 +43,8 @@ pub(crate) struct Blueprint {
     pub(crate) hidden: Vec<PathBuf>,
     pub(crate) tier: Tier,
     pub(crate) launcher: Launcher,
+    /// The way out, one for all of them.
+    pub(crate) gate: Option<Arc<Gate>>,
 }
 
 /// Why there is no plan.
@@ -70,7 +74,7 @@ impl Blueprint {
             search: self.search.as_deref(),
             own_home: &self.own_home,
             hidden: &self.hidden,
-            way_out: false,
+            way_out: self.gate.is_some(),
         };
         Plan::of(&self.sandbox, &subject, self.tier).map_err(NoPlan::Refused)
     }
@@ -113,6 +117,14 @@ impl Program {
                     cage.start(&self.environment()).map_err(|error| unreachable(&error))?;
                 Ok(Begun { child, speech: Some(speech) })
             }
+        }
+    }
+
+    /// The way out of its cage.
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        match &self.confinement {
+            Confinement::None => None,
+            Confinement::Cage(blueprint) => blueprint.gate.clone(),
         }
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use sekisho_audit::Digest;
 use sekisho_catalog::{EnvValue, EraChoice, Server, ServerConfig, Transport};
-use sekisho_egress::{BadDestination, Client};
+use sekisho_egress::{BadDestination, BadGateRules, Client, Gate, GateRules};
 use sekisho_keys::{ResolveError, SecretRef};
 use sekisho_sandbox::{Launcher, PlanError, Tier};
 use sekisho_wire::{Era, ServerId, Sheets};
@@ -43,6 +43,8 @@ pub struct Cages<'a> {
     pub homes: &'a Path,
     /// What no server sees: what this program keeps for itself.
     pub hidden: &'a [PathBuf],
+    /// Ports of this program on this machine, which no server reaches.
+    pub own_ports: &'a [u16],
 }
 
 /// Why a server cannot be set up.
@@ -80,6 +82,23 @@ pub enum StartError {
         /// Why not.
         #[source]
         source: PlanError,
+    },
+    /// What it may reach is refused.
+    #[error("the hosts that server `{server}` may reach are refused")]
+    Gate {
+        /// Which server.
+        server: ServerId,
+        /// Why.
+        #[source]
+        source: BadGateRules,
+    },
+    /// What it may reach can only be held to where it is confined fully.
+    #[error("server `{server}` may reach hosts, which needs tier `full`, and this machine has tier `{found}`")]
+    NoNetwork {
+        /// Which server.
+        server: ServerId,
+        /// What is to be had.
+        found: Tier,
     },
     /// One of its headers cannot be sent as it is: a name or value that HTTP does not permit.
     #[error("header `{name}` of server `{server}` cannot be sent")]
@@ -155,7 +174,7 @@ impl Setup {
                 }))
             }
             Transport::Stdio { command } => Way::Stdio(Stdio {
-                program: program(server, command, secrets, &mut print)?,
+                program: program(server, command, secrets, notes, &mut print)?,
                 config: common.config.clone(),
                 notes: notes.clone(),
                 tasks: common.tasks.clone(),
@@ -199,6 +218,7 @@ fn program(
     server: &Server,
     command: &[String],
     secrets: &Secrets<'_>,
+    notes: &Arc<Notes>,
     print: &mut Print,
 ) -> Result<Program, StartError> {
     let config = server.config();
@@ -213,7 +233,7 @@ fn program(
         };
         configured.push((name.clone(), value));
     }
-    let confinement = confinement(server, command, &path, secrets)?;
+    let confinement = confinement(server, command, &path, secrets, notes)?;
     Ok(Program {
         path,
         confinement,
@@ -229,6 +249,7 @@ fn confinement(
     command: &[String],
     path: &OsStr,
     secrets: &Secrets<'_>,
+    notes: &Arc<Notes>,
 ) -> Result<Confinement, StartError> {
     let (config, id) = (server.config(), || server.id().clone());
     let sandbox = config.sandbox();
@@ -238,7 +259,12 @@ fn confinement(
     if secrets.cages.tier < sandbox.tier_min {
         return Err(StartError::Tier { server: id(), wanted: sandbox.tier_min, found: secrets.cages.tier });
     }
+    if sandbox.has_way_out() && secrets.cages.tier < Tier::Full {
+        return Err(StartError::NoNetwork { server: id(), found: secrets.cages.tier });
+    }
+    let gate = gate(&sandbox, secrets.cages.own_ports, notes);
     let blueprint = Blueprint {
+        gate: gate.map_err(|source| StartError::Gate { server: id(), source })?,
         sandbox: sandbox.into_owned(),
         path: path.into(),
         command: command.to_vec(),
@@ -256,6 +282,29 @@ fn confinement(
         Ok(_) | Err(NoPlan::NoProgram { .. }) => Ok(Confinement::Cage(Box::new(blueprint))),
         Err(NoPlan::Refused(source)) => Err(StartError::Plan { server: id(), source }),
     }
+}
+
+/// The way out of a server's cages, if it has one.
+fn gate(
+    sandbox: &sekisho_sandbox::Config,
+    own_ports: &[u16],
+    notes: &Arc<Notes>,
+) -> Result<Option<Arc<Gate>>, BadGateRules> {
+    if !sandbox.has_way_out() {
+        return Ok(None);
+    }
+    let rules = GateRules {
+        hosts: sandbox.hosts.clone(),
+        private_hosts: sandbox.dangerous_private_hosts.clone(),
+        budgets: sandbox.network.clone(),
+        own_ports: own_ports.to_vec(),
+    };
+    let notes = notes.clone();
+    let report = move |passage| {
+        let notes = notes.clone();
+        async move { notes.passage(&passage).await }
+    };
+    Gate::new(rules, report).map(Arc::new).map(Some)
 }
 
 fn resolve(

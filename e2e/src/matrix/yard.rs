@@ -156,8 +156,8 @@ impl Started {
             Kind::Filesystem => servers::filesystem(name, folder),
             Kind::Memory => servers::memory(name, folder),
             Kind::Time => servers::time(name),
-            Kind::Git => servers::git(name),
-            Kind::Fetch => servers::fetch(name),
+            Kind::Git => servers::git(name, folder),
+            Kind::Fetch => servers::fetch(name, ground.page.trim_end_matches("/page.txt")),
             Kind::FastMcp(Transport::Stdio) => Ok(stdio_server(name, &words(&servers::fastmcp(None)?))),
             Kind::FastMcp(Transport::Http) => {
                 let address = free_address()?;

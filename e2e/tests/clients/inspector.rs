@@ -85,7 +85,7 @@ fn the_inspector_reads_the_everything_server_from_npm() {
 #[test]
 fn the_inspector_reads_the_git_server() {
     let repository = repository();
-    let gateway = gateway(&git(), &["git"]);
+    let gateway = gateway(&git(repository.path()), &["git"]);
     let path = format!("repo_path={}", repository.path().display());
     let status =
         inspect(&gateway, "git", &["--method", "tools/call", "--tool-name", "git_status", "--tool-arg", &path]);

@@ -54,8 +54,8 @@ fn time() -> String {
     servers::time("time").expect("the peers")
 }
 
-fn git() -> String {
-    servers::git("git").expect("the peers")
+fn git(repository: &Path) -> String {
+    servers::git("git", repository).expect("the peers")
 }
 
 /// The text of a result's first content.

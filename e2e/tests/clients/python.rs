@@ -126,7 +126,7 @@ fn modern_only_speaks_with_the_time_server() {
 #[test]
 fn legacy_speaks_with_the_git_server() {
     let repository = repository();
-    let gateway = gateway(&git(), &["git"]);
+    let gateway = gateway(&git(repository.path()), &["git"]);
     let plan = json!({"call": [["git_log", {"repo_path": repository.path()}]]});
     let report = client(&gateway, &gateway.endpoint("git"), "legacy", plan);
     assert_eq!(report["version"], "2025-11-25", "{report}");
@@ -181,7 +181,8 @@ fn the_endpoint_of_all_offers_every_server_under_its_own_name() {
 
 #[test]
 fn a_token_for_another_server_opens_nothing_and_its_neighbour_does() {
-    let gateway = gateway(&(time() + &git()), &["time", "git"]);
+    let repository = repository();
+    let gateway = gateway(&(time() + &git(repository.path())), &["time", "git"]);
     let endpoint = gateway.endpoint("time");
     let report = client(&gateway, &endpoint, "auto", json!({}));
     assert!(has(&report["tools"], "convert_time"), "{report}");

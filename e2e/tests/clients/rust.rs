@@ -67,7 +67,7 @@ async fn the_rust_client_initializes_with_a_dual_server_over_http() {
 #[tokio::test]
 async fn the_rust_client_discovers_the_git_server() {
     let repository = repository();
-    let gateway = gateway(&git(), &["git"]);
+    let gateway = gateway(&git(repository.path()), &["git"]);
     let client = connect(&gateway, "git", modern()).await;
     let log = call(&client, "git_log", json!({"repo_path": repository.path()})).await;
     assert!(text(&log).contains("first"), "{log}");

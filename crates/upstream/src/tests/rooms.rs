@@ -167,6 +167,12 @@ fn catalog(ground: &Ground, servers: &str, old: Option<&Catalog>) -> Catalog {
 }
 
 fn secrets<T>(ground: &Ground, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
-    let cages = Cages { tier: Tier::None, launcher: &Launcher::own(), homes: ground.folder.path(), hidden: &[] };
+    let cages = Cages {
+        tier: Tier::None,
+        launcher: &Launcher::own(),
+        homes: ground.folder.path(),
+        hidden: &[],
+        own_ports: &[],
+    };
     with(&Secrets { base: ground.folder.path(), env: &|name| std::env::var_os(name), cages })
 }
