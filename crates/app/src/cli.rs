@@ -7,6 +7,7 @@ mod config;
 mod conformance;
 mod demo;
 mod egress;
+mod import;
 mod lock;
 mod revoke;
 mod serve;
@@ -68,6 +69,7 @@ enum Command {
     Sessions(sessions::Sessions),
     Config(config::Config),
     Egress(egress::Egress),
+    Import(import::Import),
     Conformance(conformance::Conformance),
     Demo(demo::Demo),
     Version(version::Version),
@@ -95,6 +97,7 @@ impl Cli {
             Command::Sessions(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Egress(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Conformance(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Version(command) => command.run(),
