@@ -96,6 +96,12 @@ impl Machine {
         &self.roaming
     }
 
+    /// Whether the user's configuration is where nobody has to be told.
+    #[must_use]
+    pub(crate) fn is_usual(&self) -> bool {
+        self.config == self.home.join(".config")
+    }
+
     /// The path as people write it: `~` for the home.
     #[must_use]
     pub(crate) fn short(&self, path: &Path) -> String {

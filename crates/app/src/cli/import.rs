@@ -3,10 +3,12 @@
 mod told;
 
 use std::io::{IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use nix::unistd::Uid;
 
 use super::Outcome;
 use super::lock::{added, alone, counted};
@@ -196,6 +198,11 @@ impl Project {
 
 fn surroundings() -> Result<Surroundings, Problem> {
     let machine = Machine::here()?;
+    let owner = machine.home().metadata().map(|metadata| metadata.uid());
+    if owner.is_ok_and(|owner| owner != Uid::effective().as_raw()) {
+        let words = format!("the home folder `{}` is another user's", machine.home().display());
+        return Err(Problem::new(Code::Import, words).help("do it as that user, without sudo"));
+    }
     let home = Home::locate(&machine);
     let path = std::env::current_exe().map_err(|error| Problem::new(Code::System, error.to_string()))?;
     let program = path.into_os_string().into_string();

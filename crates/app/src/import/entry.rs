@@ -12,8 +12,8 @@ pub(crate) enum Entry {
     Local(Local),
     /// It names an address.
     Remote(Remote),
-    /// `sekisho` runs it.
-    Protected,
+    /// This program, at this path, runs it.
+    Protected(String),
     /// It is left alone, for this reason.
     Skipped(String),
     /// It cannot be run in a cage as it is; what to do about it.
@@ -57,7 +57,12 @@ pub(crate) fn read(client: &Client, node: &Node, is_ours: &dyn Fn(&str) -> bool)
         && start.first().is_some_and(|program| is_ours(program))
     {
         let is_run = start.get(1).is_some_and(|verb| ["run", "stdio"].contains(verb));
-        return if is_run { Entry::Protected } else { Entry::Skipped("it is Sekisho itself".to_owned()) };
+        let program = start.first().copied().unwrap_or_default();
+        return if is_run {
+            Entry::Protected(program.to_owned())
+        } else {
+            Entry::Skipped("it is Sekisho itself".to_owned())
+        };
     }
     if node.is_odd() {
         return Entry::Refused("it uses anchors, aliases or tags of YAML: write it out without them".to_owned());

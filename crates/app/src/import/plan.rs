@@ -204,7 +204,7 @@ impl Planner<'_> {
         let own = &self.around.program;
         let is_ours = |program: &str| program == own || super::is_this(program);
         match entry::read(candidate.client, node, &is_ours) {
-            Entry::Protected => Fate::Protected,
+            Entry::Protected(_) => Fate::Protected,
             Entry::Skipped(why) => Fate::Skipped(why),
             Entry::Refused(why) => Fate::Refused(why),
             Entry::Local(local) => match self.local(candidate, key, local) {
@@ -229,7 +229,12 @@ impl Planner<'_> {
         let made_of = MadeOf { command: local.command, url: None, cwd, values: local.env };
         let server = self.server(candidate, key, made_of, timeout_seconds)?;
         let name = self.name_of(server);
-        let mut front = vec!["run".to_owned(), "--server".to_owned(), name, "--".to_owned()];
+        let mut front = vec!["run".to_owned()];
+        if !self.around.machine.is_usual() {
+            // Clients hand over few variables, and XDG_CONFIG_HOME is none of them.
+            front.extend(["--config".to_owned(), self.around.home.path().display().to_string()]);
+        }
+        front.extend(["--server".to_owned(), name, "--".to_owned()]);
         front.extend(command.first().cloned());
         Ok((server, Turn::Wrap { program: self.around.program.clone(), front, kept }))
     }

@@ -1,6 +1,6 @@
 //! Which servers of which clients run in a cage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::backup::{Backups, Kept};
 use super::entry::{self, Entry};
@@ -22,7 +22,7 @@ pub(crate) struct Row {
 ///
 /// # Errors
 /// What is kept of imports cannot be used.
-pub(crate) fn rows(around: &Surroundings, project: Option<&std::path::Path>) -> Result<Vec<Row>, Problem> {
+pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<Row>, Problem> {
     let steps = Backups::of(&around.home).all()?;
     let mut rows: Vec<Row> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
@@ -58,7 +58,10 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&std::path::Path>) -> 
                 let is_ours = |program: &str| program == own || super::is_this(program);
                 let state = match entry::read(candidate.client, node, &is_ours) {
                     _ if is_edited => "changed since the import".to_owned(),
-                    Entry::Protected => "protected".to_owned(),
+                    Entry::Protected(program) if program != *own && is_gone(&program) => {
+                        format!("broken: `{program}` is not there any more; undo the import and do it again")
+                    }
+                    Entry::Protected(_) => "protected".to_owned(),
                     Entry::Local(_) => "not protected".to_owned(),
                     Entry::Remote(_) => "remote".to_owned(),
                     Entry::Skipped(why) => format!("skipped: {why}"),
@@ -69,6 +72,10 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&std::path::Path>) -> 
         }
     }
     Ok(rows)
+}
+
+fn is_gone(program: &str) -> bool {
+    Path::new(program).is_absolute() && !Path::new(program).exists()
 }
 
 fn is_edited(kept: &Kept, place: &[String], key: &str, now: &super::tree::Node) -> bool {

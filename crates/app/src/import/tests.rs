@@ -626,12 +626,33 @@ fn names_are_those_of_the_clients_as_far_as_they_can_be() {
 }
 
 #[test]
+fn entry_names_the_configuration_where_it_is_not_in_its_usual_place() {
+    let mut user = User::new();
+    let home = user.home().to_owned();
+    let elsewhere = home.join("xdg");
+    let machine =
+        Machine::new(System::Linux, home, &|name| (name == "XDG_CONFIG_HOME").then(|| elsewhere.clone().into()));
+    user.around = Surroundings { home: Home::locate(&machine), machine, program: user.around.program.clone() };
+    user.write(CURSOR, SIMPLE);
+    user.import();
+    let expected =
+        r#""args": ["run", "--config", "HOME_FOLDER/xdg/sekisho/sekisho.toml", "--server", "two", "--", "two-server"]"#;
+    assert!(user.read(CURSOR).contains(expected), "{}", user.read(CURSOR));
+    user.undo();
+    assert_eq!(user.read(CURSOR), SIMPLE);
+}
+
+#[test]
 fn status_tells_each_server() {
     let user = User::new();
     user.write(CURSOR, &SIMPLE.replace("\"two\": {", "\"far\": { \"url\": \"https://a.example/mcp\" }, \"two\": {"));
     assert_eq!((user.state("one"), user.state("far")), ("not protected".to_owned(), "remote".to_owned()));
     user.import();
     assert_eq!((user.state("one"), user.state("two")), ("protected".to_owned(), "protected".to_owned()));
+    user.write(CURSOR, &user.read(CURSOR).replace("/opt/sekisho/sekisho", "/gone/sekisho"));
+    assert!(user.state("one").starts_with("changed since"));
+    fs::remove_dir_all(user.around.home.state()).unwrap();
+    assert!(user.state("one").contains("`/gone/sekisho` is not there any more"));
     user.write(".kiro/settings/mcp.json", "{");
     assert!(rows(&user.around, None).unwrap().iter().any(|row| row.state.contains("cannot be read")));
 }

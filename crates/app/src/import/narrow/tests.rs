@@ -109,6 +109,17 @@ fn scripts_get_their_project_and_programs_what_they_are_made_of() {
 }
 
 #[test]
+fn table_of_known_servers_is_whole() {
+    let known = Known::shipped().unwrap();
+    let mut seen = std::collections::BTreeSet::new();
+    for server in &known.servers {
+        assert!(!server.why.is_empty() && !server.names.is_empty(), "{server:?}");
+        assert!(server.hosts.iter().all(|host| host.ends_with(":443") && !host.contains('/')), "{server:?}");
+        assert!(server.names.iter().all(|name| seen.insert(name)), "{server:?} stands twice");
+    }
+}
+
+#[test]
 fn hosts_come_from_what_is_known_and_from_addresses() {
     assert_eq!(cage("npx -y @modelcontextprotocol/server-github").hosts, ["api.github.com:443"]);
     assert_eq!(cage("/opt/github-mcp-server stdio").hosts, ["api.github.com:443"]);
