@@ -43,6 +43,7 @@ pub(crate) struct Machine {
     config: PathBuf,
     state: PathBuf,
     roaming: PathBuf,
+    programs: Vec<PathBuf>,
 }
 
 impl Machine {
@@ -69,6 +70,11 @@ impl Machine {
             config: named("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
             state: named("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")),
             roaming: variable("APPDATA").map_or_else(|| home.join("AppData/Roaming"), PathBuf::from),
+            programs: variable("PATH")
+                .iter()
+                .flat_map(std::env::split_paths)
+                .filter(|path| path.is_absolute())
+                .collect(),
             home,
         }
     }
@@ -94,6 +100,12 @@ impl Machine {
     #[must_use]
     pub(crate) fn roaming(&self) -> &Path {
         &self.roaming
+    }
+
+    /// The folders of `$PATH`.
+    #[must_use]
+    pub(crate) fn programs(&self) -> &[PathBuf] {
+        &self.programs
     }
 
     /// Whether the user's configuration is where nobody has to be told.

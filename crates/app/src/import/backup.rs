@@ -18,7 +18,7 @@ use crate::home::{Home, files};
 use crate::problem::{Code, Problem};
 
 /// One change of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Step {
     /// Which form this file has.
@@ -64,7 +64,6 @@ pub(crate) struct Backups {
 }
 
 /// A step, and where it is kept.
-#[derive(Debug)]
 pub(crate) struct Kept {
     pub(crate) step: Step,
     pub(crate) path: PathBuf,

@@ -132,27 +132,36 @@ impl Narrowing<'_> {
         }
     }
 
-    /// A program in a folder of the user's: what it is made of has to be there.
+    /// A program in a folder of the user's: what it is made of has to be there, where it is named and where a link leads to.
     fn program(&mut self, command: &[String]) {
-        let Some(program) = command.first().and_then(|program| self.path(program)) else { return };
-        let is_system = SYSTEM.iter().any(|folder| program.starts_with(folder));
-        if (self.look)(&program).is_none() {
-            self.shut(&program, "it is not there", "the program");
-            return;
+        let Some(name) = command.first() else { return };
+        let named = if name.contains('/') { self.path(name) } else { self.searched(name) };
+        let Some(program) = named else { return };
+        let Some((_, real)) = (self.look)(&program) else {
+            return self.shut(&program, "it is not there", "the program");
+        };
+        for place in [program, real] {
+            if !SYSTEM.iter().any(|folder| place.starts_with(folder)) {
+                self.open(&self.made_of(&place), Roots::Read, "the program");
+            }
         }
-        if is_system {
-            return;
-        }
+    }
+
+    /// Where `$PATH` leads to.
+    fn searched(&self, name: &str) -> Option<PathBuf> {
+        let is_file = |path: &PathBuf| matches!((self.look)(path), Some((Found::File, _)));
+        self.machine.programs().iter().map(|folder| folder.join(name)).find(is_file)
+    }
+
+    /// The folder with all that a program is made of (a virtual environment, what is installed beside it), or the program alone.
+    fn made_of(&self, program: &Path) -> PathBuf {
         let folder = program.parent();
-        let prefix = folder.and_then(Path::parent);
         let has = |folder: &Path, name: &str| (self.look)(&folder.join(name)).is_some();
         let is_prefix = |prefix: &&Path| {
-            let holds_more =
-                has(prefix, "pyvenv.cfg") || (has(prefix, "lib") && folder.is_some_and(|one| one.ends_with("bin")));
-            holds_more && self.guarded(prefix).is_none()
+            let is_bin = folder.is_some_and(|one| one.ends_with("bin"));
+            (has(prefix, "pyvenv.cfg") || (has(prefix, "lib") && is_bin)) && self.guarded(prefix).is_none()
         };
-        let open = prefix.filter(is_prefix).unwrap_or(&program).to_owned();
-        self.open(&open, Roots::Read, "the program");
+        folder.and_then(Path::parent).filter(is_prefix).unwrap_or(program).to_owned()
     }
 
     /// A text of the command, a variable or the working folder: as a whole, or behind a `=`.

@@ -51,7 +51,7 @@ pub(crate) struct Surroundings {
 }
 
 /// What an import would do.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) files: Vec<FilePlan>,
     pub(crate) servers: Vec<ServerPlan>,
@@ -60,7 +60,6 @@ pub(crate) struct Plan {
 }
 
 /// A client's file.
-#[derive(Debug)]
 pub(crate) struct FilePlan {
     pub(crate) candidate: Candidate,
     pub(crate) source: Source,

@@ -10,7 +10,7 @@ use super::{json, toml, yaml};
 use crate::home::files;
 
 /// A file that is there.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Source {
     /// Where it is, behind all links.
     pub(crate) target: PathBuf,
@@ -18,6 +18,13 @@ pub(crate) struct Source {
     pub(crate) text: String,
     /// Its mode, for who looks at the copy of it.
     pub(crate) mode: u32,
+}
+
+impl std::fmt::Debug for Source {
+    // Never the text: it holds secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({})", self.target.display())
+    }
 }
 
 /// Reads the file at `path`, if there is one. Links lead nowhere outside of `root`.

@@ -1,12 +1,13 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
 
 use super::apply::{Applied, Done, Manner, apply};
+use super::backup::{Backups, Origin, Step};
 use super::clients::{Format, candidates};
 use super::plan::{Fate, Plan, RemoteEntries, Surroundings, Wanted, plan};
 use super::source::parse;
@@ -383,6 +384,38 @@ fn links_within_the_home_are_followed_and_those_out_of_it_are_not() {
     user.undo();
     assert!(user.path(CURSOR).is_symlink());
     assert_eq!(user.read("dotfiles/mcp.json"), SIMPLE);
+}
+
+#[test]
+fn owner_of_a_file_is_kept() {
+    // Who is not root owns what is imported.
+    let nobody = if nix::unistd::Uid::effective().is_root() { 65_534 } else { nix::unistd::Uid::effective().as_raw() };
+    let user = User::new();
+    let path = user.write(CURSOR, SIMPLE);
+    std::os::unix::fs::chown(&path, Some(nobody), None).unwrap();
+    user.import();
+    assert_eq!(path.metadata().unwrap().uid(), nobody);
+    user.undo();
+    assert_eq!((path.metadata().unwrap().uid(), user.read(CURSOR).as_str()), (nobody, SIMPLE));
+}
+
+#[test]
+fn so_many_imports_of_one_file_are_kept_and_not_one_more() {
+    let user = User::new();
+    let path = user.path(CURSOR);
+    let backups = Backups::of(&user.around.home);
+    let _alone = backups.alone().unwrap();
+    let keep = |number: usize| {
+        let origin =
+            Origin { client: "cursor", path: &path, root: user.home(), format: Format::Json, mode: 0o600, time: "t" };
+        let (before, after) = (format!("[{number}]"), format!("[{}]", number + 1));
+        backups.keep(&Step::new(origin, &before, &after, Vec::new()), &before)
+    };
+    for number in 0..64 {
+        keep(number).unwrap();
+    }
+    assert!(keep(64).unwrap_err().line().contains("undo"));
+    assert_eq!(backups.all().unwrap().len(), 64);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::Range;
 use sekisho_wire::Json;
 
 /// A value, and where it stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Node {
     /// What it is.
     pub(crate) value: Value,
@@ -17,7 +17,7 @@ pub(crate) struct Node {
 }
 
 /// What a value is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) enum Value {
     Null,
     Bool(bool),
@@ -40,11 +40,18 @@ pub(crate) enum Style {
 }
 
 /// A member of a map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Member {
     pub(crate) key: String,
     pub(crate) key_at: Range<usize>,
     pub(crate) node: Node,
+}
+
+impl std::fmt::Debug for Node {
+    // Never the content: clients' files hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Node({:?})", self.at)
+    }
 }
 
 impl Node {

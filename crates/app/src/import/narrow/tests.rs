@@ -2,7 +2,8 @@ use super::*;
 use crate::home::System;
 
 fn machine() -> Machine {
-    Machine::new(System::Linux, "/h/me".into(), &|_| None)
+    let variable = |name: &str| (name == "PATH").then(|| "/usr/bin:bin:/h/me/.local/bin:/h/me/.nvm/v20/bin".into());
+    Machine::new(System::Linux, "/h/me".into(), &variable)
 }
 
 /// What is there.
@@ -50,6 +51,9 @@ fn look(path: &Path) -> Option<(Found, PathBuf)> {
         if path == Path::new(link) {
             return Some((Found::Folder, target.into()));
         }
+    }
+    if path == Path::new("/h/me/.local/bin/tool") {
+        return Some((Found::File, "/h/me/env/bin/tool".into()));
     }
     files.iter().any(|known| Path::new(known) == path).then(|| (Found::File, path.to_owned()))
 }
@@ -104,6 +108,9 @@ fn scripts_get_their_project_and_programs_what_they_are_made_of() {
         "more would be open to all that is kept there"
     );
     assert_eq!(cage("/usr/bin/node"), Cage::default());
+    assert_eq!(cage("node"), Cage::default(), "the first one in PATH is the system's");
+    assert_eq!(cage("uvx other").read, ["~/.local/bin/uvx"]);
+    assert_eq!(cage("tool").read, ["~/.local/bin/tool", "~/env"], "a link, and where it leads to");
     let gone = propose("/opt/gone x", &[], None).unwrap();
     assert!(gone.cage == Cage::default() && gone.reasons[0].contains("not there"), "{:?}", gone.reasons);
 }
@@ -123,7 +130,7 @@ fn table_of_known_servers_is_whole() {
 fn hosts_come_from_what_is_known_and_from_addresses() {
     assert_eq!(cage("npx -y @modelcontextprotocol/server-github").hosts, ["api.github.com:443"]);
     assert_eq!(cage("/opt/github-mcp-server stdio").hosts, ["api.github.com:443"]);
-    assert_eq!(cage("uvx mcp-server-fetch"), Cage::default());
+    assert_eq!(cage("x/mcp-server-fetch"), Cage::default());
     assert_eq!(cage("python3.11 -m mcp_server_fetch"), Cage::default());
     assert_eq!(cage("npx other https://a.example/x http://b.example:8080").hosts, ["a.example:443", "b.example:8080"]);
     let gitlab = |env: &[(&str, Option<&str>)]| propose("npx @zereight/mcp-gitlab", env, None).unwrap().cage.hosts;
