@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod doctor;
 mod egress;
+mod import;
 mod lock;
 mod revoke;
 mod serve;
@@ -70,6 +71,7 @@ enum Command {
     Config(config::Config),
     Egress(egress::Egress),
     Doctor(doctor::Doctor),
+    Import(import::Import),
     Conformance(conformance::Conformance),
     Demo(demo::Demo),
     Version(version::Version),
@@ -98,6 +100,7 @@ impl Cli {
             Command::Config(command) => command.run(),
             Command::Egress(command) => command.run(),
             Command::Doctor(command) => command.run(),
+            Command::Import(command) => command.run(),
             Command::Conformance(command) => command.run(),
             Command::Demo(command) => command.run(),
             Command::Version(command) => command.run(),

@@ -102,6 +102,10 @@ pub(crate) enum Code {
     Refused,
     /// A token would be refused.
     Token,
+    /// Servers of clients cannot be imported, or an import cannot be undone.
+    Import,
+    /// A client's file is left alone.
+    ClientFile,
 }
 
 /// Where in a file something is wrong.
@@ -168,6 +172,8 @@ impl Code {
             Code::Token => "SK0309",
             Code::Drift => "SK0310",
             Code::Survey => "SK0311",
+            Code::Import => "SK0320",
+            Code::ClientFile => "SK0321",
         }
     }
 }

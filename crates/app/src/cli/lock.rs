@@ -312,6 +312,23 @@ pub(crate) fn first(loaded: &Loaded) -> Outcome {
     if file.path().exists() { Ok(()) } else { file.write(&Pins::default(), None).map_err(alone) }
 }
 
+/// The same for servers that come to others: what they offer is shown, and that is the approval. What is approved of the others stays.
+///
+/// # Errors
+/// As [`pin`]. Those that could be looked at are approved all the same.
+pub(crate) fn added(loaded: &Loaded, servers: &[ServerId]) -> Outcome {
+    let file = LockFile::of(loaded);
+    let before = file.read().map_err(alone)?;
+    let known = before.clone().unwrap_or_default();
+    let wanted: Vec<ServerId> = servers.iter().filter(|id| known.server(id).is_none()).cloned().collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let compared = compare(survey(loaded, &wanted)?, &known);
+    println!("What the servers offer, approved by this import:\n");
+    pin(&file, before, compared, Asked::No)
+}
+
 pub(super) fn servers_of(targets: &[Target]) -> Vec<ServerId> {
     let mut servers: Vec<ServerId> = targets.iter().map(|target| target.server.clone()).collect();
     servers.sort();

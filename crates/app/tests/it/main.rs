@@ -9,6 +9,7 @@
 mod config;
 mod demo;
 mod egress;
+mod import;
 mod running;
 mod support;
 mod up;

@@ -1,0 +1,497 @@
+//! The MCP clients that are known: where each keeps its servers, and in which words. Data, but for the paths.
+
+use std::path::{Path, PathBuf};
+
+use crate::home::{Machine, System};
+
+/// An MCP client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Its name for `--client`.
+    pub(crate) id: &'static str,
+    /// Its name for people.
+    pub(crate) name: &'static str,
+    /// Files of the user.
+    files: &'static [File],
+    /// A file of a project, from the project's folder.
+    project: Option<ProjectFile>,
+    /// The words of an entry.
+    pub(crate) words: &'static Words,
+    /// Which placeholders it replaces in an entry before it starts the server.
+    pub(crate) placeholders: Placeholders,
+}
+
+/// What a file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// JSON, with comments where the client lets them pass.
+    Json,
+    /// TOML.
+    Toml,
+    /// YAML.
+    Yaml,
+}
+
+/// Keys down to the map (or list) of servers.
+pub(crate) type Keys = &'static [&'static str];
+
+#[derive(Debug)]
+struct File {
+    linux: At,
+    mac: At,
+    windows: At,
+    format: Format,
+    servers: &'static [Keys],
+}
+
+#[derive(Debug)]
+struct ProjectFile {
+    path: &'static str,
+    servers: &'static [Keys],
+}
+
+/// A path that starts from one of the user's folders.
+#[derive(Debug, Clone, Copy)]
+struct At(Base, &'static str);
+
+#[derive(Debug, Clone, Copy)]
+enum Base {
+    Home,
+    Config,
+    /// `~/Library/Application Support`
+    Support,
+    /// `%APPDATA%`
+    Roaming,
+}
+
+/// The members of an entry. The first known one of several counts.
+#[derive(Debug)]
+pub(crate) struct Words {
+    pub(crate) command: &'static str,
+    /// Where the arguments are; None: behind the program, in one list.
+    pub(crate) args: Option<&'static str>,
+    pub(crate) env: &'static str,
+    /// A list of variables that the server gets from the client's own environment, or from its store of secrets.
+    pub(crate) passed: Option<&'static str>,
+    pub(crate) cwd: &'static [&'static str],
+    pub(crate) url: &'static [&'static str],
+    pub(crate) headers: &'static [&'static str],
+    /// Members of a remote entry that name where a credential is, which only the client can follow.
+    pub(crate) credentials: &'static [&'static str],
+    /// The `type` of an entry that starts a program.
+    pub(crate) local: &'static str,
+    /// How long a call may take, and in which part of a second.
+    pub(crate) timeout: Option<(&'static str, Unit)>,
+}
+
+/// What a number of an entry counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unit {
+    Seconds,
+    Milliseconds,
+}
+
+/// What a client replaces in an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Placeholders {
+    /// Nothing: what looks like one goes to the server as it is.
+    None,
+    /// `${…}`: variables, inputs, folders.
+    Braces,
+    /// `${…}` and `$NAME`.
+    Dollar,
+    /// `{env:…}` and `{file:…}`.
+    Curly,
+    /// `${{ secrets.… }}`.
+    Double,
+}
+
+impl Placeholders {
+    /// Whether the client would replace something in the text.
+    #[must_use]
+    pub(crate) fn is_in(self, text: &str) -> bool {
+        let named = |rest: &str| rest.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        match self {
+            Placeholders::None => false,
+            Placeholders::Braces => text.contains("${"),
+            Placeholders::Dollar => text.contains("${") || text.split('$').skip(1).any(named),
+            Placeholders::Curly => text.contains("{env:") || text.contains("{file:"),
+            Placeholders::Double => text.contains("${{"),
+        }
+    }
+}
+
+/// A file of a client that may be there.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    /// Whose.
+    pub(crate) client: &'static Client,
+    /// Where.
+    pub(crate) path: PathBuf,
+    /// In what.
+    pub(crate) format: Format,
+    /// Where its servers can be. `*` stands for every key.
+    pub(crate) servers: &'static [Keys],
+    /// Nothing outside of this folder is followed to.
+    pub(crate) root: PathBuf,
+    /// Whether others have the file too.
+    pub(crate) is_project: bool,
+}
+
+/// Every file that can be there, on this system.
+#[must_use]
+pub(crate) fn candidates(machine: &Machine, project: Option<&Path>) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    for client in &CLIENTS {
+        for file in client.files {
+            let At(base, path) = match machine.system() {
+                System::Linux => file.linux,
+                System::Mac => file.mac,
+                System::Windows => file.windows,
+            };
+            let folder = match base {
+                Base::Home => machine.home().to_owned(),
+                Base::Config => machine.config().to_owned(),
+                Base::Support => machine.home().join("Library/Application Support"),
+                Base::Roaming => machine.roaming().to_owned(),
+            };
+            let (format, servers, root) = (file.format, file.servers, machine.home().to_owned());
+            found.push(Candidate { client, path: folder.join(path), format, servers, root, is_project: false });
+        }
+        if let (Some(file), Some(folder)) = (&client.project, project) {
+            let (path, servers, root) = (folder.join(file.path), file.servers, folder.to_owned());
+            found.push(Candidate { client, path, format: Format::Json, servers, root, is_project: true });
+        }
+    }
+    found
+}
+
+/// The names of all.
+pub(crate) fn ids() -> impl Iterator<Item = &'static str> {
+    CLIENTS.iter().map(|client| client.id)
+}
+
+const fn everywhere(path: At, servers: &'static [Keys]) -> File {
+    File { linux: path, mac: path, windows: path, format: Format::Json, servers }
+}
+
+/// Below the folder of VS Code's user.
+const fn code(path: &'static str, servers: &'static [Keys]) -> File {
+    File {
+        linux: At(Base::Config, path),
+        mac: At(Base::Support, path),
+        windows: At(Base::Roaming, path),
+        format: Format::Json,
+        servers,
+    }
+}
+
+const MCP_SERVERS: &[Keys] = &[&["mcpServers"]];
+
+const USUAL: Words = Words {
+    command: "command",
+    args: Some("args"),
+    env: "env",
+    passed: None,
+    cwd: &["cwd"],
+    url: &["url", "serverUrl", "httpUrl"],
+    headers: &["headers"],
+    credentials: &["auth", "oauth", "authProviderType", "headersHelper"],
+    local: "stdio",
+    timeout: None,
+};
+
+const CLIENTS: [Client; 18] = [
+    Client {
+        id: "claude-desktop",
+        name: "Claude Desktop",
+        files: &[File {
+            linux: At(Base::Config, "Claude/claude_desktop_config.json"),
+            mac: At(Base::Support, "Claude/claude_desktop_config.json"),
+            windows: At(Base::Roaming, "Claude/claude_desktop_config.json"),
+            format: Format::Json,
+            servers: MCP_SERVERS,
+        }],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::None,
+    },
+    Client {
+        id: "claude-code",
+        name: "Claude Code",
+        files: &[everywhere(At(Base::Home, ".claude.json"), &[&["mcpServers"], &["projects", "*", "mcpServers"]])],
+        project: Some(ProjectFile { path: ".mcp.json", servers: MCP_SERVERS }),
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "vscode",
+        name: "VS Code",
+        files: &[code("Code/User/mcp.json", &[&["servers"]]), code("Code/User/settings.json", &[&["mcp", "servers"]])],
+        project: Some(ProjectFile { path: ".vscode/mcp.json", servers: &[&["servers"]] }),
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "copilot-cli",
+        name: "GitHub Copilot CLI",
+        files: &[everywhere(At(Base::Home, ".copilot/mcp-config.json"), MCP_SERVERS)],
+        project: None,
+        words: &Words { local: "local", timeout: Some(("timeout", Unit::Milliseconds)), ..USUAL },
+        placeholders: Placeholders::Dollar,
+    },
+    Client {
+        id: "cursor",
+        name: "Cursor",
+        files: &[everywhere(At(Base::Home, ".cursor/mcp.json"), MCP_SERVERS)],
+        project: Some(ProjectFile { path: ".cursor/mcp.json", servers: MCP_SERVERS }),
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "windsurf",
+        name: "Windsurf",
+        files: &[everywhere(At(Base::Home, ".codeium/windsurf/mcp_config.json"), MCP_SERVERS)],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "antigravity",
+        name: "Antigravity",
+        files: &[everywhere(At(Base::Home, ".gemini/antigravity/mcp_config.json"), MCP_SERVERS)],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::Dollar,
+    },
+    Client {
+        id: "gemini-cli",
+        name: "Gemini CLI",
+        files: &[everywhere(At(Base::Home, ".gemini/settings.json"), MCP_SERVERS)],
+        project: None,
+        words: &Words { timeout: Some(("timeout", Unit::Milliseconds)), ..USUAL },
+        placeholders: Placeholders::Dollar,
+    },
+    Client {
+        id: "codex",
+        name: "Codex",
+        files: &[File {
+            format: Format::Toml,
+            ..everywhere(At(Base::Home, ".codex/config.toml"), &[&["mcp_servers"]])
+        }],
+        project: None,
+        words: &Words {
+            passed: Some("env_vars"),
+            headers: &["http_headers"],
+            credentials: &["bearer_token_env_var", "env_http_headers", "oauth_resource", "scopes"],
+            timeout: Some(("tool_timeout_sec", Unit::Seconds)),
+            ..USUAL
+        },
+        placeholders: Placeholders::None,
+    },
+    Client {
+        id: "zed",
+        name: "Zed",
+        files: &[File {
+            linux: At(Base::Config, "zed/settings.json"),
+            mac: At(Base::Config, "zed/settings.json"),
+            windows: At(Base::Roaming, "Zed/settings.json"),
+            format: Format::Json,
+            servers: &[&["context_servers"]],
+        }],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::None,
+    },
+    Client {
+        id: "opencode",
+        name: "OpenCode",
+        files: &[
+            File {
+                windows: At(Base::Home, ".config/opencode/opencode.json"),
+                ..everywhere(At(Base::Config, "opencode/opencode.json"), &[&["mcp", "servers"], &["mcp"]])
+            },
+            File {
+                windows: At(Base::Home, ".config/opencode/opencode.jsonc"),
+                ..everywhere(At(Base::Config, "opencode/opencode.jsonc"), &[&["mcp", "servers"], &["mcp"]])
+            },
+        ],
+        project: None,
+        words: &Words { args: None, env: "environment", local: "local", ..USUAL },
+        placeholders: Placeholders::Curly,
+    },
+    Client {
+        id: "goose",
+        name: "Goose",
+        files: &[File {
+            linux: At(Base::Config, "goose/config.yaml"),
+            mac: At(Base::Config, "goose/config.yaml"),
+            windows: At(Base::Roaming, "Block/goose/config/config.yaml"),
+            format: Format::Yaml,
+            servers: &[&["extensions"]],
+        }],
+        project: None,
+        words: &Words {
+            command: "cmd",
+            env: "envs",
+            passed: Some("env_keys"),
+            url: &["uri"],
+            timeout: Some(("timeout", Unit::Seconds)),
+            ..USUAL
+        },
+        placeholders: Placeholders::None,
+    },
+    Client {
+        id: "continue",
+        name: "Continue",
+        files: &[File { format: Format::Yaml, ..everywhere(At(Base::Home, ".continue/config.yaml"), MCP_SERVERS) }],
+        project: None,
+        words: &Words { credentials: &["apiKey", "requestOptions"], ..USUAL },
+        placeholders: Placeholders::Double,
+    },
+    Client {
+        id: "kiro",
+        name: "Kiro",
+        files: &[everywhere(At(Base::Home, ".kiro/settings/mcp.json"), MCP_SERVERS)],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "lm-studio",
+        name: "LM Studio",
+        files: &[everywhere(At(Base::Home, ".lmstudio/mcp.json"), MCP_SERVERS)],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::None,
+    },
+    Client {
+        id: "amp",
+        name: "Amp",
+        files: &[File {
+            windows: At(Base::Home, ".config/amp/settings.json"),
+            ..everywhere(At(Base::Config, "amp/settings.json"), &[&["amp.mcpServers"]])
+        }],
+        project: None,
+        words: &USUAL,
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "cline",
+        name: "Cline",
+        files: &[code("Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json", MCP_SERVERS)],
+        project: None,
+        words: &Words { timeout: Some(("timeout", Unit::Seconds)), ..USUAL },
+        placeholders: Placeholders::Braces,
+    },
+    Client {
+        id: "amazon-q",
+        name: "Amazon Q",
+        files: &[everywhere(At(Base::Home, ".aws/amazonq/mcp.json"), MCP_SERVERS)],
+        project: None,
+        words: &Words { timeout: Some(("timeout", Unit::Milliseconds)), ..USUAL },
+        placeholders: Placeholders::Braces,
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(system: System, variables: &[(&str, &str)], project: Option<&str>) -> Vec<String> {
+        let variable =
+            |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into());
+        let home = if system == System::Windows { "C:/Users/me" } else { "/h" };
+        let machine = Machine::new(system, home.into(), &variable);
+        let told = |one: Candidate| format!("{} {}", one.client.id, one.path.display());
+        candidates(&machine, project.map(Path::new)).into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn every_client_has_its_files_on_linux() {
+        assert_eq!(
+            paths(System::Linux, &[], None),
+            [
+                "claude-desktop /h/.config/Claude/claude_desktop_config.json",
+                "claude-code /h/.claude.json",
+                "vscode /h/.config/Code/User/mcp.json",
+                "vscode /h/.config/Code/User/settings.json",
+                "copilot-cli /h/.copilot/mcp-config.json",
+                "cursor /h/.cursor/mcp.json",
+                "windsurf /h/.codeium/windsurf/mcp_config.json",
+                "antigravity /h/.gemini/antigravity/mcp_config.json",
+                "gemini-cli /h/.gemini/settings.json",
+                "codex /h/.codex/config.toml",
+                "zed /h/.config/zed/settings.json",
+                "opencode /h/.config/opencode/opencode.json",
+                "opencode /h/.config/opencode/opencode.jsonc",
+                "goose /h/.config/goose/config.yaml",
+                "continue /h/.continue/config.yaml",
+                "kiro /h/.kiro/settings/mcp.json",
+                "lm-studio /h/.lmstudio/mcp.json",
+                "amp /h/.config/amp/settings.json",
+                "cline /h/.config/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+                "amazon-q /h/.aws/amazonq/mcp.json",
+            ]
+        );
+        assert_eq!(ids().count(), 18);
+    }
+
+    #[test]
+    fn other_systems_and_variables_have_their_own_places() {
+        let mac = paths(System::Mac, &[], None);
+        for path in [
+            "claude-desktop /h/Library/Application Support/Claude/claude_desktop_config.json",
+            "vscode /h/Library/Application Support/Code/User/mcp.json",
+            "zed /h/.config/zed/settings.json",
+            "goose /h/.config/goose/config.yaml",
+            "cursor /h/.cursor/mcp.json",
+        ] {
+            assert!(mac.iter().any(|known| known == path), "{path} in {mac:#?}");
+        }
+        let windows = paths(System::Windows, &[("APPDATA", "C:/R")], None);
+        for path in [
+            "claude-desktop C:/R/Claude/claude_desktop_config.json",
+            "vscode C:/R/Code/User/mcp.json",
+            "zed C:/R/Zed/settings.json",
+            "goose C:/R/Block/goose/config/config.yaml",
+            "cline C:/R/Code/User/globalStorage/saoudrizwan.claude-dev/settings/cline_mcp_settings.json",
+            "amp C:/Users/me/.config/amp/settings.json",
+            "opencode C:/Users/me/.config/opencode/opencode.json",
+            "codex C:/Users/me/.codex/config.toml",
+        ] {
+            assert!(windows.iter().any(|known| known == path), "{path} in {windows:#?}");
+        }
+        let xdg = paths(System::Linux, &[("XDG_CONFIG_HOME", "/x")], None);
+        assert!(xdg.contains(&"claude-desktop /x/Claude/claude_desktop_config.json".to_owned()), "{xdg:#?}");
+        let relative = paths(System::Linux, &[("XDG_CONFIG_HOME", "x")], None);
+        assert_eq!(relative, paths(System::Linux, &[], None), "a relative folder counts as unset");
+    }
+
+    #[test]
+    fn project_files_are_looked_at_where_a_project_is_named() {
+        let with = paths(System::Linux, &[], Some("/p"));
+        for path in ["claude-code /p/.mcp.json", "vscode /p/.vscode/mcp.json", "cursor /p/.cursor/mcp.json"] {
+            assert!(with.contains(&path.to_owned()), "{path}");
+        }
+        assert_eq!(with.len(), paths(System::Linux, &[], None).len() + 3);
+    }
+
+    #[test]
+    fn placeholders_are_those_of_the_client() {
+        for (kind, text, is) in [
+            (Placeholders::None, "${env:A} {env:B} $C", false),
+            (Placeholders::Braces, "x${env:A}", true),
+            (Placeholders::Braces, "$A {env:B} 5$", false),
+            (Placeholders::Dollar, "Bearer $A", true),
+            (Placeholders::Dollar, "costs 5$ or $5", false),
+            (Placeholders::Curly, "{env:A}", true),
+            (Placeholders::Curly, "${A}", false),
+            (Placeholders::Double, "${{ secrets.A }}", true),
+            (Placeholders::Double, "${A}", false),
+        ] {
+            assert_eq!(kind.is_in(text), is, "{kind:?} {text}");
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! The narrowest cage that a server works in, as far as its command and variables tell: the folders and hosts that they name, and what is
+//! known of its package. A proposal: the user sees it, with the reasons, before anything is written.
+
+mod command;
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use url::{Host, Url};
+
+use crate::home::{Cage, Machine};
+use crate::problem::{Code, Problem};
+
+/// What a path leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    File,
+    Folder,
+}
+
+/// Looks a path up: what is there, and where it is behind all links.
+pub(crate) type Look<'a> = &'a dyn Fn(&Path) -> Option<(Found, PathBuf)>;
+
+/// A cage, and why it is as it is.
+#[derive(Debug, Default)]
+pub(crate) struct Proposal {
+    pub(crate) cage: Cage,
+    /// One line for each thing that is open, or that is not and may be missed.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// What is run, as the entry says it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run<'a> {
+    pub(crate) command: &'a [String],
+    /// Variables with the values that are known.
+    pub(crate) env: &'a [(&'a str, Option<&'a str>)],
+    pub(crate) cwd: Option<&'a str>,
+}
+
+/// What known servers need.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Known {
+    #[serde(rename = "server")]
+    servers: Vec<KnownServer>,
+}
+
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct KnownServer {
+    names: Vec<String>,
+    profile: Option<String>,
+    roots: Roots,
+    beside: bool,
+    hosts: Vec<String>,
+    unless: Vec<String>,
+    why: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Roots {
+    #[default]
+    Read,
+    Write,
+}
+
+impl Known {
+    /// The table of this program.
+    ///
+    /// # Errors
+    /// It is broken, which a test sees first.
+    pub(crate) fn shipped() -> Result<Known, Problem> {
+        toml::from_str(include_str!("known.toml")).map_err(|error| {
+            Problem::new(Code::System, format!("the table of known servers is broken: {}", error.message()))
+        })
+    }
+
+    fn server(&self, package: &str) -> KnownServer {
+        let is = |server: &&KnownServer| server.names.iter().any(|name| name == package);
+        self.servers.iter().find(is).cloned().unwrap_or_default()
+    }
+
+    /// The narrowest cage for what is run.
+    ///
+    /// # Errors
+    /// No cage holds it; what to do about it.
+    pub(crate) fn narrowest(&self, run: Run<'_>, machine: &Machine, look: Look<'_>) -> Result<Proposal, String> {
+        command::check(run.command)?;
+        let package = command::package(run.command).unwrap_or_default();
+        let known = self.server(&package);
+        let mut narrowing = Narrowing { machine, look, known, proposal: Proposal::default() };
+        narrowing.known(&package, run);
+        narrowing.program(run.command);
+        for (at, argument) in run.command.iter().enumerate().skip(1) {
+            narrowing.text(argument, &format!("argument {at}"), run.command)?;
+        }
+        for (name, value) in run.env {
+            if let Some(value) = value.filter(|_| !["PATH", "HOME", "PWD"].contains(name)) {
+                narrowing.text(value, &format!("variable {name}"), run.command)?;
+            }
+        }
+        if let Some(cwd) = run.cwd {
+            narrowing.known.roots = Roots::Read;
+            narrowing.text(cwd, "its working folder", run.command)?;
+        }
+        Ok(narrowing.tidied())
+    }
+}
+
+struct Narrowing<'a> {
+    machine: &'a Machine,
+    look: Look<'a>,
+    known: KnownServer,
+    proposal: Proposal,
+}
+
+impl Narrowing<'_> {
+    fn known(&mut self, package: &str, run: Run<'_>) {
+        let known = self.known.clone();
+        if known.names.is_empty() {
+            return;
+        }
+        let is_elsewhere = run.env.iter().any(|(name, _)| known.unless.iter().any(|unless| unless == name));
+        self.proposal.cage.profile.clone_from(&known.profile);
+        if known.hosts.is_empty() || is_elsewhere {
+            self.proposal.reasons.push(format!("{package}: {}", known.why));
+        } else {
+            self.proposal.reasons.push(format!("hosts {}: {}", known.hosts.join(", "), known.why));
+            self.proposal.cage.hosts.extend(known.hosts);
+        }
+    }
+
+    /// A program in a folder of the user's: what it is made of has to be there, where it is named and where a link leads to.
+    fn program(&mut self, command: &[String]) {
+        let Some(name) = command.first() else { return };
+        let named = if name.contains('/') { self.path(name) } else { self.searched(name) };
+        let Some(program) = named else { return };
+        let Some((_, real)) = (self.look)(&program) else {
+            return self.shut(&program, "it is not there", "the program");
+        };
+        for place in [program, real] {
+            if !SYSTEM.iter().any(|folder| place.starts_with(folder)) {
+                self.open(&self.made_of(&place), Roots::Read, "the program");
+            }
+        }
+    }
+
+    /// Where `$PATH` leads to.
+    fn searched(&self, name: &str) -> Option<PathBuf> {
+        let is_file = |path: &PathBuf| matches!((self.look)(path), Some((Found::File, _)));
+        self.machine.programs().iter().map(|folder| folder.join(name)).find(is_file)
+    }
+
+    /// The folder with all that a program is made of (a virtual environment, what is installed beside it), or the program alone.
+    fn made_of(&self, program: &Path) -> PathBuf {
+        let folder = program.parent();
+        let has = |folder: &Path, name: &str| (self.look)(&folder.join(name)).is_some();
+        let is_prefix = |prefix: &&Path| {
+            let is_bin = folder.is_some_and(|one| one.ends_with("bin"));
+            (has(prefix, "pyvenv.cfg") || (has(prefix, "lib") && is_bin)) && self.guarded(prefix).is_none()
+        };
+        folder.and_then(Path::parent).filter(is_prefix).unwrap_or(program).to_owned()
+    }
+
+    /// A text of the command, a variable or the working folder: as a whole, or behind a `=`.
+    fn text(&mut self, text: &str, origin: &str, command: &[String]) -> Result<(), String> {
+        let behind = text.split_once('=').map(|(_, behind)| behind);
+        for part in [Some(text), behind].into_iter().flatten() {
+            if let Some(path) = self.path(part) {
+                return self.named(&path, origin, command);
+            }
+            if part.contains("://") {
+                self.address(part, origin);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn path(&self, text: &str) -> Option<PathBuf> {
+        let text = text.strip_prefix("file://").unwrap_or(text);
+        let path = match text.strip_prefix('~') {
+            Some("") => self.machine.home().to_owned(),
+            Some(rest) => self.machine.home().join(rest.strip_prefix('/')?),
+            None if text.starts_with('/') => PathBuf::from(text),
+            None => return None,
+        };
+        Some(plain(&path))
+    }
+
+    fn named(&mut self, path: &Path, origin: &str, command: &[String]) -> Result<(), String> {
+        let roots = self.known.roots;
+        let Some((found, _)) = (self.look)(path) else {
+            let is_folder = |parent: &&Path| matches!((self.look)(parent), Some((Found::Folder, _)));
+            let parent = path.parent().filter(|parent| self.known.beside && is_folder(parent));
+            match parent {
+                Some(parent) if self.guarded(parent).is_none() => self.open(parent, roots, origin),
+                Some(_) | None => self.shut(path, "it is not there", origin),
+            }
+            return Ok(());
+        };
+        if let Some(why) = self.guarded(path) {
+            if roots == Roots::Write && found == Found::Folder {
+                let shown = self.machine.short(path);
+                return Err(format!("it is given `{shown}`, {why}: name the folders that it is for, and do it again"));
+            }
+            self.shut(path, why, origin);
+            return Ok(());
+        }
+        let parent = path.parent().filter(|parent| self.guarded(parent).is_none());
+        let open = match (found, parent) {
+            (Found::File, Some(parent)) if self.known.beside => parent.to_owned(),
+            (Found::File, _) if command::runs_script(command, path) => self.project(path),
+            (Found::File | Found::Folder, _) => path.to_owned(),
+        };
+        self.open(&open, roots, origin);
+        Ok(())
+    }
+
+    /// The folder with all that a script is made of.
+    fn project(&self, script: &Path) -> PathBuf {
+        let is_root = |folder: &&Path| {
+            let has = |name: &&str| (self.look)(&folder.join(name)).is_some();
+            ["package.json", "pyproject.toml", "node_modules", ".venv"].iter().any(has)
+        };
+        let above = script.ancestors().skip(1).take(ANCESTORS_MAX).take_while(|folder| self.guarded(folder).is_none());
+        let above: Vec<&Path> = above.collect();
+        let root = above.iter().copied().find(is_root).or(above.first().copied());
+        root.unwrap_or(script).to_owned()
+    }
+
+    /// Why a path is never opened by a proposal, as it is written and as it is behind all links.
+    fn guarded(&self, path: &Path) -> Option<&'static str> {
+        let real = |path: &Path| (self.look)(path).map_or_else(|| path.to_owned(), |(_, real)| real);
+        let home = self.machine.home();
+        guarded(path, home).or_else(|| guarded(&real(path), &real(home)))
+    }
+
+    fn open(&mut self, path: &Path, roots: Roots, origin: &str) {
+        let shown = self.machine.short(path);
+        let (verb, paths) = match roots {
+            Roots::Read => ("reads", &mut self.proposal.cage.read),
+            Roots::Write => ("writes", &mut self.proposal.cage.write),
+        };
+        if !paths.contains(&shown) {
+            self.proposal.reasons.push(format!("{verb} {shown}: {origin}"));
+            paths.push(shown);
+        }
+    }
+
+    fn shut(&mut self, path: &Path, why: &str, origin: &str) {
+        let shown = self.machine.short(path);
+        self.proposal.reasons.push(format!("not opened: {shown} ({origin}), {why}"));
+    }
+
+    fn address(&mut self, text: &str, origin: &str) {
+        let Ok(url) = Url::parse(text) else { return };
+        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return };
+        let place = format!("{host}:{port}");
+        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
+            self.proposal.reasons.push(format!("not opened: {place} ({origin}), only HTTP goes out of a cage"));
+        } else if is_private(&host) {
+            let mend = "if it is meant to, add it to `dangerous_private_hosts`";
+            self.proposal.reasons.push(format!("not opened: {place} ({origin}), a private address; {mend}"));
+        } else if !self.proposal.cage.hosts.contains(&place) {
+            self.proposal.reasons.push(format!("hosts {place}: {origin}"));
+            self.proposal.cage.hosts.push(place);
+        }
+    }
+
+    /// What lies in something that is open already is not named again.
+    fn tidied(mut self) -> Proposal {
+        let cage = &mut self.proposal.cage;
+        let within = |path: &str, folders: &[String]| {
+            folders.iter().any(|folder| folder != path && Path::new(path).starts_with(folder))
+        };
+        let (read, write) = (cage.read.clone(), cage.write.clone());
+        cage.write.retain(|path| !within(path, &write));
+        cage.read.retain(|path| !within(path, &read) && !within(path, &write) && !write.contains(path));
+        if self.proposal.reasons.is_empty() {
+            self.proposal.reasons.push("no folder of yours, no host".to_owned());
+        }
+        self.proposal
+    }
+}
+
+fn guarded(path: &Path, home: &Path) -> Option<&'static str> {
+    if home.starts_with(path) {
+        return Some("which is your whole home, or above it");
+    }
+    let rest = path.strip_prefix(home).ok()?;
+    let is_secret = SECRETS.iter().any(|secret| rest.starts_with(secret) || Path::new(secret).starts_with(rest));
+    is_secret.then_some("where credentials lie")
+}
+
+/// Without `.` and `..`: what is proposed is what is shown.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
+}
+
+fn is_private(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            !name.contains('.') || [".localhost", ".local", ".internal", ".lan"].iter().any(|end| name.ends_with(end))
+        }
+        Host::Ipv4(address) => {
+            address.is_private() || address.is_loopback() || address.is_link_local() || address.is_unspecified()
+        }
+        Host::Ipv6(address) => {
+            address.is_loopback()
+                || address.is_unspecified()
+                || address.is_unique_local()
+                || address.is_unicast_link_local()
+        }
+    }
+}
+
+/// Below the home, where credentials commonly lie, and what would let a server out of its cage.
+const SECRETS: [&str; 22] = [
+    ".ssh",
+    ".gnupg",
+    ".aws",
+    ".azure",
+    ".kube",
+    ".docker",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    ".git-credentials",
+    ".password-store",
+    ".config/gcloud",
+    ".config/gh",
+    ".config/sekisho",
+    ".config/google-chrome",
+    ".config/chromium",
+    ".mozilla",
+    ".local/state/sekisho",
+    ".local/share/keyrings",
+    ".claude.json",
+    ".bashrc",
+    ".profile",
+];
+const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/snap"];
+const ANCESTORS_MAX: usize = 6;
+
+#[cfg(test)]
+mod tests;

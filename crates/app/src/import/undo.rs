@@ -1,0 +1,160 @@
+//! Takes imports back: byte for byte where the file is as it was left, entry by entry where somebody changed it since.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::backup::{Backups, Kept, Written, digest};
+use super::plan::Surroundings;
+use super::tree::Node;
+use super::{apply, edit, source};
+use crate::problem::{Code, Problem};
+
+/// What became of one file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Undone {
+    /// It is as it was, byte for byte.
+    Restored,
+    /// It was changed since: these entries are as they were, everything else stays.
+    Merged(Vec<String>),
+    /// Nothing was left to do.
+    Nothing,
+}
+
+/// What was taken back.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) files: Vec<(PathBuf, Undone)>,
+    pub(crate) problems: Vec<Problem>,
+    /// Servers that no entry runs any more by these imports.
+    pub(crate) servers: Vec<String>,
+}
+
+/// Takes back all imports of these clients; of all, if none is named.
+///
+/// # Errors
+/// What is kept of them cannot be used.
+pub(crate) fn undo(around: &Surroundings, clients: &[String]) -> Result<Report, Vec<Problem>> {
+    let backups = Backups::of(&around.home);
+    let _alone = backups.alone().map_err(|problem| vec![problem])?;
+    let mut by_file: BTreeMap<PathBuf, Vec<Kept>> = BTreeMap::new();
+    for kept in backups.all().map_err(|problem| vec![problem])? {
+        if clients.is_empty() || clients.contains(&kept.step.client) {
+            by_file.entry(kept.step.path.clone()).or_default().push(kept);
+        }
+    }
+    let mut report = Report::default();
+    for (path, steps) in by_file {
+        let mut state = Undone::Nothing;
+        for kept in steps.iter().rev() {
+            match one(kept, &mut report) {
+                Ok(undone) => state = state.and(undone),
+                Err(problem) => {
+                    // What came before it builds on it.
+                    report.problems.push(problem);
+                    break;
+                }
+            }
+        }
+        report.files.push((path, state));
+    }
+    report.servers.sort();
+    report.servers.dedup();
+    Ok(report)
+}
+
+impl Undone {
+    /// This, and then an older step.
+    fn and(self, older: Undone) -> Undone {
+        match (self, older) {
+            (Undone::Merged(mut one), Undone::Merged(other)) => {
+                one.extend(other);
+                Undone::Merged(one)
+            }
+            (Undone::Nothing, other) | (other, Undone::Nothing) => other,
+            (Undone::Merged(entries), Undone::Restored) | (Undone::Restored, Undone::Merged(entries)) => {
+                Undone::Merged(entries)
+            }
+            (Undone::Restored, Undone::Restored) => Undone::Restored,
+        }
+    }
+}
+
+fn one(kept: &Kept, report: &mut Report) -> Result<Undone, Problem> {
+    let step = &kept.step;
+    let refused = |why: &str| {
+        let words = format!("`{}` is left alone: {why}", step.path.display());
+        Problem::new(Code::ClientFile, words).help(format!("what it was before is kept in `{}`", kept.path.display()))
+    };
+    let original = step.original()?;
+    let Some(now) = source::read(&step.path, &step.root).map_err(|why| refused(&why))? else {
+        return Err(refused("it is gone"));
+    };
+    if now.text == original {
+        kept.forget()?;
+        return Ok(Undone::Nothing);
+    }
+    let servers = step.entries.iter().map(|entry| entry.server.clone());
+    if digest(&now.text) == step.written {
+        apply::write(&now.target, &now.text, &original).map_err(|why| refused(&why))?;
+        report.servers.extend(servers);
+        kept.forget()?;
+        return Ok(Undone::Restored);
+    }
+    let tree = source::parse(step.format, &now.text).map_err(|why| refused(&why))?;
+    let before = source::parse(step.format, &original).map_err(|why| refused(&why))?;
+    let (mut ours, mut theirs): (Vec<&Written>, Vec<&Written>) = (Vec::new(), Vec::new());
+    for entry in &step.entries {
+        match standing(entry, &tree, &before) {
+            Standing::AsWritten => ours.push(entry),
+            Standing::Edited => theirs.push(entry),
+            Standing::AsBefore | Standing::Gone => {}
+        }
+    }
+    if !ours.is_empty() {
+        let entries: Vec<(&[String], &str)> = ours.iter().map(|entry| (&*entry.place, &*entry.key)).collect();
+        let text = edit::restore(step.format, &now.text, &original, &entries).map_err(|why| refused(&why))?;
+        apply::write(&now.target, &now.text, &text).map_err(|why| refused(&why))?;
+        report.servers.extend(ours.iter().map(|entry| entry.server.clone()));
+    }
+    for entry in &theirs {
+        let words = format!("entry `{}` of `{}` was changed since, and is left alone", entry.key, step.path.display());
+        let help = format!("change it yourself; what it was before is kept in `{}`", kept.path.display());
+        report.problems.push(Problem::new(Code::ClientFile, words).help(help));
+    }
+    if theirs.is_empty() {
+        kept.forget()?;
+    } else {
+        kept.keep_only(theirs.into_iter().cloned().collect())?;
+    }
+    Ok(if ours.is_empty() {
+        Undone::Nothing
+    } else {
+        Undone::Merged(ours.iter().map(|entry| entry.key.clone()).collect())
+    })
+}
+
+/// What became of an entry since it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It says what was written, in whatever layout.
+    AsWritten,
+    /// It says what it said before.
+    AsBefore,
+    /// It says something else.
+    Edited,
+    /// It is not there.
+    Gone,
+}
+
+/// What became of an entry.
+pub(crate) fn standing(entry: &Written, now: &Node, before: &Node) -> Standing {
+    let find = |tree: &Node| -> Option<String> {
+        tree.find(entry.place.iter().map(String::as_str))?.entry(&entry.key).map(Node::canonical)
+    };
+    match find(now) {
+        None => Standing::Gone,
+        Some(says) if says == entry.says => Standing::AsWritten,
+        Some(says) if find(before) == Some(says.clone()) => Standing::AsBefore,
+        Some(_) => Standing::Edited,
+    }
+}
