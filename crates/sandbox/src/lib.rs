@@ -21,6 +21,7 @@ mod plan;
 mod probe;
 mod profile;
 mod tier;
+mod usage;
 
 pub use cage::{Cage, CageError, Confined, Launcher, Said, Speech, StartError};
 pub use config::{Config, ConfigError};
@@ -31,3 +32,4 @@ pub use plan::{Access, Bounds, Link, Plan, PlanError, Subject, View};
 pub use probe::{Ability, Found, Machine};
 pub use profile::{Profile, ProfileName};
 pub use tier::Tier;
+pub use usage::Usage;
