@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
+use sekisho_wire::ServerId;
 use serde::Deserialize;
 
 use crate::folder::Folder;
@@ -149,6 +150,11 @@ impl Loaded {
     #[must_use]
     pub(crate) fn catalog(&self) -> sekisho_catalog::Config {
         sekisho_catalog::Config { servers: self.config.servers.clone(), catalog: self.config.catalog.clone() }
+    }
+
+    /// Drops every other server: nothing of them is set up, and their secrets are not looked for.
+    pub(crate) fn keep_only(&mut self, server: &ServerId) {
+        self.config.servers.retain(|name, _| name == server.as_str());
     }
 
     /// The sections of which a change needs a restart, if they differ from those of `other`.

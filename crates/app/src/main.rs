@@ -3,7 +3,7 @@
 //! The way in is [`cli::Cli`]: one file per command in `cli/`. [`config`] reads `sekisho.toml`, [`assemble`] makes the rooms of it,
 //! [`run`] keeps the gateway running and reloads it. What an operator meets is a [`problem::Problem`] with a stable code.
 //!
-//! *Depth still missing*: `sekisho run` (the wrapper for one stdio server), `import`, administration over the network.
+//! *Depth still missing*: `import`, administration over the network.
 #![forbid(unsafe_code)]
 
 mod assemble;
@@ -14,6 +14,7 @@ mod developer;
 mod drift;
 mod export;
 mod folder;
+mod home;
 mod keys;
 mod local;
 mod operator;

@@ -68,7 +68,7 @@ impl Plan<'_> {
             loaded.config.identity.sessions = loaded.config.identity.sessions.lasting();
             // Nobody asks the others for anything, so they are not started.
             if let Endpoint::One(server) = &client.endpoint {
-                loaded.config.servers.retain(|name, _| name == server.as_str());
+                loaded.keep_only(server);
             }
         }
         Ok(loaded)
@@ -102,6 +102,7 @@ impl Plan<'_> {
 struct House {
     running: Running,
     loaded: Loaded,
+    folder: Folder,
     rooms: Rooms,
     standing: Standing,
     watch: Watch,
@@ -176,6 +177,7 @@ impl House {
         Ok(House {
             running,
             loaded,
+            folder,
             rooms,
             standing,
             watch,
@@ -327,7 +329,8 @@ impl House {
     fn report(&self) -> Report {
         let (overview, address) = (self.running.overview(), self.running.local_addr());
         let listen = address.map_or_else(|| "standard input".to_owned(), |address| address.to_string());
-        Report::new(overview, &self.loaded, &self.rooms, listen, self.started).not_used(self.not_used.clone())
+        let at = (listen, self.folder.label());
+        Report::new(overview, &self.loaded, &self.rooms, at, self.started).not_used(self.not_used.clone())
     }
 }
 

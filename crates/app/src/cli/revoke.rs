@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use sekisho_identity::{OPERATOR, Revocation, Target};
 use sekisho_wire::Json;
 
-use super::{ConfigFile, Outcome};
+use super::{Outcome, Running};
 use crate::config::{self, Loaded};
 use crate::local::{self, Order};
 use crate::operator::{self, Row};
@@ -74,13 +74,13 @@ struct Common {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 #[derive(Debug, Args)]
 struct List {
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
     /// Print it as one line of JSON
     #[arg(long)]
     json: bool,
@@ -98,7 +98,7 @@ impl Revoke {
             What::Everything(common) => ("everything", String::new(), common),
             What::List(list) => return list.run(),
         };
-        let loaded = config::load(&common.config.path)?;
+        let loaded = config::load(&common.config.path())?;
         let issuer = if kind == "everything" { String::new() } else { issuer(&loaded, common.issuer)? };
         revoke(&loaded, [kind.to_owned(), issuer, name, common.reason])
     }
@@ -161,7 +161,7 @@ fn again([kind, ..]: &[String; 4]) -> &'static str {
 
 impl List {
     fn run(self) -> Outcome {
-        let folder = config::folder_of(&self.config.path)?;
+        let folder = config::folder_of(&self.config.path())?;
         let told = match local::tell(&folder, &Order::Revocations) {
             Err(problem) if problem.code_of() == Code::NotRunning => {
                 let kept = operator::revocations_kept(&folder).map_err(|problem| vec![problem])?;
