@@ -16,6 +16,7 @@ mod export;
 mod folder;
 mod home;
 mod keys;
+mod known;
 mod local;
 mod operator;
 mod pins;

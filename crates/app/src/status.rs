@@ -35,7 +35,7 @@ pub(crate) struct Report {
     log_healthy: bool,
     sessions: usize,
     revoked: usize,
-    dangers: Vec<&'static str>,
+    dangers: Vec<String>,
     issuers: Vec<Issuer>,
     servers: Vec<Server>,
 }
@@ -372,7 +372,7 @@ mod tests {
             log_healthy: false,
             sessions: 3,
             revoked: 2,
-            dangers: vec!["gateway.dangerous_plaintext"],
+            dangers: vec!["gateway.dangerous_plaintext".to_owned()],
             issuers: vec![Issuer {
                 issuer: "https://as.example".to_owned(),
                 audiences: Vec::new(),

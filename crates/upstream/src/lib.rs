@@ -20,6 +20,7 @@ mod config;
 mod error;
 mod exchange;
 mod kept;
+pub mod launch;
 mod lessons;
 mod link;
 mod listening;

@@ -47,6 +47,11 @@ impl Notes {
         self.catalog.store(Arc::clone(server));
     }
 
+    /// The server, as it is configured now.
+    pub(crate) fn server(&self) -> Arc<Server> {
+        self.catalog.load_full()
+    }
+
     /// The server tells something, whether anybody listens or not: what it offers is looked at again before the next call.
     pub(crate) fn told(&self, told: &Told) {
         match told {

@@ -1,7 +1,7 @@
 //! One child process that speaks MCP on its standard streams: its start, its streams and its end.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::error::{Fault, words};
+use crate::launch::Launch;
 use crate::link::Stdio;
 use crate::notes::Notes;
 use crate::pool::Slot;
@@ -27,7 +28,8 @@ use crate::stdio::{Line, Talk};
 
 /// What is executed, without a shell, with nothing of the gateway's environment but [`INHERITED`].
 pub(crate) struct Program {
-    pub(crate) path: OsString,
+    /// What it is, looked at before each start.
+    pub(crate) launch: Box<Launch>,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) inherited: Vec<(&'static str, OsString)>,
     pub(crate) configured: Vec<(String, SecretString)>,
@@ -58,7 +60,8 @@ impl Process {
     pub(crate) fn start(stdio: &Stdio, era: Era, slot: Option<Arc<Slot>>) -> Result<Process, Fault> {
         let Stdio { program, config, notes, tasks } = stdio;
         let unreachable = |error: std::io::Error| Fault::Unreachable(format!("it cannot be started: {error}").into());
-        let mut child = program.command().spawn().map_err(unreachable)?;
+        let path = program.launch.check(&notes.server(), notes)?;
+        let mut child = program.command(&path).spawn().map_err(unreachable)?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(Fault::Unreachable("its standard streams are not there".into()));
@@ -102,8 +105,12 @@ impl Drop for Process {
 }
 
 impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+    fn command(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
+        if !self.launch.name().contains('/') {
+            // As it would be called if it had been looked for by whoever starts it.
+            command.arg0(self.launch.name());
+        }
         command.args(&self.arguments).env_clear();
         for (name, value) in &self.inherited {
             command.env(name, value);

@@ -15,6 +15,7 @@ use sekisho_keys::{ResolveError, SecretRef};
 use sekisho_wire::{Era, ServerId, Sheets};
 
 use crate::config::{Config, ConfigError};
+use crate::launch::{Launch, safe_path, search_path};
 use crate::link::{Stdio, Way};
 use crate::notes::Notes;
 use crate::probe::Eras;
@@ -144,7 +145,7 @@ impl Setup {
 
     /// Whether it is the very same server.
     pub(crate) fn is_same(&self, other: &Setup) -> bool {
-        self.config == other.config && self.secrets == other.secrets
+        self.config == other.config && self.secrets == other.secrets && self.way.is_same_program(&other.way)
     }
 }
 
@@ -168,9 +169,11 @@ fn program(
     print: &mut Print,
 ) -> Result<Program, StartError> {
     let config = server.config();
-    let (path, arguments) = command.split_first().map_or(("", command), |(path, rest)| (path.as_str(), rest));
-    // A path starts from the configuration's folder, wherever the process runs; a plain name is looked up in PATH.
-    let path = if path.contains('/') { secrets.base.join(path).into() } else { path.into() };
+    let arguments = command.split_first().map_or(command, |(_, rest)| rest);
+    let inherit = |name: &'static str| {
+        let value = (secrets.env)(name)?;
+        Some((name, if name == "PATH" { safe_path(&value) } else { value }))
+    };
     let mut configured = Vec::new();
     for (name, value) in &config.env {
         let value = match value {
@@ -180,9 +183,9 @@ fn program(
         configured.push((name.clone(), value));
     }
     Ok(Program {
-        path,
+        launch: Box::new(Launch::new(secrets.base, config, search_path(config, secrets.env))),
         arguments: arguments.iter().map(OsString::from).collect(),
-        inherited: INHERITED.iter().filter_map(|name| Some((*name, (secrets.env)(name)?))).collect(),
+        inherited: INHERITED.into_iter().filter_map(inherit).collect(),
         configured,
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
     })

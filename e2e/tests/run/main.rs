@@ -9,6 +9,7 @@
 )]
 
 mod home;
+mod launch;
 mod looks;
 mod runs;
 
