@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{Gid, Group, Uid, User};
 use sekisho_audit::Digest;
-use sekisho_catalog::{EnvValue, Identity, ProgramDigest, Server, ServerConfig};
+use sekisho_catalog::{EnvValue, Flaw, Identity, ProgramDigest, Server, ServerConfig};
 
 use crate::error::Fault;
 use crate::notes::Notes;
@@ -164,6 +164,16 @@ pub(crate) struct Launch {
     /// Found once: a file that comes to stand before it in `PATH` later is not run.
     found: Mutex<Option<PathBuf>>,
     seen: Mutex<Option<(Stamp, Digest)>>,
+    /// What was written down last of a program that is another one.
+    alarmed: Mutex<Option<String>>,
+}
+
+/// Why a process is not started.
+enum NotStarted {
+    /// It may be another program than was approved.
+    Another(String),
+    /// Nobody has approved it, or it is not there.
+    Quietly(String),
 }
 
 /// By what a file is known to be as it was.
@@ -185,6 +195,7 @@ impl Launch {
             path,
             found: Mutex::default(),
             seen: Mutex::default(),
+            alarmed: Mutex::default(),
         };
         // One that is not there yet is looked for again when it is to be started.
         let _found = launch.program();
@@ -194,19 +205,33 @@ impl Launch {
     /// The file to execute, if it may be: the server is approved, and its program is the one that was approved.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`]. That a program is another one is written down.
+    /// [`Fault::Unreachable`]. That a program is another one is written down, once until it is well again.
     pub(crate) fn check(&self, server: &Server, notes: &Notes) -> Result<PathBuf, Fault> {
-        if let Some(why) = server.withholds_all() {
-            return Err(Fault::Unreachable(format!("it is not started: {why}").into()));
-        }
-        let program = self.program().map_err(|unfound| {
-            if let Unfound::Exposed { .. } = unfound {
-                notes.suspicious(
-                    "its program is not started: somebody else could have put it there",
-                    &unfound.to_string(),
-                );
+        let checked = self.look(server);
+        let mut alarmed = self.alarmed.lock().unwrap_or_else(PoisonError::into_inner);
+        match &checked {
+            Err(NotStarted::Another(why)) if alarmed.as_ref() != Some(why) => {
+                notes.alarm(why);
+                *alarmed = Some(why.clone());
             }
-            Fault::Unreachable(format!("it cannot be started: {unfound}").into())
+            Err(_) => {}
+            Ok(_) => *alarmed = None,
+        }
+        checked.map_err(|why| match why {
+            NotStarted::Another(why) | NotStarted::Quietly(why) => Fault::Unreachable(why.into()),
+        })
+    }
+
+    fn look(&self, server: &Server) -> Result<PathBuf, NotStarted> {
+        use NotStarted::{Another, Quietly};
+        match server.withholds_all() {
+            None => {}
+            Some(why @ Flaw::Stranger(_)) => return Err(Another(format!("it is not started: {why}"))),
+            Some(why) => return Err(Quietly(format!("it is not started: {why}"))),
+        }
+        let program = self.program().map_err(|unfound| match unfound {
+            Unfound::Nowhere(_) => Quietly(format!("it cannot be started: {unfound}")),
+            Unfound::Exposed { .. } => Another(format!("it is not started: {unfound}")),
         })?;
         let Identity::Stdio { program: Some(approved), .. } = server.identity() else { return Ok(program) };
         let file = match program_file(&self.base, &self.command, self.path.as_deref()) {
@@ -214,19 +239,15 @@ impl Launch {
             ProgramFile::At(_) if !is_interpreter(self.name()) => program.clone(),
             ProgramFile::At(script) => script,
             ProgramFile::None | ProgramFile::Unfound(_) => {
-                return Err(Fault::Unreachable("it is not started: the file of its program is gone".into()));
+                return Err(Another("it is not started: the file of its program is gone".to_owned()));
             }
         };
         match self.digest(&file) {
             Ok(digest) if digest.bytes() == &approved.0 => Ok(program),
             Ok(_) => {
-                let words = "it is not started: the file of its program is not the one that was approved";
-                notes.suspicious(words, &file.display().to_string());
-                Err(Fault::Unreachable(words.into()))
+                Err(Another("it is not started: the file of its program is not the one that was approved".to_owned()))
             }
-            Err(error) => {
-                Err(Fault::Unreachable(format!("it is not started: its program cannot be read: {error}").into()))
-            }
+            Err(error) => Err(Quietly(format!("it is not started: its program cannot be read: {error}"))),
         }
     }
 

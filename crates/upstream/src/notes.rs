@@ -77,6 +77,16 @@ impl Notes {
         }
     }
 
+    /// Its program is not started, for it may be another one than was approved.
+    pub(crate) fn alarm(&self, why: &str) {
+        tracing::warn!(target: "upstream", server = %self.server, "{}", words(why));
+        if let Some(unsaid) = spend(&self.security) {
+            let mut event = Event::new(EventKind::Security, Outcome::Noted);
+            event.reason = Some(String::from(words(why)).into());
+            self.write(event, unsaid);
+        }
+    }
+
     /// A line of a process's error stream: free text, no sign of an error (ST-03).
     pub(crate) fn stderr(&self, line: &str) {
         let line = words(line);
