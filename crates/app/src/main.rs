@@ -23,6 +23,7 @@ mod pins;
 mod problem;
 mod run;
 mod schema;
+mod shut_out;
 mod status;
 mod strict;
 mod survey;

@@ -11,6 +11,7 @@
 mod home;
 mod launch;
 mod looks;
+mod revoked;
 mod runs;
 
 use std::time::Duration;
