@@ -11,6 +11,7 @@ mod egress;
 mod import;
 mod lock;
 mod revoke;
+mod run;
 mod serve;
 mod sessions;
 mod status;
@@ -24,8 +25,11 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use sekisho_wire::ServerId;
+
 use crate::config::folder_of as config_folder;
 use crate::folder::{Folder, PLACES_MAX};
+use crate::home;
 use crate::problem::Problem;
 
 /// How a command ends.
@@ -58,6 +62,7 @@ enum Command {
     Up(up::Up),
     Serve(serve::Serve),
     Stdio(stdio::Stdio),
+    Run(run::Run),
     Status(status::Status),
     Why(why::Why),
     Catalog(catalog::Catalog),
@@ -87,6 +92,7 @@ impl Cli {
             Command::Up(command) => command.run(),
             Command::Serve(command) => command.run(),
             Command::Stdio(command) => command.run(),
+            Command::Run(command) => command.run(),
             Command::Status(command) => command.run(),
             Command::Why(command) => command.run(),
             Command::Catalog(command) => command.run(),
@@ -116,25 +122,57 @@ struct ConfigFile {
     path: PathBuf,
 }
 
-/// Which gateway a command is about that looks at one.
+/// The configuration of a command about what runs already.
+#[derive(Debug, Clone, Args)]
+struct Running {
+    /// The configuration file; if not given, `sekisho.toml`, or where there is none, that of `sekisho run`
+    #[arg(long = "config", short = 'c', value_name = "FILE")]
+    named: Option<PathBuf>,
+}
+
+impl Running {
+    /// The file. That it is not the one in this folder is told on standard error.
+    fn path(&self) -> PathBuf {
+        let here = PathBuf::from("sekisho.toml");
+        let home = home::config_path().ok().filter(|home| home.is_file());
+        match (&self.named, home) {
+            (Some(named), _) => named.clone(),
+            (None, Some(home)) if !here.exists() => {
+                eprintln!("there is no `sekisho.toml` here: `{}` is used", home.display());
+                home
+            }
+            (None, Some(_) | None) => here,
+        }
+    }
+}
+
+/// Which gateways a command is about that looks at some.
 #[derive(Debug, Clone, Args)]
 struct Place {
     #[command(flatten)]
-    config: ConfigFile,
-    /// Not the gateway that listens, but the one that serves a client over stdio from this folder of `<data_dir>/stdio`
+    config: Running,
+    /// Only the one that serves a client over stdio from this folder of `<data_dir>/stdio`
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u8).range(1..=i64::from(PLACES_MAX)))]
     stdio: Option<u8>,
 }
 
 impl Place {
-    /// Its folder.
+    /// Their folders: that of the gateway that listens first, then those of clients over stdio; or the one that is named.
     ///
     /// # Errors
     /// The configuration cannot be read.
-    fn folder(&self) -> Result<Folder, Vec<Problem>> {
-        let folder = config_folder(&self.config.path)?;
-        Ok(self.stdio.map_or_else(|| folder.clone(), |number| folder.place(number)))
+    fn folders(&self) -> Result<Vec<Folder>, Vec<Problem>> {
+        let folder = config_folder(&self.config.path())?;
+        Ok(match self.stdio {
+            Some(number) => vec![folder.place(number)],
+            None => std::iter::once(folder.clone()).chain(folder.places()).collect(),
+        })
     }
+}
+
+/// A name of a server, as clap wants it.
+fn server(text: &str) -> Result<ServerId, String> {
+    ServerId::parse(text).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
+use sekisho_wire::ServerId;
 use serde::Deserialize;
 
 use crate::folder::Folder;
@@ -151,6 +152,11 @@ impl Loaded {
         sekisho_catalog::Config { servers: self.config.servers.clone(), catalog: self.config.catalog.clone() }
     }
 
+    /// Drops every other server: nothing of them is set up, and their secrets are not looked for.
+    pub(crate) fn keep_only(&mut self, server: &ServerId) {
+        self.config.servers.retain(|name, _| name == server.as_str());
+    }
+
     /// The sections of which a change needs a restart, if they differ from those of `other`.
     #[must_use]
     pub(crate) fn fixed_differing(&self, other: &Loaded) -> Vec<&'static str> {
@@ -159,7 +165,7 @@ impl Loaded {
 
     /// The dangerous options that are on, by name.
     #[must_use]
-    pub(crate) fn dangers(&self) -> Vec<&'static str> {
+    pub(crate) fn dangers(&self) -> Vec<String> {
         let mut dangers = self.config.gateway.dangers();
         dangers.extend(self.config.admin.dangers());
         if self.config.catalog.dangerous_trust_on_first_use {
@@ -174,7 +180,10 @@ impl Loaded {
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }
-        dangers
+        let launches = self.config.servers.iter().filter(|(_, server)| !server.dangerous_launch.is_empty());
+        let launches = launches
+            .map(|(name, server)| format!("servers.{name}.dangerous_launch ({})", server.dangerous_launch.join(", ")));
+        dangers.into_iter().map(str::to_owned).chain(launches).collect()
     }
 
     /// Files whose change means a reload: this one, the lock file, policies, key sets, certificates.
@@ -276,6 +285,8 @@ mod tests {
     fn dangerous_options_that_are_on_are_named() {
         let text = format!("{GOOD}\n[egress]\ndangerous_allow_private_networks = true\n");
         assert_eq!(loaded(&text).unwrap().dangers(), ["egress.dangerous_allow_private_networks"]);
+        let text = format!("{GOOD}dangerous_launch = [\"node -e\", \"NODE_OPTIONS\"]\n");
+        assert_eq!(loaded(&text).unwrap().dangers(), ["servers.notes.dangerous_launch (node -e, NODE_OPTIONS)"]);
     }
 
     #[test]

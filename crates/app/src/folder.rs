@@ -14,19 +14,27 @@ use crate::problem::{Code, Problem};
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
+    /// Of a client over stdio, its number.
+    number: Option<u8>,
 }
 
 impl Folder {
     /// The folder at `path`; nothing is looked at or made.
     #[must_use]
     pub(crate) fn new(path: PathBuf) -> Folder {
-        Folder { path }
+        Folder { path, number: None }
     }
 
     /// The folder itself.
     #[must_use]
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it is called beside the others of a data folder: `stdio/3`. None: it is the data folder itself.
+    #[must_use]
+    pub(crate) fn label(&self) -> Option<String> {
+        self.number.map(|number| format!("stdio/{number}"))
     }
 
     /// Where the audit log is.
@@ -56,14 +64,18 @@ impl Folder {
     /// The folders of clients over stdio, each with a log and a status of its own: one for each that is served at once, used again.
     #[must_use]
     pub(crate) fn place(&self, number: u8) -> Folder {
-        Folder::new(self.path.join("stdio").join(number.to_string()))
+        Folder { path: self.path.join("stdio").join(number.to_string()), number: Some(number) }
+    }
+
+    /// The folders of all clients over stdio, whether they are there or not.
+    pub(crate) fn places(&self) -> impl Iterator<Item = Folder> {
+        (1..=PLACES_MAX).map(|number| self.place(number))
     }
 
     /// This folder and those of clients over stdio, as far as they have a log.
     #[must_use]
     pub(crate) fn with_logs(&self) -> Vec<Folder> {
-        let places = (1..=PLACES_MAX).map(|number| self.place(number));
-        std::iter::once(self.clone()).chain(places).filter(|folder| folder.audit().is_dir()).collect()
+        std::iter::once(self.clone()).chain(self.places()).filter(|folder| folder.audit().is_dir()).collect()
     }
 
     /// Takes the first folder of a client over stdio that nobody uses, with its log.
@@ -75,7 +87,7 @@ impl Folder {
         config: &sekisho_audit::Config,
         now: SystemTime,
     ) -> Result<(Folder, Audit), Problem> {
-        for place in (1..=PLACES_MAX).map(|number| self.place(number)) {
+        for place in self.places() {
             place.prepare()?;
             match place.open_audit(config, now) {
                 Err(problem) if problem.code_of() == Code::DataInUse => {}
@@ -179,6 +191,7 @@ mod tests {
         let (third, audit) = held.remove(2);
         drop(audit);
         assert_eq!(take().unwrap().0.path(), third.path());
+        assert_eq!((folder.label(), third.label().as_deref()), (None, Some("stdio/3")));
         assert_eq!(folder.with_logs().len(), usize::from(PLACES_MAX));
     }
 

@@ -20,6 +20,14 @@ use crate::{config, developer};
 
 pub(crate) mod files;
 
+/// Where it is, whether it is there or not: `$XDG_CONFIG_HOME/sekisho/sekisho.toml`, or else `~/.config/sekisho/sekisho.toml`.
+///
+/// # Errors
+/// The user has no home.
+pub(crate) fn config_path() -> Result<PathBuf, Problem> {
+    Machine::here().map(|machine| Home::locate(&machine).path())
+}
+
 /// Which operating system's places are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum System {

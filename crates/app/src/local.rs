@@ -191,6 +191,35 @@ pub(crate) fn tell(folder: &Folder, order: &Order) -> Result<Json, Problem> {
     }
 }
 
+/// Gives every gateway that runs in one of these folders an order, all at once; their answers. One that does not answer or refuses is
+/// told on standard error where another one does.
+///
+/// # Errors
+/// None runs in any of them ([`Code::NotRunning`]), or none answers.
+pub(crate) fn tell_all(folders: &[Folder], order: &Order) -> Result<Vec<(Folder, Json)>, Problem> {
+    let told: Vec<Result<Json, Problem>> = std::thread::scope(|scope| {
+        let telling: Vec<_> = folders.iter().map(|folder| scope.spawn(|| tell(folder, order))).collect();
+        let lost = |_| Err(Problem::new(Code::System, "a thread ended before its time"));
+        telling.into_iter().map(|one| one.join().unwrap_or_else(lost)).collect()
+    });
+    let (mut answers, mut problems) = (Vec::new(), Vec::new());
+    for (folder, told) in folders.iter().zip(told) {
+        match told {
+            Ok(answer) => answers.push((folder.clone(), answer)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if answers.is_empty() {
+        let worst = problems.iter().position(|problem| problem.code_of() != Code::NotRunning).unwrap_or_default();
+        let nothing = || Problem::new(Code::NotRunning, "no gateway was asked");
+        return Err(problems.into_iter().nth(worst).unwrap_or_else(nothing));
+    }
+    for problem in problems.iter().filter(|problem| problem.code_of() != Code::NotRunning) {
+        eprintln!("{}", problem.line());
+    }
+    Ok(answers)
+}
+
 const ORDER: Limits = Limits { bytes_max: 16 * 1024, depth_max: 2, nodes_max: 16 };
 const ANSWER: Limits = Limits { bytes_max: REPORT_BYTES_MAX, depth_max: 8, nodes_max: 1_000_000 };
 const PATIENCE: Duration = Duration::from_millis(500);

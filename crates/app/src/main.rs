@@ -3,7 +3,7 @@
 //! The way in is [`cli::Cli`]: one file per command in `cli/`. [`config`] reads `sekisho.toml`, [`assemble`] makes the rooms of it,
 //! [`run`] keeps the gateway running and reloads it. What an operator meets is a [`problem::Problem`] with a stable code.
 //!
-//! *Depth still missing*: `sekisho run` (the wrapper for one stdio server), administration over the network.
+//! *Depth still missing*: administration over the network.
 #![forbid(unsafe_code)]
 
 mod assemble;
@@ -17,12 +17,14 @@ mod folder;
 mod home;
 mod import;
 mod keys;
+mod known;
 mod local;
 mod operator;
 mod pins;
 mod problem;
 mod run;
 mod schema;
+mod shut_out;
 mod status;
 mod strict;
 mod survey;

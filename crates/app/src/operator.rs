@@ -100,6 +100,18 @@ pub(crate) fn revocations_told(latest: &[Revocation], count: usize) -> Json {
     Object::new().json("revocations", &revocations.finish()).unsigned("count", count).finish()
 }
 
+/// The same with the users of this machine who are shut out, first.
+pub(crate) fn with_shut_out(told: &Json, shut_out: &[Revocation]) -> Json {
+    let ours = revocations_told(shut_out, shut_out.len());
+    let mut rows = Array::new();
+    for told in [&ours, told] {
+        told.get("revocations").iter().flat_map(Json::elements).for_each(|row| rows.push(&row));
+    }
+    let count = |told: &Json| told.get("count").and_then(|count| count.number()?.integer()).unwrap_or_default();
+    let count = u64::try_from(count(&ours).saturating_add(count(told))).unwrap_or_default();
+    Object::new().json("revocations", &rows.finish()).unsigned("count", count).finish()
+}
+
 /// What is revoked, out of the folder of a gateway that does not run.
 ///
 /// # Errors

@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 
 use sekisho_audit::Digest;
 use sekisho_catalog::{Approvals, Lock, LockError, ProgramDigest, ServerConfig};
+use sekisho_upstream::launch::{ProgramFile, digest_of, program_file, search_path};
 
+use crate::assemble::variable;
 use crate::config::Loaded;
 use crate::folder::Folder;
 use crate::problem::{Code, Place, Problem};
@@ -214,35 +216,18 @@ pub(crate) fn programs(loaded: &Loaded) -> BTreeMap<String, ProgramDigest> {
         PathBuf::from(path.strip_suffix(" (deleted)").unwrap_or(&path))
     });
     let digest = |(name, server): (&String, &ServerConfig)| {
-        let file = program_file(&loaded.base, server)?.canonicalize().ok()?;
-        let is_small = file.metadata().is_ok_and(|file| file.len() <= PROGRAM_BYTES_MAX);
-        if own_path.as_ref() == Some(&file) || !is_small {
+        let path = search_path(server, &variable);
+        let ProgramFile::At(file) = program_file(&loaded.base, server, path.as_deref()) else { return None };
+        if own_path == file.canonicalize().ok() {
             return None;
         }
-        let digest = Digest::of(&std::fs::read(&file).ok()?);
-        if own() == Some(digest) {
+        let digest = digest_of(&file)?;
+        if own().is_some_and(|own| own.bytes() == &digest.0) {
             return None;
         }
-        Some((name.clone(), ProgramDigest(*digest.bytes())))
+        Some((name.clone(), digest))
     };
     loaded.config.servers.iter().filter_map(digest).collect()
-}
-
-/// The file that a command runs: its first word, if that is a path; behind an interpreter, the script.
-fn program_file(base: &Path, server: &ServerConfig) -> Option<PathBuf> {
-    let (program, arguments) = server.command.as_ref()?.split_first()?;
-    let launcher = Path::new(program).file_name()?.to_str()?;
-    let is_interpreter = INTERPRETERS.iter().any(|name| {
-        launcher
-            .strip_prefix(name)
-            .is_some_and(|version| version.chars().all(|char| char.is_ascii_digit() || char == '.'))
-    });
-    if !is_interpreter {
-        return program.contains('/').then(|| base.join(program));
-    }
-    let folder = server.cwd.as_ref().map_or_else(|| base.to_owned(), |cwd| base.join(cwd));
-    let words = arguments.iter().take_while(|argument| *argument != "-m" && *argument != "-c" && *argument != "-e");
-    words.filter(|word| !word.starts_with('-')).map(|word| folder.join(word)).find(|path| path.is_file())
 }
 
 /// The bytes of a file, if it is one and no longer than a lock file may be.
@@ -269,9 +254,6 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written.inspect_err(|_| drop(std::fs::remove_file(&beside)))
 }
 
-const INTERPRETERS: [&str; 9] = ["python", "node", "nodejs", "deno", "bun", "ruby", "perl", "php", "java"];
-/// LIMIT: of a program whose digest is taken.
-const PROGRAM_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// LIMIT: of a lock file, as `catalog` reads it.
 const LOCK_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// The longest line that is shown where something in it is wrong.

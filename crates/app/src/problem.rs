@@ -84,6 +84,8 @@ pub(crate) enum Code {
     StatusUnavailable,
     /// Whoever is at the other end of standard input is nobody that can be named.
     Caller,
+    /// What should be run is not configured.
+    NotConfigured,
     /// No gateway runs here.
     NotRunning,
     /// The log has nothing about the request.
@@ -161,6 +163,7 @@ impl Code {
             Code::StatusUnavailable => "SK0210",
             Code::CollectorDown => "SK0211",
             Code::Caller => "SK0212",
+            Code::NotConfigured => "SK0213",
             Code::NotRunning => "SK0301",
             Code::RequestUnknown => "SK0302",
             Code::LogUnreadable => "SK0303",

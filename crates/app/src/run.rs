@@ -24,6 +24,7 @@ use crate::local::Socket;
 use crate::operator;
 use crate::pins;
 use crate::problem::{Code, Problem};
+use crate::shut_out::{News, Watched};
 use crate::status::Report;
 use crate::watch::Watch;
 
@@ -68,7 +69,7 @@ impl Plan<'_> {
             loaded.config.identity.sessions = loaded.config.identity.sessions.lasting();
             // Nobody asks the others for anything, so they are not started.
             if let Endpoint::One(server) = &client.endpoint {
-                loaded.config.servers.retain(|name, _| name == server.as_str());
+                loaded.keep_only(server);
             }
         }
         Ok(loaded)
@@ -88,6 +89,22 @@ impl Plan<'_> {
         Ok((folder, Arc::new(audit)))
     }
 
+    /// Takes in what is revoked: of tokens what this gateway keeps, of users of this machine what all processes share.
+    fn know_revoked(
+        &self,
+        loaded: &Loaded,
+        folder: &Folder,
+        revocations: &Revocations,
+    ) -> Result<Option<Watched>, Problem> {
+        if self.client.is_none() {
+            operator::keep(revocations, folder)?;
+            return Ok(None);
+        }
+        let (watched, all) = Watched::begin(&loaded.folder())?;
+        revocations.replace(&all);
+        Ok(Some(watched))
+    }
+
     async fn start(&self, parts: Parts) -> Result<Running, StartError> {
         match &self.client {
             Some(client) => {
@@ -102,9 +119,12 @@ impl Plan<'_> {
 struct House {
     running: Running,
     loaded: Loaded,
+    folder: Folder,
     rooms: Rooms,
     standing: Standing,
     watch: Watch,
+    /// Users of this machine who are revoked; none where nobody is served over stdio.
+    shut_out: Option<Watched>,
     socket: Option<Socket>,
     export: Option<Export>,
     // Held: it is open as long as this is.
@@ -142,10 +162,7 @@ impl House {
         };
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
-        if plan.client.is_none() {
-            // Whoever is served over stdio has no token that could be revoked.
-            block_in_place(|| operator::keep(&revocations, &folder)).map_err(alone)?;
-        }
+        let shut_out = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
         let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit, &machine).map_err(alone)?;
         let standing = Standing { audit, egress, upstream, instruments, machine };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
@@ -177,9 +194,11 @@ impl House {
         Ok(House {
             running,
             loaded,
+            folder,
             rooms,
             standing,
             watch,
+            shut_out,
             socket,
             export,
             _admin: admin,
@@ -203,6 +222,7 @@ impl House {
                     Wanted::Reload => self.reload(plan).await,
                 },
                 _ = tick.tick() => {
+                    self.look_who_is_shut_out().await;
                     if block_in_place(|| self.watch.changed()) || self.again {
                         self.reload(plan).await;
                     }
@@ -317,6 +337,35 @@ impl House {
         true
     }
 
+    /// Whoever was revoked meanwhile is served no more, and whoever was let in again is.
+    async fn look_who_is_shut_out(&mut self) {
+        let news = self.shut_out.as_mut().and_then(|watched| block_in_place(|| watched.look()));
+        match news {
+            None => {}
+            Some(News::All(all, new)) => {
+                self.rooms.revocations().replace(&all);
+                for revocation in new {
+                    // It is in force; this ends what it touches and writes it down.
+                    if let Err(refusal) = self.running.revoke(revocation).await {
+                        tracing::error!(target: "app", reason = %refusal.reason, "the audit log does not hold a revocation");
+                    }
+                }
+                tracing::info!(target: "app", count = all.len(), "the users of this machine who are revoked changed");
+            }
+            Some(News::Unknown(problem)) => {
+                self.rooms.revocations().lose();
+                let code = problem.code_of().as_str();
+                tracing::error!(target: "app", code, "everybody is refused: {}", problem.line());
+                let mut event = Event::new(EventKind::Security, Ended::Failed);
+                event.code = Some(code);
+                event.reason = Some(problem.line().into());
+                if self.standing.audit.note(event).await.is_err() {
+                    tracing::error!(target: "app", "the audit log does not hold that revocations cannot be read");
+                }
+            }
+        }
+    }
+
     fn tell_who_is_down(&self) {
         for server in self.standing.upstream.status().iter().filter(|server| !server.up) {
             let why = server.trouble.as_deref().unwrap_or("it has not answered yet");
@@ -328,7 +377,8 @@ impl House {
     fn report(&self) -> Report {
         let (overview, address) = (self.running.overview(), self.running.local_addr());
         let listen = address.map_or_else(|| "standard input".to_owned(), |address| address.to_string());
-        Report::new(overview, &self.loaded, &self.rooms, listen, self.started).not_used(self.not_used.clone())
+        let at = (listen, self.folder.label());
+        Report::new(overview, &self.loaded, &self.rooms, at, self.started).not_used(self.not_used.clone())
     }
 }
 

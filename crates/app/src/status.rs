@@ -21,6 +21,8 @@ use crate::operator::{self, Row};
 pub(crate) struct Report {
     version: &'static str,
     process: u32,
+    /// Which client's over stdio it is: `stdio/3`. None: it listens.
+    place: Option<String>,
     /// RFC 3339.
     started: String,
     listen: String,
@@ -33,7 +35,7 @@ pub(crate) struct Report {
     log_healthy: bool,
     sessions: usize,
     revoked: usize,
-    dangers: Vec<&'static str>,
+    dangers: Vec<String>,
     issuers: Vec<Issuer>,
     servers: Vec<Server>,
 }
@@ -109,13 +111,13 @@ fn definitions(rooms: &Rooms, id: &ServerId) -> (usize, Vec<String>) {
 }
 
 impl Report {
-    /// What is known of the gateway that listens on `listen` since `started`; `not_used` says why a newer configuration is not.
+    /// What is known of the gateway that listens on `listen` since `started`, or serves the client of `place`.
     #[must_use]
     pub(crate) fn new(
         overview: Overview,
         loaded: &Loaded,
         rooms: &Rooms,
-        listen: String,
+        (listen, place): (String, Option<String>),
         started: SystemTime,
     ) -> Report {
         let server = |status: sekisho_upstream::Status| {
@@ -137,6 +139,7 @@ impl Report {
         Report {
             version: env!("CARGO_PKG_VERSION"),
             process: std::process::id(),
+            place,
             started: Timestamp::try_from(started).map_or_else(|_| "?".to_owned(), |time| time.to_string()),
             listen,
             public_url: loaded.config.gateway.public_url.to_string(),
@@ -228,6 +231,39 @@ impl Display for Seen {
         f.write_str("\n")?;
         f.write_str(&table(&self.0))
     }
+}
+
+/// Those that serve a client over stdio each, a line for each.
+#[must_use]
+pub(crate) fn runs(runs: &[(&str, &Seen)]) -> String {
+    let row = |(place, seen): &(&str, &Seen)| {
+        let servers: Vec<Json> = seen.0.get("servers").iter().flat_map(Json::elements).collect();
+        let state = |server: &Json| {
+            let up = server.get("up").and_then(|up| up.boolean()) == Some(true);
+            let withheld = match word(server, "withheld_count").as_str() {
+                "0" | "" => String::new(),
+                count => format!(" ({count} withheld)"),
+            };
+            format!("{} {}{withheld}", word(server, "name"), if up { "up" } else { "DOWN" })
+        };
+        let mut trouble: Vec<String> =
+            servers.iter().map(|server| word(server, "trouble")).filter(|trouble| !trouble.is_empty()).collect();
+        if seen.0.get("log_healthy").and_then(|healthy| healthy.boolean()) != Some(true) {
+            trouble.insert(0, "THE AUDIT LOG CANNOT BE WRITTEN".to_owned());
+        }
+        trouble.extend(seen.words("not_used").into_iter().map(|why| format!("NOT IN USE as it is now: {why}")));
+        Row::from([
+            (*place).to_owned(),
+            servers.iter().map(state).collect::<Vec<_>>().join(", "),
+            seen.word("process"),
+            seen.word("started"),
+            trouble.join("; "),
+        ])
+    };
+    let table = operator::table(["CLIENT", "SERVERS", "PROCESS", "SINCE", "TROUBLE"], runs.iter().map(row));
+    format!(
+        "\nserved over standard input and output (`sekisho run`, `sekisho stdio`); `--stdio NUMBER` shows one:\n{table}"
+    )
 }
 
 fn table(report: &Json) -> String {
@@ -325,6 +361,7 @@ mod tests {
         let report = Report {
             version: "0.1.0",
             process: 7,
+            place: Some("stdio/3".to_owned()),
             started: "2026-11-22T00:00:00Z".to_owned(),
             listen: "127.0.0.1:8700".to_owned(),
             public_url: "http://127.0.0.1:8700/".to_owned(),
@@ -335,7 +372,7 @@ mod tests {
             log_healthy: false,
             sessions: 3,
             revoked: 2,
-            dangers: vec!["gateway.dangerous_plaintext"],
+            dangers: vec!["gateway.dangerous_plaintext".to_owned()],
             issuers: vec![Issuer {
                 issuer: "https://as.example".to_owned(),
                 audiences: Vec::new(),
@@ -375,6 +412,13 @@ mod tests {
             "  ! and 1 more",
         ] {
             assert!(shown.contains(part), "{part} in\n{shown}");
+        }
+        let told = Json::decode(report.line().into(), &sekisho_wire::json::Limits::default()).unwrap();
+        let runs = runs(&[("stdio/3", &Seen::of(told))]);
+        for part in
+            ["  stdio/3  notes DOWN (2 withheld)  7  ", "THE AUDIT LOG CANNOT BE WRITTEN; it ended\\u{1b}; NOT IN USE"]
+        {
+            assert!(runs.contains(part), "{part} in\n{runs}");
         }
     }
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use sekisho_audit::{Audit, Event, EventKind, Outcome};
-use sekisho_catalog::{Approvals, Catalog, Identity, Introduction};
+use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Unapproved};
 use sekisho_upstream::{Spoken, Upstream};
 use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
 use tokio::runtime::Builder;
 
 use crate::assemble;
 use crate::config::Loaded;
+use crate::known;
 use crate::pins;
 use crate::problem::{Code, Problem, chain};
 
@@ -63,17 +64,20 @@ pub(crate) fn survey(loaded: &Loaded, only: &[ServerId]) -> Result<Vec<Surveyed>
 
 async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
     let egress = assemble::egress(loaded).map_err(alone)?;
-    let approvals = Approvals::new(sekisho_catalog::Lock::default(), pins::programs(loaded), Default::default());
+    // Nothing of it reaches a client, and whoever is to approve a server has to see what it offers: it is started unapproved.
+    let looking = Unapproved::TrustedOnFirstUse;
+    let approvals = Approvals::new(sekisho_catalog::Lock::default(), pins::programs(loaded), looking);
     let catalog = Catalog::new(&loaded.catalog(), &approvals, None);
     let catalog = catalog.map_err(|error| vec![Problem::of(Code::Server, &error)])?;
     let folder = loaded.folder();
     folder.prepare().map_err(alone)?;
     let (_, audit) = folder.take_place(&loaded.config.audit, SystemTime::now()).map_err(alone)?;
     let audit = Arc::new(audit);
+    catalog.servers().for_each(|server| eprint!("{}", known::before_it_runs(loaded, server)));
     let machine = assemble::machine().await.map_err(alone)?;
+    eprintln!("asking {} what they offer …", names(&catalog));
     let servers = catalog.servers().cloned();
     let upstream = assemble::start_servers(loaded, servers, &egress, &audit, &machine).map_err(alone)?;
-    eprintln!("asking {} what they offer …", names(&catalog));
     upstream.settle(SETTLE).await;
     let mut surveyed = Vec::new();
     for server in catalog.servers() {

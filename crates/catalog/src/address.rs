@@ -11,6 +11,7 @@ use sekisho_wire::{
 };
 
 use crate::change::{Flaw, noun};
+use crate::config::Transport;
 use crate::definition::Pinned;
 use crate::names;
 use crate::offers::Known;
@@ -481,6 +482,10 @@ impl Door<'_> {
                 (server, self.fresh(server, kind, || server.offers().addressed_exposed(self.era, kind, name)))
             }
         };
+        // A program that is not started cannot be asked what it offers.
+        if let (Transport::Stdio { .. }, Some(why)) = (server.transport(), server.withholds_all()) {
+            return Err(Unknown::Withheld { server: server.id().clone(), kind, name: name.into(), why });
+        }
         Ok((Arc::clone(server), offered(server, kind, name, known)?))
     }
 

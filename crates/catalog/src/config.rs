@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::approval::Unapproved;
+use crate::launch::{self, Escape, Weight};
 
 /// The servers behind the gateway, by name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -31,7 +32,9 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
-    { "required": ["url"], "properties": { "command": false, "cwd": false, "env": { "maxProperties": 0 }, "sandbox": false } },
+    { "required": ["url"], "properties": {
+        "command": false, "cwd": false, "env": { "maxProperties": 0 }, "sandbox": false, "dangerous_launch": { "maxItems": 0 }
+    } },
     { "required": ["command"], "properties": { "url": false, "headers": { "maxProperties": 0 } } }
 ]))]
 pub struct ServerConfig {
@@ -85,6 +88,11 @@ pub struct ServerConfig {
     #[serde(default)]
     #[schemars(extend("x-requirement" = "10.1"))]
     pub sandbox: Option<sekisho_sandbox::Config>,
+    /// What `command` and `env` may do beyond starting a program, each by its name as the refusal tells it, such as `node -e` or
+    /// `NODE_OPTIONS`: code in arguments, shells, modules that are loaded first, other registries.
+    #[serde(default)]
+    #[schemars(extend("x-requirement" = "12.1"))]
+    pub dangerous_launch: Vec<String>,
 }
 
 /// `[catalog]`: what was approved of what servers offer.
@@ -248,6 +256,26 @@ pub enum ConfigError {
         /// The variable.
         name: String,
     },
+    /// A command that does more than start its program.
+    #[error(
+        "server `{server}` would not only start its program: {what}; if that is meant, say so: `dangerous_launch = [{ids}]`"
+    )]
+    Launch {
+        /// The server.
+        server: ServerId,
+        /// What it does.
+        what: String,
+        /// What that is called.
+        ids: String,
+    },
+    /// A danger that is spelled out and not there.
+    #[error("`dangerous_launch` of server `{server}` names `{id}`, which its command and `env` do not do; remove it")]
+    NoDanger {
+        /// The server.
+        server: ServerId,
+        /// As written.
+        id: String,
+    },
     /// A header that the gateway sets itself, or that is none.
     #[error("header `{name}` of server `{server}` {why}")]
     Header {
@@ -345,6 +373,9 @@ impl ServerConfig {
         if self.sandbox.is_some() {
             return Err(misplaced("sandbox"));
         }
+        if !self.dangerous_launch.is_empty() {
+            return Err(misplaced("dangerous_launch"));
+        }
         let mut seen = BTreeSet::new();
         for name in self.headers.keys() {
             let wrong = |why| ConfigError::Header { server: server.clone(), name: name.clone(), why };
@@ -371,6 +402,30 @@ impl ServerConfig {
         Ok(Transport::Http { url })
     }
 
+    /// What its command and variables do beyond starting its program.
+    #[must_use]
+    pub fn escapes(&self) -> Vec<Escape> {
+        launch::escapes(self.command.as_deref().unwrap_or_default(), self.env.keys().map(String::as_str))
+    }
+
+    fn check_launch(&self, server: &ServerId) -> Result<(), ConfigError> {
+        let escapes = self.escapes();
+        let refused = escapes.iter().filter(|escape| escape.weight == Weight::Refused);
+        let unsaid: Vec<&Escape> =
+            refused.filter(|escape| !self.dangerous_launch.iter().any(|id| **id == *escape.id)).collect();
+        if !unsaid.is_empty() {
+            let what = unsaid.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            let ids = escapes.iter().filter(|escape| escape.weight == Weight::Refused);
+            let ids = ids.map(|escape| format!("\"{}\"", escape.id)).collect::<Vec<_>>().join(", ");
+            return Err(ConfigError::Launch { server: server.clone(), what, ids });
+        }
+        // A danger that is gone, or was never there, is no longer looked for by whoever reads this.
+        match self.dangerous_launch.iter().find(|id| !escapes.iter().any(|escape| *escape.id == ***id)) {
+            Some(id) => Err(ConfigError::NoDanger { server: server.clone(), id: id.clone() }),
+            None => Ok(()),
+        }
+    }
+
     fn stdio(&self, server: &ServerId, command: &[String]) -> Result<Transport, ConfigError> {
         if !self.headers.is_empty() {
             return Err(ConfigError::Misplaced { server: server.clone(), field: "headers", goes_with: "url" });
@@ -392,6 +447,7 @@ impl ServerConfig {
         if !self.env.keys().all(|name| is_variable(name)) {
             return Err(ConfigError::Variable { server: server.clone() });
         }
+        self.check_launch(server)?;
         Ok(Transport::Stdio { command: command.to_vec() })
     }
 }

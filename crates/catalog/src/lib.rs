@@ -21,6 +21,7 @@ mod cursor;
 mod definition;
 mod diff;
 mod icons;
+pub mod launch;
 mod lineage;
 mod lock;
 mod names;

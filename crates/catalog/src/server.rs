@@ -64,6 +64,12 @@ impl Server {
         self.locked().is_none() && !self.offers.approval().uses_what_nobody_saw()
     }
 
+    /// Why nothing of it may be used: nobody has approved it, or it is not the server that was approved. Its program is not even started.
+    #[must_use]
+    pub fn withholds_all(&self) -> Option<Flaw> {
+        self.offers.approval().refuses_all()
+    }
+
     /// All that it was seen to offer, and what became of it.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_audit::Recorded;
-use sekisho_catalog::{Flaw, Server, Trust, Unknown, with_safe_icons};
+use sekisho_catalog::{Flaw, Server, Transport, Trust, Unknown, with_safe_icons};
 use sekisho_guard::Cleared;
 use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
@@ -147,12 +147,16 @@ impl Face {
         (era, asked): (Era, &str),
         unsaid: &mut Unsaid,
     ) -> Result<Face, Refusal> {
+        let configured = rooms.catalog.server(server).ok_or_else(|| Refusal::from(&Unknown::Server(server.clone())))?;
+        // Its program is not even started, so it will not answer; that is no trouble of the server's.
+        if let (Transport::Stdio { .. }, Some(why)) = (configured.transport(), configured.withholds_all()) {
+            return Err(Refusal::new(Code::Withheld, format!("`{server}` is not started: {why}")));
+        }
         let offer = rooms
             .upstream
             .offer(server)
             .ok_or_else(|| Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe")))?;
         let spoken = in_era(&offer, era).ok_or_else(|| wrong_era(server, &offer, era, asked))?;
-        let configured = rooms.catalog.server(server).ok_or_else(|| Refusal::from(&Unknown::Server(server.clone())))?;
         let (info, instructions) = match configured.introduces(&spoken.server, spoken.instructions.as_deref()) {
             Ok(()) => (with_safe_icons(&spoken.server), spoken.instructions.as_deref().map(str::to_owned)),
             Err(flaw) => {

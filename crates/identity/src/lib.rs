@@ -41,6 +41,7 @@ mod revocation;
 mod rules;
 mod seal;
 mod session;
+mod shared;
 mod token;
 mod verifier;
 
@@ -66,6 +67,7 @@ pub use principal::{Authentication, Binding, Credential, Groups, Kind, Lease, Pr
 pub use revocation::{ENTRIES_MAX as REVOCATIONS_MAX, OPERATOR, Revocation, Revocations, RevokeError, Target};
 pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
 pub use session::{Session, SessionError, SessionKey, SessionOverview, SessionToken, Sessions};
+pub use shared::{SHARED_MAX, SharedError, is_local, read_shared, write_shared};
 pub use token::{Channel, Presented, ProofError, Scheme, TokenError, Verified};
 
 use dpop::Proofs;

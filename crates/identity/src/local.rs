@@ -10,8 +10,9 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::{Uid, User};
 use sekisho_wire::{Endpoint, Json};
 
-use crate::principal::{Authentication, Binding, Groups, Kind, Lease, Principal, PrincipalKey};
-use crate::token::Verified;
+use crate::principal::{Authentication, Binding, Credential, Groups, Kind, Lease, Principal, PrincipalKey};
+use crate::revocation::{CredentialFacts, Revocations};
+use crate::token::{TokenError, Verified};
 
 /// What stands for the issuer of this machine's own users. No token has it: an issuer of tokens is a URL.
 pub const LOCAL_ISSUER: &str = "local";
@@ -20,6 +21,7 @@ pub const LOCAL_ISSUER: &str = "local";
 #[derive(Debug, Clone)]
 pub struct Local {
     who: Arc<Principal>,
+    credential: Arc<Credential>,
 }
 
 /// Why the other end is nobody that can be named.
@@ -66,7 +68,7 @@ impl Local {
             Ok(Some(user)) => user.name,
             Ok(None) | Err(_) => format!("uid-{runs_as}"),
         };
-        Ok(Local { who: Arc::new(principal(&name)) })
+        Ok(Local { who: Arc::new(principal(&name)), credential: Arc::new(credential(&name)) })
     }
 
     /// The user.
@@ -75,12 +77,29 @@ impl Local {
         &self.who
     }
 
-    /// The user at an endpoint. It holds for as long as the process does.
-    #[must_use]
-    pub fn at(&self, endpoint: &Endpoint, now: SystemTime) -> Verified {
-        let lease = Lease { ends_at: now + HOLDS, credential: None };
-        Verified { who: Arc::clone(&self.who), lease, endpoint: endpoint.clone() }
+    /// The user at an endpoint. It holds for as long as the process does, and nobody revokes the user.
+    ///
+    /// # Errors
+    /// [`TokenError::UserRevoked`], [`TokenError::RevocationsUnknown`].
+    pub fn at(&self, endpoint: &Endpoint, revocations: &Revocations, now: SystemTime) -> Result<Verified, TokenError> {
+        let in_words = |error| if error == TokenError::Revoked { TokenError::UserRevoked } else { error };
+        revocations.check(&self.credential).map_err(in_words)?;
+        let lease = Lease { ends_at: now + HOLDS, credential: Some(Arc::clone(&self.credential)) };
+        Ok(Verified { who: Arc::clone(&self.who), lease, endpoint: endpoint.clone() })
     }
+}
+
+/// A user has no token that could be another one's successor: whoever is revoked stays so until that is taken back.
+fn credential(name: &str) -> Credential {
+    Credential::new(&CredentialFacts {
+        issuer: LOCAL_ISSUER,
+        subject: name,
+        client: "",
+        id: None,
+        issuer_session: None,
+        key_id: None,
+        issued_from: SystemTime::UNIX_EPOCH,
+    })
 }
 
 fn principal(name: &str) -> Principal {
@@ -130,6 +149,7 @@ mod tests {
     use std::os::unix::net::UnixStream;
 
     use super::*;
+    use crate::revocation::{Revocation, Target};
 
     #[test]
     fn whoever_started_the_process_is_its_user_over_pipes_and_over_sockets() {
@@ -137,11 +157,38 @@ mod tests {
         let local = Local::of_process(&reader, &writer).unwrap();
         let (ours, _theirs) = UnixStream::pair().unwrap();
         let again = Local::of_process(&ours, &ours).unwrap();
-        let verified = local.at(&Endpoint::All, SystemTime::now());
+        let verified = local.at(&Endpoint::All, &Revocations::passing(), SystemTime::now()).unwrap();
         assert_eq!(verified.principal().issuer(), "local");
         assert!(!verified.principal().subject().is_empty());
         assert_eq!(verified.principal().key(), again.principal().key());
         assert!(verified.lease().ends_at() > SystemTime::now() + Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_user_who_is_revoked_is_refused_until_that_is_taken_back_and_another_one_is_not() {
+        let (reader, writer) = pipe().unwrap();
+        let local = Local::of_process(&reader, &writer).unwrap();
+        let revocations = Revocations::passing();
+        let revoked = |target| Revocation { target, at: SystemTime::now(), reason: String::new(), by: "x".to_owned() };
+        let (issuer, subject) = (LOCAL_ISSUER.to_owned(), local.principal().subject().to_owned());
+        let at = || local.at(&Endpoint::All, &revocations, SystemTime::now()).map(|verified| verified.lease().clone());
+        let lease = at().unwrap();
+        for (target, refused) in [
+            (Target::Subject { issuer: issuer.clone(), subject }, true),
+            (Target::Issuer { issuer: issuer.clone() }, true),
+            (Target::Subject { issuer: issuer.clone(), subject: "somebody-else".to_owned() }, false),
+            (Target::Issuer { issuer: "https://as.example".to_owned() }, false),
+        ] {
+            revocations.replace(&[revoked(target.clone())]);
+            // As it is looked at by whoever holds a stream, long after it was forgotten of a token.
+            revocations.sweep(SystemTime::now() + HOLDS);
+            assert_eq!(at().is_err(), refused, "{target:?}");
+            assert_eq!(revocations.cover(lease.credential.as_ref().unwrap()), refused, "{target:?}");
+        }
+        revocations.lose();
+        assert!(matches!(at(), Err(TokenError::RevocationsUnknown)));
+        revocations.replace(&[]);
+        at().unwrap();
     }
 
     #[test]

@@ -325,7 +325,7 @@ pub struct Supposed {
 #[derive(Debug, Clone)]
 pub struct Lease {
     pub(crate) ends_at: SystemTime,
-    /// None: not a token, so it can be revoked by nobody.
+    /// What it can be revoked by; none of what cannot be.
     pub(crate) credential: Option<Arc<Credential>>,
 }
 

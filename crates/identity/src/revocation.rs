@@ -88,6 +88,8 @@ pub struct Revocations {
     index: RwLock<HashMap<Name, Entry>>,
     /// So that nothing is looked up where nothing is revoked.
     any: AtomicBool,
+    /// Whether nobody can say what is revoked: then everybody is.
+    lost: AtomicBool,
     changes: watch::Sender<()>,
     store: OnceLock<Arc<Store>>,
     /// Held while one is written down, so that what is kept comes in the order of what is in force.
@@ -135,8 +137,8 @@ impl Revocations {
     /// None, and none is kept.
     #[must_use]
     pub fn passing() -> Revocations {
-        let (any, changes) = (AtomicBool::new(false), watch::Sender::new(()));
-        Revocations { index: RwLock::default(), any, changes, store: OnceLock::new(), writing: Mutex::new(()) }
+        let (any, lost, changes) = (AtomicBool::new(false), AtomicBool::new(false), watch::Sender::new(()));
+        Revocations { index: RwLock::default(), any, lost, changes, store: OnceLock::new(), writing: Mutex::new(()) }
     }
 
     /// Takes in those of the store, and keeps whatever comes in it. Blocks.
@@ -154,6 +156,24 @@ impl Revocations {
         // A second store changes nothing: the first has all there are.
         let _first = self.store.set(store);
         Ok(())
+    }
+
+    /// Takes these in the place of all there were, for as long as they stand there: of a file that others write.
+    pub fn replace(&self, all: &[Revocation]) {
+        let kept = |one: &Revocation| (one.target.name(), Entry::of(one, UNIX_EPOCH + FOR_EVER));
+        let mut index = self.write();
+        *index = all.iter().map(kept).collect();
+        self.any.store(!index.is_empty(), Ordering::Release);
+        self.lost.store(false, Ordering::Release);
+        drop(index);
+        self.changes.send_replace(());
+    }
+
+    /// Nobody can say any more what is revoked: everybody is, until [`Revocations::replace`].
+    pub fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.any.store(true, Ordering::Release);
+        self.changes.send_replace(());
     }
 
     /// Revokes: at once for every request and stream, then for good. What was revoked later stays so.
@@ -216,7 +236,7 @@ impl Revocations {
                     index.remove(name);
                 }
             }
-            self.any.store(!index.is_empty(), Ordering::Release);
+            self.any.store(!index.is_empty() || self.lost.load(Ordering::Acquire), Ordering::Release);
         }
         if let Some(Err(error)) = self.store.get().map(|store| store.sweep(now)) {
             tracing::warn!(error = %error, "what is revoked no more could not be removed from the store");
@@ -259,6 +279,9 @@ impl Revocations {
     pub(crate) fn check(&self, credential: &Credential) -> Result<(), TokenError> {
         if !self.any.load(Ordering::Acquire) {
             return Ok(());
+        }
+        if self.lost.load(Ordering::Acquire) {
+            return Err(TokenError::RevocationsUnknown);
         }
         let index = self.read();
         let mut found = credential.names.iter().filter_map(|name| index.get(name));
@@ -439,7 +462,7 @@ impl Revocation {
         }
     }
 
-    fn written(&self) -> Json {
+    pub(crate) fn written(&self) -> Json {
         let (issuer, name) = self.target.names();
         let at = self.at.duration_since(UNIX_EPOCH).unwrap_or_default();
         Object::new()
@@ -453,7 +476,10 @@ impl Revocation {
     }
 
     fn read(row: Vec<u8>) -> Option<Revocation> {
-        let row = Json::decode(Bytes::from(row), &ROW).ok()?;
+        Revocation::of(&Json::decode(Bytes::from(row), &ROW).ok()?)
+    }
+
+    pub(crate) fn of(row: &Json) -> Option<Revocation> {
         let text = |member: &str| row.get(member)?.string().map(String::from);
         let at = u64::try_from(row.get("at_ms")?.number()?.integer()?).ok()?;
         Some(Revocation {

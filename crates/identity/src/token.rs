@@ -154,6 +154,12 @@ pub enum TokenError {
     /// Somebody revoked it, or all of its kind.
     #[error("the token was revoked")]
     Revoked,
+    /// Somebody revoked the user of this machine whom a process serves over its standard streams.
+    #[error("the user of this machine whom this process serves is revoked")]
+    UserRevoked,
+    /// Nobody can say what is revoked.
+    #[error("what is revoked on this machine cannot be read, so nobody is let in")]
+    RevocationsUnknown,
     /// It is bound by something that is not spoken here, so nobody could tell whose it is (RFC 7800 section 3.1).
     #[error("the token is bound in a way that is not spoken")]
     ConfirmationUnknown,

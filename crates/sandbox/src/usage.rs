@@ -138,8 +138,12 @@ mod tests {
         process(proc.path(), 8, "a (b) c", [10, 2, 100], "9 10 ", 3);
         process(proc.path(), 9, "child", [5, 0, 50], "", 2);
         let usage = Usage::read(proc.path(), 7).unwrap();
-        let expected =
-            Usage { processes: 2, files: 5, memory_bytes: 150 * page_bytes(), cpu: Duration::from_millis((3 + 12 + 5) * 10) };
+        let expected = Usage {
+            processes: 2,
+            files: 5,
+            memory_bytes: 150 * page_bytes(),
+            cpu: Duration::from_millis((3 + 12 + 5) * 10),
+        };
         assert_eq!(usage, expected, "the tenth process has ended meanwhile");
         assert_eq!(Usage::read(proc.path(), 11), None);
     }

@@ -20,6 +20,7 @@ mod confined;
 mod error;
 mod exchange;
 mod kept;
+pub mod launch;
 mod lessons;
 mod link;
 mod listening;

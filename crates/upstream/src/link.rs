@@ -36,6 +36,14 @@ impl Way {
             Way::Stdio(_) => Transport::Stdio,
         }
     }
+
+    /// Whether the same file is run, where any is.
+    pub(crate) fn is_same_program(&self, other: &Way) -> bool {
+        match (self, other) {
+            (Way::Stdio(one), Way::Stdio(other)) => one.program.launch.is_same(&other.program.launch),
+            (Way::Http(_), _) | (_, Way::Http(_)) => true,
+        }
+    }
 }
 
 /// What is needed to start a process.

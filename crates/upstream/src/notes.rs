@@ -48,6 +48,11 @@ impl Notes {
         self.catalog.store(Arc::clone(server));
     }
 
+    /// The server, as it is configured now.
+    pub(crate) fn server(&self) -> Arc<Server> {
+        self.catalog.load_full()
+    }
+
     /// The server tells something, whether anybody listens or not: what it offers is looked at again before the next call.
     pub(crate) fn told(&self, told: &Told) {
         match told {
@@ -70,6 +75,16 @@ impl Notes {
         tracing::debug!(target: "upstream", server = %self.server, what, "noted");
         if let Some(unsaid) = spend(&self.security) {
             self.write(event(EventKind::Security, Outcome::Noted, what, detail), unsaid);
+        }
+    }
+
+    /// Its program is not started, for it may be another one than was approved.
+    pub(crate) fn alarm(&self, why: &str) {
+        tracing::warn!(target: "upstream", server = %self.server, "{}", words(why));
+        if let Some(unsaid) = spend(&self.security) {
+            let mut event = Event::new(EventKind::Security, Outcome::Noted);
+            event.reason = Some(String::from(words(why)).into());
+            self.write(event, unsaid);
         }
     }
 

@@ -39,6 +39,8 @@ pub(crate) struct Peer {
     pool: Pool,
     seen: watch::Sender<Seen>,
     recheck: Notify,
+    /// It is configured or approved anew: one that was down is tried at once.
+    moved: Notify,
     /// When the last probe began.
     probed: Mutex<Option<Instant>>,
     closing: watch::Sender<bool>,
@@ -81,6 +83,7 @@ impl Peer {
             notes,
             seen: watch::Sender::new(Seen::NotYet),
             recheck: Notify::new(),
+            moved: Notify::new(),
             closing: watch::Sender::new(false),
             restarts: AtomicU64::new(0),
             probed: Mutex::default(),
@@ -104,6 +107,7 @@ impl Peer {
     /// It is kept, and its server is configured anew.
     pub(crate) fn move_to(&self, server: &Arc<Server>) {
         self.notes.move_to(server);
+        self.moved.notify_one();
     }
 
     /// Everything that the server offers in an era: all pages of all four lists, of those that it says it has.

@@ -47,7 +47,7 @@ impl Process {
     /// [`Fault::Unreachable`] where it cannot be executed.
     pub(crate) fn start(stdio: &Stdio, era: Era, slot: Option<Arc<Slot>>) -> Result<Process, Fault> {
         let Stdio { program, config, notes, tasks } = stdio;
-        let Begun { mut child, speech } = program.start()?;
+        let Begun { mut child, speech } = program.start(notes)?;
         let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(Fault::Unreachable("its standard streams are not there".into()));

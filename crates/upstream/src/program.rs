@@ -11,10 +11,13 @@ use sekisho_sandbox::{Cage, Config, Confined, Launcher, Plan, PlanError, Speech,
 use tokio::process::{Child, Command};
 
 use crate::error::{Fault, chain};
+use crate::launch::Launch;
+use crate::notes::Notes;
 
 /// What is executed, without a shell, with nothing of the gateway's environment but [`INHERITED`].
 pub(crate) struct Program {
-    pub(crate) path: OsString,
+    /// What it is, looked at before each start.
+    pub(crate) launch: Box<Launch>,
     pub(crate) arguments: Vec<OsString>,
     pub(crate) inherited: Vec<(&'static str, OsString)>,
     pub(crate) configured: Vec<(String, SecretString)>,
@@ -33,7 +36,6 @@ pub(crate) enum Confinement {
 /// What cages of a server are made by. What is there on the machine is looked at anew for each.
 pub(crate) struct Blueprint {
     pub(crate) sandbox: Config,
-    pub(crate) path: OsString,
     pub(crate) command: Vec<String>,
     pub(crate) folder: Option<PathBuf>,
     pub(crate) base: PathBuf,
@@ -47,26 +49,14 @@ pub(crate) struct Blueprint {
     pub(crate) gate: Option<Arc<Gate>>,
 }
 
-/// Why there is no plan.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum NoPlan {
-    /// The program is not there.
-    #[error("the program `{}` is not there", path.display())]
-    NoProgram { path: PathBuf },
-    /// What is granted cannot be.
-    #[error("its sandbox cannot be planned")]
-    Refused(#[source] PlanError),
-}
-
 impl Blueprint {
-    /// The plan, as things are.
+    /// The plan for this file, as things are.
     ///
     /// # Errors
-    /// [`NoPlan`]
-    pub(crate) fn plan(&self) -> Result<Plan, NoPlan> {
-        let program = self.found().ok_or_else(|| NoPlan::NoProgram { path: PathBuf::from(&self.path) })?;
+    /// What is granted cannot be.
+    pub(crate) fn plan(&self, program: &Path) -> Result<Plan, PlanError> {
         let subject = Subject {
-            program: &program,
+            program,
             command: &self.command,
             folder: self.folder.as_deref(),
             base: &self.base,
@@ -76,17 +66,7 @@ impl Blueprint {
             hidden: &self.hidden,
             way_out: self.gate.is_some(),
         };
-        Plan::of(&self.sandbox, &subject, self.tier).map_err(NoPlan::Refused)
-    }
-
-    /// The file of the program: where the path leads, or the first of its name in PATH.
-    fn found(&self) -> Option<PathBuf> {
-        let path = Path::new(&self.path);
-        if path.is_absolute() {
-            return path.is_file().then(|| path.to_owned());
-        }
-        let folders = self.search.as_deref().unwrap_or_default().split(':').map(Path::new);
-        folders.filter(|folder| folder.is_absolute()).map(|folder| folder.join(path)).find(|path| path.is_file())
+        Plan::of(&self.sandbox, &subject, self.tier)
     }
 }
 
@@ -97,21 +77,22 @@ pub(crate) struct Begun {
 }
 
 impl Program {
-    /// Starts it. What a launcher cannot do is heard from it later.
+    /// Starts it, if it is still what was approved. What a launcher cannot do is heard from it later.
     ///
     /// # Errors
-    /// [`Fault::Unreachable`] where it cannot be executed.
-    pub(crate) fn start(&self) -> Result<Begun, Fault> {
+    /// [`Fault::Unreachable`] where it cannot be executed, or is not to be.
+    pub(crate) fn start(&self, notes: &Notes) -> Result<Begun, Fault> {
         let unreachable = |error: &dyn std::error::Error| {
             Fault::Unreachable(format!("it cannot be started: {}", chain(error)).into())
         };
+        let path = self.launch.check(&notes.server(), notes)?;
         match &self.confinement {
             Confinement::None => {
-                let child = self.command().spawn().map_err(|error| unreachable(&error))?;
+                let child = self.command(&path).spawn().map_err(|error| unreachable(&error))?;
                 Ok(Begun { child, speech: None })
             }
             Confinement::Cage(blueprint) => {
-                let plan = blueprint.plan().map_err(|error| unreachable(&error))?;
+                let plan = blueprint.plan(&path).map_err(|error| unreachable(&error))?;
                 let cage = Cage::new(plan, blueprint.launcher.clone()).map_err(|error| unreachable(&error))?;
                 let Confined { child, speech } =
                     cage.start(&self.environment()).map_err(|error| unreachable(&error))?;
@@ -144,8 +125,12 @@ impl Program {
         inherited.chain(self.configured.iter().cloned()).collect()
     }
 
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+    fn command(&self, path: &Path) -> Command {
+        let mut command = Command::new(path);
+        if !self.launch.name().contains('/') {
+            // As it would be called if it had been looked for by whoever starts it.
+            command.arg0(self.launch.name());
+        }
         command.args(&self.arguments).env_clear();
         for (name, value) in &self.inherited {
             command.env(name, value);

@@ -16,10 +16,11 @@ use sekisho_sandbox::{Launcher, PlanError, Tier};
 use sekisho_wire::{Era, ServerId, Sheets};
 
 use crate::config::{Config, ConfigError};
+use crate::launch::{Launch, find, safe_path, search_path};
 use crate::link::{Stdio, Way};
 use crate::notes::Notes;
 use crate::probe::Eras;
-use crate::program::{Blueprint, Confinement, INHERITED, NoPlan, Program};
+use crate::program::{Blueprint, Confinement, INHERITED, Program};
 use crate::streamable::Site;
 use crate::tasks::Tasks;
 
@@ -197,7 +198,7 @@ impl Setup {
 
     /// Whether it is the very same server.
     pub(crate) fn is_same(&self, other: &Setup) -> bool {
-        self.config == other.config && self.secrets == other.secrets
+        self.config == other.config && self.secrets == other.secrets && self.way.is_same_program(&other.way)
     }
 }
 
@@ -222,9 +223,11 @@ fn program(
     print: &mut Print,
 ) -> Result<Program, StartError> {
     let config = server.config();
-    let (path, arguments) = command.split_first().map_or(("", command), |(path, rest)| (path.as_str(), rest));
-    // A path starts from the configuration's folder, wherever the process runs; a plain name is looked up in PATH.
-    let path: OsString = if path.contains('/') { secrets.base.join(path).into() } else { path.into() };
+    let arguments = command.split_first().map_or(command, |(_, rest)| rest);
+    let inherit = |name: &'static str| {
+        let value = (secrets.env)(name)?;
+        Some((name, if name == "PATH" { safe_path(&value) } else { value }))
+    };
     let mut configured = Vec::new();
     for (name, value) in &config.env {
         let value = match value {
@@ -233,12 +236,13 @@ fn program(
         };
         configured.push((name.clone(), value));
     }
-    let confinement = confinement(server, command, &path, secrets, notes)?;
+    let search = search_path(config, secrets.env);
+    let confinement = confinement(server, command, search.as_deref(), secrets, notes)?;
     Ok(Program {
-        path,
+        launch: Box::new(Launch::new(secrets.base, config, search)),
         confinement,
         arguments: arguments.iter().map(OsString::from).collect(),
-        inherited: INHERITED.iter().filter_map(|name| Some((*name, (secrets.env)(name)?))).collect(),
+        inherited: INHERITED.into_iter().filter_map(inherit).collect(),
         configured,
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
     })
@@ -247,7 +251,7 @@ fn program(
 fn confinement(
     server: &Server,
     command: &[String],
-    path: &OsStr,
+    search: Option<&OsStr>,
     secrets: &Secrets<'_>,
     notes: &Arc<Notes>,
 ) -> Result<Confinement, StartError> {
@@ -266,22 +270,24 @@ fn confinement(
     let blueprint = Blueprint {
         gate: gate.map_err(|source| StartError::Gate { server: id(), source })?,
         sandbox: sandbox.into_owned(),
-        path: path.into(),
         command: command.to_vec(),
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
         base: secrets.base.to_owned(),
         home: (secrets.env)("HOME").map(PathBuf::from),
-        search: (secrets.env)("PATH").and_then(|path| path.into_string().ok()),
+        search: search.map(safe_path).and_then(|path| path.into_string().ok()),
         own_home: secrets.cages.homes.join(server.id().as_str()),
         hidden: secrets.cages.hidden.to_vec(),
         tier: secrets.cages.tier,
         launcher: secrets.cages.launcher.clone(),
     };
-    match blueprint.plan() {
-        // A program that is not there yet is a server that is down.
-        Ok(_) | Err(NoPlan::NoProgram { .. }) => Ok(Confinement::Cage(Box::new(blueprint))),
-        Err(NoPlan::Refused(source)) => Err(StartError::Plan { server: id(), source }),
+    // What is granted is looked at before anything runs. A program that is not there yet is a server that is down.
+    let named = command.first().map_or("", String::as_str);
+    if let Ok(program) = find(secrets.base, named, search)
+        && program.is_file()
+    {
+        blueprint.plan(&program).map_err(|source| StartError::Plan { server: id(), source })?;
     }
+    Ok(Confinement::Cage(Box::new(blueprint)))
 }
 
 /// The way out of a server's cages, if it has one.

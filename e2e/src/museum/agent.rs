@@ -28,6 +28,8 @@ pub(super) enum Way<'a> {
 pub(super) enum Wire {
     Line(Box<Line>),
     Http(Box<Http>),
+    /// None: the gateway refused to open it, with this answer.
+    Shut(Value),
 }
 
 /// A connection over HTTP.
@@ -74,6 +76,11 @@ impl<'a> Agent<'a> {
     pub(super) fn list(&mut self, by: &str) -> anyhow::Result<BTreeSet<String>> {
         let mut offered = BTreeSet::new();
         for server in self.stage.names() {
+            if let Wire::Shut(answer) = self.wire(by, server)? {
+                let answer = answer.to_string();
+                self.read.push_str(&answer);
+                continue;
+            }
             for (method, member) in LISTS {
                 let answer = self.wire(by, server)?.ask(method, json!({}))?;
                 self.read.push_str(&answer.to_string());
@@ -104,7 +111,7 @@ impl<'a> Agent<'a> {
     pub(super) fn send(&mut self, by: &str, server: &str, exact: &Exact<'_>) -> anyhow::Result<Value> {
         match self.wire(by, server)? {
             Wire::Http(http) => http.send(exact),
-            Wire::Line(_) => anyhow::bail!("exact bytes go over HTTP: set `transport = \"http\"`"),
+            Wire::Line(_) | Wire::Shut(_) => anyhow::bail!("exact bytes go over HTTP: set `transport = \"http\"`"),
         }
     }
 
@@ -129,7 +136,24 @@ impl<'a> Agent<'a> {
 fn through(gateway: &Gateway, by: &str, server: &str, era: Era) -> anyhow::Result<Wire> {
     let endpoint = gateway.endpoint(server);
     let token = gateway.token(by, &endpoint)?;
-    Wire::http(Client::connect(&endpoint, Some(&token), era)?, &endpoint, Some(token), era)
+    match Client::connect(&endpoint, Some(&token), era) {
+        Ok(client) => Wire::http(client, &endpoint, Some(token), era),
+        Err(why) => shut(&endpoint, &token, era).map_err(|_| why),
+    }
+}
+
+/// What the gateway answers whoever wants to talk to a server of which it withholds everything.
+fn shut(endpoint: &str, token: &str, era: Era) -> anyhow::Result<Wire> {
+    let hello =
+        json!({"protocolVersion": era.version(), "capabilities": {}, "clientInfo": {"name": "agent", "version": "1"}});
+    let mut client = Client::new(endpoint, Some(token), era)?;
+    let answer = match era {
+        Era::Legacy => client.send("initialize", hello),
+        Era::Modern => client.send("server/discover", json!({})),
+    };
+    let answer = answer.and_then(|response| answer_of(&response))?;
+    anyhow::ensure!(answer.pointer("/error/data/code") == Some(&json!("SK1511")), "it was answered {answer}");
+    Ok(Wire::Shut(answer))
 }
 
 impl Wire {
@@ -156,7 +180,9 @@ impl Wire {
                 let headers = ["Mcp-Method: tools/call".to_owned(), name];
                 http.send(&Exact { path: PATH, without: &[], headers: &headers, body: &body })
             }
-            Self::Line(_) | Self::Http(_) => self.ask("tools/call", json!({"name": tool, "arguments": arguments})),
+            Self::Line(_) | Self::Http(_) | Self::Shut(_) => {
+                self.ask("tools/call", json!({"name": tool, "arguments": arguments}))
+            }
         }
     }
 
@@ -167,7 +193,8 @@ impl Wire {
                 let id = line.ask(method, params)?;
                 line.answer(id)
             }
-            Self::Http(http) => answer(&http.client.send(method, params)?),
+            Self::Http(http) => answer_of(&http.client.send(method, params)?),
+            Self::Shut(answer) => Ok(answer.clone()),
         }
     }
 }
@@ -194,7 +221,7 @@ impl Http {
         for field in exact.headers {
             let _ = write!(head, "{field}\r\n");
         }
-        answer(&raw::send(self.address, format!("{head}\r\n{body}").as_bytes(), LIMIT)?)
+        answer_of(&raw::send(self.address, format!("{head}\r\n{body}").as_bytes(), LIMIT)?)
     }
 }
 
@@ -208,7 +235,7 @@ impl Exact<'_> {
 }
 
 /// The message that answers: the last one.
-fn answer(response: &raw::Response) -> anyhow::Result<Value> {
+fn answer_of(response: &raw::Response) -> anyhow::Result<Value> {
     let said = || format!("answered {}: {}", response.status, response.text());
     response.messages().with_context(said)?.pop().with_context(said)
 }

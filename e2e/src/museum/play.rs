@@ -197,7 +197,7 @@ fn open(exhibit: &Exhibit, stage: &mut Stage) -> anyhow::Result<Gateway> {
     })?;
     swapped.context("before the gateway starts")?;
     gateway.wait_until_ready()?;
-    gateway.wait_for_servers(&stage.names())?;
+    gateway.wait_for_servers(&stage.approved_names())?;
     Ok(gateway)
 }
 

@@ -40,6 +40,8 @@ struct Actor {
     name: String,
     reached: Reached,
     swapped: Option<(PathBuf, String)>,
+    /// Whether it was swapped, so that it is not the one that was approved.
+    is_another: bool,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,7 @@ impl Stage {
         let swapped = server.swapped.as_ref().filter(|_| self.part == Part::Attack);
         let swapped = swapped
             .map(|swapped| (program(swapped.program.as_ref().or(server.program.as_ref())), swapped.script.clone()));
-        Ok(Actor { name: server.name.clone(), reached, swapped })
+        Ok(Actor { name: server.name.clone(), reached, swapped, is_another: false })
     }
 
     /// The `[servers.…]` tables.
@@ -118,6 +120,11 @@ impl Stage {
         self.actors.iter().map(|actor| actor.name.as_str()).collect()
     }
 
+    /// The names of those that are who was approved: the gateway does not start another one.
+    pub(super) fn approved_names(&self) -> Vec<&str> {
+        self.actors.iter().filter(|actor| !actor.is_another).map(|actor| actor.name.as_str()).collect()
+    }
+
     /// Puts others in the place of those servers that are swapped.
     ///
     /// # Errors
@@ -127,6 +134,7 @@ impl Stage {
             let Some((file, script)) = self.actors.get_mut(at).and_then(|actor| actor.swapped.take()) else { continue };
             self.write_program(&file, &script)?;
             if let Some(actor) = self.actors.get_mut(at) {
+                actor.is_another = true;
                 actor.reached = Reached::Stdio(file);
             }
         }

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use sekisho_catalog::{Effect, Lock as Pins, Locked};
 use sekisho_wire::ServerId;
 
-use super::{ConfigFile, Outcome};
+use super::{ConfigFile, Outcome, server};
 use crate::config::{self, Loaded};
 use crate::drift::{Compared, State, compare};
 use crate::pins::LockFile;
@@ -343,10 +343,6 @@ fn configured(loaded: &Loaded) -> Result<Vec<ServerId>, Vec<Problem>> {
 
 pub(super) fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-fn server(text: &str) -> Result<ServerId, String> {
-    ServerId::parse(text).map_err(|error| error.to_string())
 }
 
 pub(super) fn alone(problem: Problem) -> Vec<Problem> {

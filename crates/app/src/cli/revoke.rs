@@ -3,19 +3,21 @@
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
-use sekisho_identity::{OPERATOR, Revocation, Target};
+use sekisho_identity::{LOCAL_ISSUER, OPERATOR, Revocation, Target};
 use sekisho_wire::Json;
 
-use super::{ConfigFile, Outcome};
+use super::{Outcome, Running};
 use crate::config::{self, Loaded};
 use crate::local::{self, Order};
 use crate::operator::{self, Row};
 use crate::problem::{Code, Problem};
+use crate::shut_out::ShutOut;
 
 /// Revoke tokens: at once, for good, and with the streams and sessions that go with them
 ///
 /// A running gateway is told; where none runs, what is revoked is written down for the next start. Except of one token, of a key, and for a
-/// week of a session at the issuer, what is issued afterwards is good: to shut somebody out, forbid them by policy.
+/// week of a session at the issuer, what is issued afterwards is good: to shut somebody out, forbid them by policy. Users of this machine
+/// (`--issuer local`) have no tokens: they are shut out until `sekisho revoke lift`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -23,6 +25,8 @@ Examples:
   sekisho revoke token 7f3a9c --reason \"seen in a log\"        one token, by its `jti`
   sekisho revoke key key-2026-11 --issuer https://as.example  whatever this key signed, and will sign
   sekisho revoke everything                                   every token there is; everybody logs in again
+  sekisho revoke subject --issuer local ann                   the user ann of this machine, in every `sekisho run` and `stdio`
+  sekisho revoke lift ann                                     lets ann in again
   sekisho revoke list                                         what is revoked")]
 pub(crate) struct Revoke {
     #[command(subcommand)]
@@ -34,8 +38,11 @@ enum What {
     /// One token, by its `jti` (Entra ID: `uti`)
     #[command(after_help = "Example:\n  sekisho revoke token 7f3a9c")]
     Token(Named),
-    /// Every token of a subject: `sub` (Entra ID: `oid`)
-    #[command(after_help = "Example:\n  sekisho revoke subject ann")]
+    /// Every token of a subject: `sub` (Entra ID: `oid`); with `--issuer local` a user of this machine
+    #[command(
+        alias = "user",
+        after_help = "Examples:\n  sekisho revoke subject ann\n  sekisho revoke subject --issuer local ann"
+    )]
     Subject(Named),
     /// Every token of a client: `client_id` or `azp`
     #[command(after_help = "Example:\n  sekisho revoke client desktop-app")]
@@ -52,6 +59,9 @@ enum What {
     /// Every token there is
     #[command(after_help = "Example:\n  sekisho revoke everything")]
     Everything(Common),
+    /// Let a user of this machine in again who was revoked with `--issuer local`
+    #[command(after_help = "Examples:\n  sekisho revoke lift ann\n  sekisho revoke lift")]
+    Lift(Lift),
     /// Show what is revoked
     #[command(after_help = "Examples:\n  sekisho revoke list\n  sekisho revoke list --json")]
     List(List),
@@ -74,13 +84,21 @@ struct Common {
     #[arg(long, value_name = "TEXT", default_value = "")]
     reason: String,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
+}
+
+#[derive(Debug, Args)]
+struct Lift {
+    /// The user; if not given, what `sekisho revoke issuer --issuer local` did to all of them
+    name: Option<String>,
+    #[command(flatten)]
+    config: Running,
 }
 
 #[derive(Debug, Args)]
 struct List {
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
     /// Print it as one line of JSON
     #[arg(long)]
     json: bool,
@@ -96,11 +114,45 @@ impl Revoke {
             What::Key(named) => ("key", named.name, named.common),
             What::Issuer(common) => ("issuer", String::new(), common),
             What::Everything(common) => ("everything", String::new(), common),
+            What::Lift(lift) => return lift.run(),
             What::List(list) => return list.run(),
         };
-        let loaded = config::load(&common.config.path)?;
+        if common.issuer.as_deref() == Some(LOCAL_ISSUER) {
+            return shut_out(kind, name, common);
+        }
+        let loaded = config::load(&common.config.path())?;
         let issuer = if kind == "everything" { String::new() } else { issuer(&loaded, common.issuer)? };
         revoke(&loaded, [kind.to_owned(), issuer, name, common.reason])
+    }
+}
+
+/// A user of this machine, wherever one is served over standard input and output. Whatever is wrong with the configuration, this works.
+fn shut_out(kind: &str, name: String, common: Common) -> Outcome {
+    let folder = config::folder_of(&common.config.path())?;
+    // Everything of this machine is all of its users.
+    let kind = if kind == "everything" { "issuer" } else { kind };
+    let target = Target::of(kind, LOCAL_ISSUER, &name).filter(|_| kind == "issuer" || !name.is_empty());
+    let target = target.ok_or_else(|| vec![Problem::new(Code::Revocation, "there is nobody of an empty name")])?;
+    let revocation = Revocation { target, at: SystemTime::now(), reason: common.reason, by: OPERATOR.to_owned() };
+    ShutOut::of(&folder).add(revocation).map_err(|problem| vec![problem])?;
+    println!(
+        "revoked and written down, until `sekisho revoke lift`; in force within two seconds wherever a client is served over\nstandard input and output from `{}`",
+        folder.path().display()
+    );
+    Ok(())
+}
+
+impl Lift {
+    fn run(self) -> Outcome {
+        let folder = config::folder_of(&self.config.path())?;
+        let issuer = LOCAL_ISSUER.to_owned();
+        let target = match self.name {
+            Some(subject) => Target::Subject { issuer, subject },
+            None => Target::Issuer { issuer },
+        };
+        ShutOut::of(&folder).remove(&target).map_err(|problem| vec![problem])?;
+        println!("let in again, within two seconds");
+        Ok(())
     }
 }
 
@@ -161,8 +213,13 @@ fn again([kind, ..]: &[String; 4]) -> &'static str {
 
 impl List {
     fn run(self) -> Outcome {
-        let folder = config::folder_of(&self.config.path)?;
+        let folder = config::folder_of(&self.config.path())?;
+        let shut_out = ShutOut::of(&folder).read().map_err(|problem| vec![problem])?;
         let told = match local::tell(&folder, &Order::Revocations) {
+            // Where nothing was ever revoked of tokens, no store is made to say so.
+            Err(problem) if problem.code_of() == Code::NotRunning && !folder.store().exists() => {
+                operator::revocations_told(&[], 0)
+            }
             Err(problem) if problem.code_of() == Code::NotRunning => {
                 let kept = operator::revocations_kept(&folder).map_err(|problem| vec![problem])?;
                 let latest = kept.list(operator::SHOWN_MAX);
@@ -171,6 +228,7 @@ impl List {
             }
             told => told.map_err(|problem| vec![problem])?,
         };
+        let told = operator::with_shut_out(&told, &shut_out);
         if self.json {
             println!("{}", told.as_str());
             return Ok(());

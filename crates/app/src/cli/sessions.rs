@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use sekisho_wire::Json;
+use sekisho_wire::json::{Array, Object};
 
 use super::{Outcome, Place};
 use crate::local::{self, Order};
@@ -46,18 +47,27 @@ impl Sessions {
         if let Some(What::End(end)) = self.what {
             return end.run();
         }
-        let told = local::tell(&self.place.folder()?, &Order::Sessions).map_err(|problem| vec![problem])?;
+        let told = local::tell_all(&self.place.folders()?, &Order::Sessions).map_err(|problem| vec![problem])?;
+        let mut rows = Vec::new();
+        for (folder, told) in &told {
+            let at = folder.label().unwrap_or_else(|| "gateway".to_owned());
+            rows.extend(told.get("sessions").iter().flat_map(Json::elements).map(|row| {
+                let members = row.members();
+                members.fold(Object::new().text("at", &at), |object, (name, value)| object.json(&name, &value)).finish()
+            }));
+        }
         if self.json {
-            println!("{}", told.as_str());
+            let mut sessions = Array::new();
+            rows.iter().for_each(|row| sessions.push(row));
+            println!("{}", Object::new().json("sessions", &sessions.finish()).finish().as_str());
             return Ok(());
         }
-        let rows: Vec<Json> = told.get("sessions").iter().flat_map(Json::elements).collect();
         if rows.is_empty() {
             println!("no session is open");
             return Ok(());
         }
-        let heads = ["TAG", "SUBJECT", "CLIENT", "ENDPOINT", "OPEN S", "IDLE S"];
-        let keys = ["tag", "subject", "client", "endpoint", "age_s", "idle_s"];
+        let heads = ["TAG", "SUBJECT", "CLIENT", "AT", "ENDPOINT", "OPEN S", "IDLE S"];
+        let keys = ["tag", "subject", "client", "at", "endpoint", "age_s", "idle_s"];
         print!("{}", operator::table(heads, rows.iter().map(|row| Row::of(row, keys))));
         Ok(())
     }
@@ -66,8 +76,9 @@ impl Sessions {
 impl End {
     fn run(self) -> Outcome {
         let order = Order::EndSessions(self.tag.to_ascii_lowercase());
-        let told = local::tell(&self.place.folder()?, &order).map_err(|problem| vec![problem])?;
-        match told.get("sessions").and_then(|count| count.number()?.integer()).unwrap_or_default() {
+        let told = local::tell_all(&self.place.folders()?, &order).map_err(|problem| vec![problem])?;
+        let ended = |told: &Json| told.get("sessions").and_then(|count| count.number()?.integer()).unwrap_or_default();
+        match told.iter().map(|(_, told)| ended(told)).fold(0_i64, i64::saturating_add) {
             0 => {
                 let words = format!("no session has the tag `{}`", self.tag);
                 Err(vec![Problem::new(Code::Revocation, words).help("`sekisho sessions` shows those that are open")])

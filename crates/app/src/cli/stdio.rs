@@ -6,7 +6,7 @@ use clap::Args;
 use sekisho_identity::Local;
 use sekisho_wire::{Endpoint, ServerId};
 
-use super::{ConfigFile, Outcome};
+use super::{ConfigFile, Outcome, server};
 use crate::config;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
@@ -54,10 +54,6 @@ impl Stdio {
             elsewhere: "",
         })
     }
-}
-
-fn server(text: &str) -> Result<ServerId, String> {
-    ServerId::parse(text).map_err(|error| error.to_string())
 }
 
 /// A name that is wrong would refuse every message.

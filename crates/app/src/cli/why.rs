@@ -4,7 +4,7 @@ use clap::Args;
 use sekisho_wire::Json;
 use sekisho_wire::text::visible;
 
-use super::{ConfigFile, Outcome};
+use super::{Outcome, Running};
 use crate::config;
 use crate::problem::{Code, Problem};
 
@@ -18,12 +18,12 @@ pub(crate) struct Why {
     #[arg(value_name = "REQUEST ID")]
     request: String,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 impl Why {
     pub(super) fn run(self) -> Outcome {
-        let folder = config::folder_of(&self.config.path)?;
+        let folder = config::folder_of(&self.config.path())?;
         let mut logs = folder.with_logs();
         if logs.is_empty() {
             logs.push(folder.clone());
@@ -31,7 +31,8 @@ impl Why {
         let mut records = Vec::new();
         for log in logs {
             let found = sekisho_audit::find(&log.audit(), &self.request);
-            records.extend(found.map_err(|error| vec![Problem::of(Code::LogUnreadable, &error)])?);
+            let found = found.map_err(|error| vec![Problem::of(Code::LogUnreadable, &error)])?;
+            records.extend(found.into_iter().map(|record| (log.label(), record)));
         }
         if records.is_empty() {
             let words = format!("the audit log `{}` has no request `{}`", folder.audit().display(), self.request);
@@ -40,15 +41,15 @@ impl Why {
             return Err(vec![Problem::new(Code::RequestUnknown, words).help(help)]);
         }
         println!("request {}", visible(&self.request));
-        for record in &records {
-            print!("{}", told(record));
+        for (log, record) in &records {
+            print!("{}", told(record, log.as_deref()));
         }
         Ok(())
     }
 }
 
-/// One record, a line for each thing that it says.
-fn told(record: &Json) -> String {
+/// One record, a line for each thing that it says. `log`: which client's over stdio it stands in.
+fn told(record: &Json, log: Option<&str>) -> String {
     let word = |name: &str| record.get(name).map(|value| text(&value)).unwrap_or_default();
     let of =
         |object: &str, name: &str| record.get(object).and_then(|o| o.get(name)).map(|v| text(&v)).unwrap_or_default();
@@ -62,6 +63,7 @@ fn told(record: &Json) -> String {
     let what = [word("method"), word("server"), word("item")].into_iter().filter(|part| !part.is_empty());
     let what = what.collect::<Vec<_>>().join(" ");
     let rows = [
+        ("log", log.unwrap_or_default().to_owned()),
         ("who", who),
         ("what", what),
         ("door", [word("endpoint"), word("era")].join(" ").trim().to_owned()),
@@ -140,9 +142,10 @@ mod tests {
     fn record_says_what_happened_why_and_what_would_have_permitted_it() {
         let record = r#"{"seq":7,"time":"T","kind":"decision","outcome":"forbid","request":"r1","principal":{"issuer":"https://i","subject":"ann","client":"c"},"endpoint":"/mcp","method":"tools/call","item":"notes__delete_note","era":"modern","code":"SK1601","reason":"no policy permits it\u001b[2J","policies":["a","b"],"needed":"permit (principal,\n  action);","arguments_sha256":"ab","detail":{"k":"v"},"duration_us":12}"#;
         let record = Json::decode(Bytes::from_static(record.as_bytes()), &Limits::default()).unwrap();
-        let told = told(&record);
+        let told = told(&record, Some("stdio/3"));
         for part in [
             "T  decision: forbid  (record 7)",
+            "log        stdio/3",
             "who        ann with c, said https://i",
             "what       tools/call notes__delete_note",
             "door       /mcp modern",

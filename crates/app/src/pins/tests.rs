@@ -68,30 +68,6 @@ fn a_file_that_is_wrong_is_refused_at_its_place_and_stays() {
 }
 
 #[test]
-fn a_program_is_known_by_its_file_where_its_command_names_one() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::create_dir(dir.path().join("app")).unwrap();
-    std::fs::write(dir.path().join("app/server.py"), "x").unwrap();
-    std::fs::write(dir.path().join("run"), "x").unwrap();
-    let of = |table: &str| {
-        let config: ServerConfig = toml::from_str(table).unwrap();
-        let file = program_file(dir.path(), &config)?;
-        Some(file.strip_prefix(dir.path()).unwrap().display().to_string())
-    };
-    assert_eq!(of("command = ['./run', 'app/server.py']").as_deref(), Some("run"));
-    assert_eq!(of("command = ['python3.11', '-u', 'server.py']\ncwd = 'app'").as_deref(), Some("app/server.py"));
-    assert_eq!(of("command = ['/usr/bin/node', 'app/server.py', 'run']").as_deref(), Some("app/server.py"));
-    for table in [
-        "command = ['npx', '-y', 'x']",
-        "command = ['python3', '-m', 'mcp']",
-        "command = ['node', '-e', 'x', 'run']",
-        "url = 'https://a/'",
-    ] {
-        assert_eq!(of(table), None, "{table}");
-    }
-}
-
-#[test]
 fn a_step_is_taken_back_only_where_it_was_the_last_one_and_nothing_is_written_through_a_link() {
     let dir = tempfile::tempdir().unwrap();
     let file = file(dir.path());

@@ -139,8 +139,9 @@ fn wrong_configuration_is_told_by_a_status_that_still_works() {
 fn second_signal_stops_at_once() {
     let home = Home::new();
     // It neither answers nor ends when it is told to, so that ending it takes seconds.
-    let stubborn = "command = [\"/bin/sh\", \"-c\", \"trap '' TERM; exec sleep 60\"]";
-    home.write("sekisho.toml", &home.config().replace("command = [\"./there-is-no-such-program\"]", stubborn));
+    let stubborn = "command = [\"/bin/sh\", \"-c\", \"trap '' TERM; exec sleep 60\"]\ndangerous_launch = [\"sh -c\"]";
+    let config = home.config().replace("command = [\"./there-is-no-such-program\"]", stubborn);
+    home.write("sekisho.toml", &(config + "[catalog]\ndangerous_trust_on_first_use = true\n"));
     let mut gateway = home.serve();
     gateway.signal(Signal::SIGTERM);
     gateway.wait_for("it is stopping", || gateway.log().contains("a second signal stops at once"));

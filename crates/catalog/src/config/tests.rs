@@ -109,3 +109,18 @@ fn a_command_needs_a_program_and_unknown_settings_are_refused() {
     assert!(problem("command = ['']").contains("program"));
     assert!(toml::from_str::<ServerConfig>("command = ['x']\nshell = true").is_err());
 }
+
+#[test]
+fn a_command_that_does_more_than_start_its_program_is_refused_unless_that_is_spelled_out() {
+    let words = "server `notes` would not only start its program: `node -e` runs or loads what stands in an argument, or another file, \
+                 `NODE_OPTIONS` gives the interpreter more options, such as code to run; if that is meant, say so: \
+                 `dangerous_launch = [\"node -e\", \"NODE_OPTIONS\"]`";
+    let command = "command = ['node', '-e', 's3cr3t']\nenv = { NODE_OPTIONS = '--title=s3cr3t' }\n";
+    assert_eq!(problem(command), words);
+    assert!(problem(&format!("{command}dangerous_launch = ['node -e']")).contains("`NODE_OPTIONS`"));
+    assert!(server(&format!("{command}dangerous_launch = ['node -e', 'NODE_OPTIONS']")).read("notes").is_ok());
+    assert!(server("command = ['node', 'server.js', '-e']\nenv = { NODE_ENV = 'x' }").read("notes").is_ok());
+    let idle = problem("command = ['node', 'server.js']\ndangerous_launch = ['node -e']");
+    assert!(idle.contains("names `node -e`, which its command and `env` do not do"), "{idle}");
+    assert!(problem("url = 'https://a.example'\ndangerous_launch = ['node -e']").contains("`dangerous_launch`"));
+}

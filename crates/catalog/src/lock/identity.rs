@@ -85,7 +85,7 @@ impl Identity {
                 ("its command", command != old_command),
                 ("its working folder", cwd != old_cwd),
                 ("the environment variables that it is given", env != old_env),
-                ("the file of its program", program != old_program),
+                (PROGRAM, program != old_program),
             ],
             (Identity::Http { .. }, Identity::Stdio { .. }) | (Identity::Stdio { .. }, Identity::Http { .. }) => {
                 vec![("its transport", true)]
@@ -93,7 +93,16 @@ impl Identity {
         };
         let differing: Vec<&str> =
             differing.into_iter().filter_map(|(what, differs)| differs.then_some(what)).collect();
-        (!differing.is_empty()).then(|| format!("{} changed", differing.join(" and ")))
+        match differing.as_slice() {
+            [] => None,
+            // It was approved before it was looked at.
+            [PROGRAM] if approved.has_no_program_file() => Some(format!("{PROGRAM} is not in the lock file")),
+            changed => Some(format!("{} changed", changed.join(" and "))),
+        }
+    }
+
+    fn has_no_program_file(&self) -> bool {
+        matches!(self, Identity::Stdio { program: None, .. })
     }
 }
 
@@ -115,6 +124,18 @@ impl fmt::Display for ProgramDigest {
 impl fmt::Debug for ProgramDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Package {
+    /// How a command names a version of it.
+    #[must_use]
+    pub fn with_version(&self, version: &str) -> String {
+        let between = match self.registry {
+            "pypi" => "==",
+            _ => "@",
+        };
+        format!("{}{between}{version}", self.name)
     }
 }
 
@@ -190,9 +211,25 @@ fn sorted(names: impl Iterator<Item = Box<str>>) -> Vec<Box<str>> {
     names
 }
 
+const PROGRAM: &str = "the file of its program";
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_file_is_the_one_that_was_approved_and_one_that_was_never_looked_at_is_none() {
+        let with = |program: Option<u8>| Identity::Stdio {
+            command: vec!["npx".into()],
+            cwd: None,
+            env: Vec::new(),
+            program: program.map(|byte| ProgramDigest([byte; 32])),
+        };
+        assert_eq!(with(Some(1)).differs_from(&with(Some(1))), None);
+        assert_eq!(with(Some(1)).differs_from(&with(Some(2))).unwrap(), "the file of its program changed");
+        assert_eq!(with(None).differs_from(&with(Some(2))).unwrap(), "the file of its program changed");
+        assert_eq!(with(Some(1)).differs_from(&with(None)).unwrap(), "the file of its program is not in the lock file");
+    }
 
     #[test]
     fn packages_are_read_out_of_the_commands_that_people_write() {

@@ -266,12 +266,15 @@ impl Talker {
 
     fn bind(&self, rooms: &Rooms, seen: Seen, inbound: Inbound) -> Result<Bound, Box<Failed>> {
         let now = SystemTime::now();
-        let caller = self.who.caller.at(&self.who.endpoint, now);
         let session = self.session().clone();
         let session = session.as_deref().map(SessionToken::expose);
         let unbound = failed(seen.clone(), Refusal::new(Code::SessionUnknown, ""), &inbound);
         let known = rooms.knows(&self.who.endpoint);
-        let bound = known.and_then(|()| Ok(rooms.identity.authenticate(caller, inbound, session, now)?));
+        let bound = known.and_then(|()| {
+            // Anew for each message: the user may be revoked by now.
+            let caller = self.who.caller.at(&self.who.endpoint, rooms.identity.revocations(), now)?;
+            Ok(rooms.identity.authenticate(caller, inbound, session, now)?)
+        });
         seen.clock.lap(Room::IDENTITY);
         let message = Box::new(bound.map_err(|refusal| Box::new(Failed { refusal, ..*unbound }))?);
         let seen = self.door.instruments.follow(seen.of(&message), None, &message);
@@ -332,7 +335,9 @@ impl Talker {
 
     async fn end_session(&self, session: &SessionToken) {
         let rooms = self.rooms();
-        let caller = self.who.caller.at(&self.who.endpoint, SystemTime::now());
+        // The sessions of one who is revoked ended with that.
+        let now = SystemTime::now();
+        let Ok(caller) = self.who.caller.at(&self.who.endpoint, rooms.identity.revocations(), now) else { return };
         let ended = self.door.end_session(&rooms, &caller, session.expose(), &self.seen(&rooms)).await;
         if let Err(refusal) = ended {
             tracing::debug!(reason = %refusal.reason, "a session was not ended");

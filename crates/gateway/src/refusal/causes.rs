@@ -48,6 +48,8 @@ impl From<TokenError> for Refusal {
             | TokenError::ClaimRefused
             | TokenError::Entra(_)
             | TokenError::Revoked
+            | TokenError::UserRevoked
+            | TokenError::RevocationsUnknown
             | TokenError::ConfirmationUnknown
             | TokenError::Unbound
             | TokenError::WrongScheme

@@ -234,7 +234,8 @@ impl World {
     pub(crate) fn local_call(&self, tool: &str, arguments: Value) -> Authenticated<Inbound> {
         let (reader, writer) = std::io::pipe().unwrap();
         let now = SystemTime::now();
-        let caller = Local::of_process(&reader, &writer).unwrap().at(&Endpoint::All, now);
+        let caller =
+            Local::of_process(&reader, &writer).unwrap().at(&Endpoint::All, &Revocations::passing(), now).unwrap();
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},

@@ -56,7 +56,10 @@ impl Peer {
                     failures = failures.saturating_add(1);
                     self.missed(why, failures);
                     let pause = backoff.failed(Instant::now(), self.config.backoff_max(), chance());
-                    sleep(pause.max(PAUSE_FIRST)).await;
+                    tokio::select! {
+                        () = self.moved.notified() => {}
+                        () = sleep(pause.max(PAUSE_FIRST)) => {}
+                    }
                 }
             }
         }

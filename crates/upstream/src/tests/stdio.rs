@@ -8,6 +8,7 @@ use super::support::*;
 use crate::ask::Heard;
 use crate::config::Config;
 use crate::error::Fault;
+use crate::launch::Launch;
 use crate::link::Link;
 use crate::probe::{Eras, probe};
 
@@ -228,7 +229,7 @@ async fn a_program_that_is_not_there_is_unreachable() {
     let ground = Ground::new();
     let way = ground.way_with("both", Config::default());
     let crate::link::Way::Stdio(mut stdio) = way else { panic!() };
-    stdio.program.path = "/nonexistent/program".into();
+    *stdio.program.launch = Launch::new(ground.folder.path(), &stdio_config(&["/nonexistent/program"]), None);
     let fault = Link::modern(&crate::link::Way::Stdio(stdio), Version::V2026_07_28, None).err().unwrap();
     assert!(matches!(fault, Fault::Unreachable(_)));
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use secrecy::SecretString;
 use sekisho_audit::Audit;
-use sekisho_catalog::{Approvals, Catalog, Server};
+use sekisho_catalog::{Approvals, Catalog, Server, ServerConfig};
 use sekisho_wire::json::Limits;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{Answer, Askable, Call, Json, ServerId, Version};
@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::ask::{Ask, Heard, Question};
 use crate::config::Config;
 use crate::error::Fault;
+use crate::launch::Launch;
 use crate::link::{Asked, Flight, Link, Stdio, Way};
 use crate::notes::Notes;
 use crate::program::{Confinement, Program};
@@ -51,7 +52,7 @@ impl Ground {
 
     pub(crate) fn way_with(&self, mode: &str, config: Config) -> Way {
         let program = Program {
-            path: python().into(),
+            launch: Box::new(Launch::new(self.folder.path(), &stdio_config(&[python()]), None)),
             arguments: vec![self.script().into(), mode.into()],
             inherited: vec![("PATH", std::env::var_os("PATH").unwrap())],
             configured: vec![("API_KEY".into(), SecretString::from("s3cret"))],
@@ -84,6 +85,11 @@ pub(crate) fn text_of(folder: &Path) -> String {
         .filter(|path| path.extension().is_some_and(|e| e == "jsonl"))
         .map(|path| std::fs::read_to_string(path).unwrap())
         .collect()
+}
+
+/// The section of a server with this command.
+pub(crate) fn stdio_config(command: &[&str]) -> ServerConfig {
+    toml::from_str(&format!("command = {command:?}")).unwrap()
 }
 
 /// A configured server; it is never reached.

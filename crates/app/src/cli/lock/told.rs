@@ -7,6 +7,7 @@ use sekisho_wire::text::visible;
 use sekisho_wire::{Json, ServerId};
 
 use crate::drift::{Compared, Item, State};
+use crate::known;
 use crate::problem::{Code, Problem};
 
 /// A server with everything that it offers, a line each, and what rules mark.
@@ -47,15 +48,7 @@ pub(in crate::cli) fn identity(server: &Compared) -> String {
             text.push_str(&marked(mark, unaccepted.iter().any(|one| std::ptr::eq(*one, mark))));
         }
     }
-    if let Some(package) = server.identity.package()
-        && package.version.is_none()
-    {
-        let _ = writeln!(
-            text,
-            "  ! runs whatever version of `{}` is newest: name one, so that an update is a change that you see",
-            visible(&package.name)
-        );
-    }
+    text.push_str(&known::package(&server.identity));
     text
 }
 

@@ -1,0 +1,192 @@
+//! `sekisho run`
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sekisho_catalog::Catalog;
+use sekisho_identity::Local;
+use sekisho_wire::{Endpoint, ServerId};
+
+use super::{Outcome, server};
+use crate::config::{self, Loaded};
+use crate::pins;
+use crate::problem::{Code, Problem};
+use crate::run::{Plan, run};
+use crate::{home, telemetry};
+
+/// Run one local server for the client that started this, through the whole corridor
+///
+/// It stands in the place of the server in a client's configuration: the same command, behind `sekisho run --`. Only a command that the
+/// configuration has, of a server that the lock file has, is run; nothing but this server is set up, and only its secrets are looked for.
+/// Policies, the lock file, the record and `sekisho why` are those of the configuration. No gateway has to run, and no port is taken.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  sekisho run -- npx -y @modelcontextprotocol/server-memory@2026.1.26
+  sekisho run --server memory -- npx -y @modelcontextprotocol/server-memory@2026.1.26
+
+In a client's configuration:
+  {\"mcpServers\": {\"memory\": {\"command\": \"sekisho\",
+    \"args\": [\"run\", \"--server\", \"memory\", \"--\", \"npx\", \"-y\", \"@modelcontextprotocol/server-memory@2026.1.26\"]}}}")]
+pub(crate) struct Run {
+    /// Which server of the configuration it is; found by its command if not given
+    #[arg(long, value_name = "NAME", value_parser = server)]
+    server: Option<ServerId>,
+    /// The configuration file; if not given, `$XDG_CONFIG_HOME/sekisho/sekisho.toml` (`~/.config/sekisho/sekisho.toml`)
+    #[arg(long = "config", short = 'c', value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    log: telemetry::Options,
+    /// The server's command, as the configuration has it
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Outcome {
+        telemetry::start(&self.log);
+        let caller = Local::of_process(&io::stdin(), &io::stdout()).map_err(|error| {
+            let help =
+                "start it as the user it is for, over pipes; from other machines, connect over HTTP with a token";
+            alone(Problem::of(Code::Caller, &error).help(help))
+        })?;
+        let path = match self.config {
+            Some(path) => path,
+            None => home::config_path().map_err(alone)?,
+        };
+        if !path.exists() {
+            return Err(alone(not_there(&path)));
+        }
+        let mut loaded = config::load(&path)?;
+        let server = find(&loaded, self.server.as_ref(), &self.command).map_err(alone)?;
+        loaded.keep_only(&server);
+        check_pinned(&loaded, &server).map_err(alone)?;
+        run(&Plan {
+            path: &path,
+            prepare: &|_| Ok(()),
+            ready: &|_, _| {},
+            client: Some(sekisho_gateway::Stdio { caller, endpoint: Endpoint::One(server) }),
+            elsewhere: "",
+        })
+    }
+}
+
+/// The server that has this command. What a client's configuration says does not count but to name it: what is run is configured, and
+/// what is configured is pinned.
+fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result<ServerId, Problem> {
+    let (servers, shown) = (&loaded.config.servers, loaded.path.display());
+    let refused = |words: String| Problem::new(Code::NotConfigured, words);
+    if let Some(name) = named {
+        let Some(server) = servers.get(name.as_str()) else {
+            let known: Vec<&str> = servers.keys().map(String::as_str).collect();
+            let has = if known.is_empty() { "no server".to_owned() } else { known.join(", ") };
+            return Err(refused(format!("`{shown}` has no server `{name}`")).help(format!("it has {has}; {ADD}")));
+        };
+        let problem = match &server.command {
+            Some(configured) if configured == command => return Ok(name.clone()),
+            Some(configured) => refused(format!(
+                "what should be run is not the command of server `{name}`: `{}` is configured, and `{}` should be run",
+                configured.join(" "),
+                command.join(" ")
+            )),
+            None => refused(format!("server `{name}` has a `url` and no command, so there is nothing to run")),
+        };
+        let help = "only what is configured and pinned is run: write the same command in both places, then `sekisho lock diff`";
+        return Err(problem.help(help).at(loaded.document.place_of(&["servers", name.as_str(), "command"])));
+    }
+    let mut same =
+        servers.iter().filter(|(_, server)| server.command.as_deref() == Some(command)).map(|(name, _)| name);
+    match (same.next(), same.next()) {
+        (Some(name), None) => ServerId::parse(name).map_err(|error| Problem::of(Code::Server, &error)),
+        (Some(one), Some(other)) => {
+            let words = format!("`{shown}` has several servers with this command, such as `{one}` and `{other}`");
+            Err(refused(words).help("name the one that is meant with `--server NAME`"))
+        }
+        (None, _) => {
+            Err(refused(format!("`{shown}` has no server with the command `{}`", command.join(" "))).help(ADD))
+        }
+    }
+}
+
+/// Nothing is started that nobody has looked at, or that is another program by now.
+fn check_pinned(loaded: &Loaded, id: &ServerId) -> Result<(), Problem> {
+    let approvals = pins::approvals(loaded)?;
+    // What is wrong with its section is told with its place, by whoever makes the rooms.
+    let Ok(catalog) = Catalog::new(&loaded.catalog(), &approvals, None) else { return Ok(()) };
+    let Some(server) = catalog.server(id) else { return Ok(()) };
+    let config = loaded.path.display();
+    if server.is_unapproved() {
+        let words = format!("server `{id}` is not in the lock file: nobody has looked at what it offers");
+        let help = format!("`sekisho lock --config {config} {id}` shows it, asks, and writes it down");
+        return Err(Problem::new(Code::Lock, words).help(help));
+    }
+    match server.locked().and_then(|locked| server.identity().differs_from(locked.identity())) {
+        None => Ok(()),
+        Some(why) => {
+            let words = format!("server `{id}` is not the one that was approved: {why}");
+            let help = format!("if that is right: `sekisho approve --config {config} {id}`");
+            Err(Problem::new(Code::Lock, words).help(help))
+        }
+    }
+}
+
+fn not_there(path: &Path) -> Problem {
+    Problem::new(Code::NotConfigured, format!("there is no configuration `{}`", path.display())).help(ADD)
+}
+
+fn alone(problem: Problem) -> Vec<Problem> {
+    vec![problem]
+}
+
+const ADD: &str = "`sekisho import` takes over the servers of your clients; or add a `[servers.NAME]` with this `command`, and `sekisho lock` it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn loaded(servers: &str) -> Loaded {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sekisho.toml");
+        let text = format!(
+            "[gateway]\nlisten = \"127.0.0.1:8700\"\npublic_url = \"http://127.0.0.1:8700\"\n[[identity.issuers]]\n\
+             issuer = \"https://login.example.com\"\njwks_file = \"jwks.json\"\n[policy]\nfiles = [\"policy.cedar\"]\n{servers}"
+        );
+        std::fs::write(&path, text).unwrap();
+        config::load(&path).unwrap()
+    }
+
+    fn found(servers: &str, named: Option<&str>, command: &[&str]) -> Result<String, String> {
+        let named = named.map(|name| ServerId::parse(name).unwrap());
+        let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+        let found = find(&loaded(servers), named.as_ref(), &command);
+        found.map(|id| id.to_string()).map_err(|problem| problem.line())
+    }
+
+    const TWO: &str =
+        "[servers.a]\ncommand = ['x', '-v']\n[servers.b]\ncommand = ['y']\n[servers.c]\nurl = 'https://c.example'\n";
+
+    #[test]
+    fn a_command_is_run_that_is_configured_and_no_other() {
+        assert_eq!(found(TWO, None, &["x", "-v"]).as_deref(), Ok("a"));
+        assert_eq!(found(TWO, Some("b"), &["y"]).as_deref(), Ok("b"));
+        for (named, command, words) in [
+            (None, &["x"][..], "has no server with the command `x`"),
+            (None, &["x", "-v", "-w"], "has no server with the command"),
+            (Some("a"), &["x"], "`x -v` is configured, and `x` should be run"),
+            (Some("b"), &["x", "-v"], "`y` is configured, and `x -v` should be run"),
+            (Some("c"), &["y"], "has a `url` and no command"),
+            (Some("d"), &["y"], "has no server `d`; it has a, b, c"),
+        ] {
+            let refused = found(TWO, named, command).unwrap_err();
+            assert!(refused.contains(words) && refused.ends_with("(SK0213)"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn of_several_with_one_command_the_one_that_is_named_is_run() {
+        let same = "[servers.a]\ncommand = ['x']\n[servers.b]\ncommand = ['x']\n";
+        assert_eq!(found(same, Some("b"), &["x"]).as_deref(), Ok("b"));
+        assert!(found(same, None, &["x"]).unwrap_err().contains("--server NAME"));
+    }
+}

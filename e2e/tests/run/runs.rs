@@ -1,0 +1,99 @@
+//! What is run, and what is not.
+
+use std::os::unix::fs::PermissionsExt;
+
+use sekisho_e2e::client::Era;
+use sekisho_e2e::gateway::stdio_server;
+use sekisho_e2e::line::Line;
+use serde_json::json;
+
+use crate::LIMIT;
+use crate::home::{Home, adds, everything, until};
+
+const ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
+
+#[test]
+fn a_configured_and_pinned_server_is_run_without_a_gateway_in_both_eras() {
+    let (command, table) = everything();
+    let home = Home::locked(&table);
+    for era in ERAS {
+        let mut client = home.open(&command, era);
+        assert!(adds(&mut client), "{era:?}");
+        assert_eq!(client.close(LIMIT).expect("an end").code(), Some(0), "{era:?}");
+    }
+    let mut named =
+        Line::open(&mut home.run(&["--server", "everything"], &command), Era::Modern, json!({})).expect("one");
+    assert!(adds(&mut named));
+    assert!(home.log_of(1).contains("\"issuer\":\"local\""), "{}", home.log_of(1));
+    assert!(!home.data().join("audit").exists(), "the log of a gateway is not touched");
+}
+
+#[test]
+fn what_is_not_configured_is_not_run_and_told_how_it_can_be() {
+    let (command, table) = everything();
+    let home = Home::locked(&table);
+    let longer: Vec<String> = command.iter().cloned().chain(["--lax".to_owned()]).collect();
+    for (options, command, words) in [
+        (&[][..], &longer, "has no server with the command"),
+        (&["--server", "everything"], &longer, "is configured, and"),
+        (&["--server", "other"], &command, "has no server `other`"),
+        (&["--config", "nowhere.toml"], &command, "there is no configuration `nowhere.toml`"),
+    ] {
+        let refused = home.refused(options, command);
+        assert!(refused.contains("SK0213") && refused.contains(words), "{options:?} {refused}");
+    }
+    assert!(adds(&mut home.open(&command, Era::Modern)), "its neighbour is");
+}
+
+#[test]
+fn what_is_not_pinned_is_not_run_until_it_is() {
+    let (command, table) = everything();
+    let home = Home::new(&table);
+    let refused = home.refused(&[], &command);
+    assert!(refused.contains("SK0115") && refused.contains("sekisho lock --config"), "{refused}");
+    home.lock();
+    assert!(adds(&mut home.open(&command, Era::Modern)));
+    // Another server by now: what was approved was approved of the other one.
+    home.configures(&format!("{table}env = {{ LEVEL = \"info\" }}\n"));
+    let refused = home.refused(&[], &command);
+    assert!(refused.contains("the environment variables that it is given changed"), "{refused}");
+}
+
+#[test]
+fn secrets_of_other_servers_are_not_looked_for_at_the_start_nor_at_a_reload() {
+    let (command, table) = everything();
+    let table = format!("{table}env = {{ API_TOKEN = \"file:token\" }}\n");
+    let home = Home::new(&table);
+    let token = home.config().with_file_name("token");
+    std::fs::write(&token, "s3cr3t").expect("written");
+    std::fs::set_permissions(&token, PermissionsExt::from_mode(0o600)).expect("permissions");
+    home.lock();
+    let other = format!("{}env = {{ API_TOKEN = \"file:missing\" }}\n", stdio_server("other", &["x".to_owned()]));
+    home.configures(&(table.clone() + &other));
+    let mut client = home.open(&command, Era::Modern);
+    assert!(adds(&mut client));
+    home.permits("forbid(principal, action, resource);");
+    home.configures(&(other.clone() + &table));
+    until("a reload", || client.call("test_add", json!({"a": 2, "b": 3})).is_err());
+    drop(client);
+    // Its own are.
+    std::fs::remove_file(&token).expect("removed");
+    let refused = home.refused(&[], &command);
+    assert!(refused.contains("SK0109") && refused.contains("token"), "{refused}");
+}
+
+#[test]
+fn thirty_two_are_run_at_once_and_the_next_one_is_refused_until_one_has_gone() {
+    let (command, table) = everything();
+    let home = Home::locked(&table);
+    let start = || Line::start(&mut home.run(&[], &command), Era::Modern).expect("a client");
+    let mut clients: Vec<Line> = (0..32).map(|_| start()).collect();
+    for client in &mut clients {
+        client.request("server/discover", json!({})).expect("an answer");
+    }
+    let refused = home.refused(&[], &command);
+    assert!(refused.contains("SK0203") && refused.contains("32 clients are served over stdio"), "{refused}");
+    assert!(clients.iter_mut().all(adds));
+    clients[7].close(LIMIT).expect("an end");
+    assert!(adds(&mut home.open(&command, Era::Modern)));
+}
