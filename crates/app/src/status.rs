@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use sekisho_catalog::noun;
 use sekisho_gateway::Overview;
 use sekisho_identity::IssuerOverview;
+use sekisho_sandbox::Tier;
 use sekisho_wire::text::visible;
 use sekisho_wire::{Json, ServerId};
 use serde::Serialize;
@@ -82,6 +83,15 @@ struct Server {
     eras: Vec<&'static str>,
     connections: usize,
     restarts: u64,
+    /// How well its processes are confined; none of those it has over HTTP.
+    tier: Option<&'static str>,
+    processes: u32,
+    memory_bytes: u64,
+    cpu_ms: u64,
+    open_files: u32,
+    /// Connections that its processes were let out for, and refused.
+    let_out: u64,
+    kept_in: u64,
     trouble: Option<String>,
     /// Definitions that clients were seen to be offered since the start.
     offered: usize,
@@ -130,6 +140,13 @@ impl Report {
                 eras: status.eras.iter().map(|era| era.as_str()).collect(),
                 connections: status.connections,
                 restarts: status.restarts,
+                tier: status.tier.map(Tier::as_str),
+                processes: status.usage.processes,
+                memory_bytes: status.usage.memory_bytes,
+                cpu_ms: u64::try_from(status.usage.cpu.as_millis()).unwrap_or(u64::MAX),
+                open_files: status.usage.files,
+                let_out: status.let_out,
+                kept_in: status.kept_in,
                 trouble: status.trouble.map(String::from),
                 offered,
                 withheld_count,
@@ -282,8 +299,31 @@ fn table(report: &Json) -> String {
     let servers: Vec<Json> = report.get("servers").iter().flat_map(Json::elements).collect();
     let heads = ["SERVER", "STATE", "ERAS", "CONNECTIONS", "RESTARTS", "DEFINITIONS", "TROUBLE"];
     let mut text = operator::table(heads, servers.iter().map(row));
+    text.push_str(&confined(&servers));
     text.push_str(&withheld(&servers));
     text
+}
+
+/// Servers that are programs: how they are confined, and what they use.
+fn confined(servers: &[Json]) -> String {
+    let mib = |server: &Json| word(server, "memory_bytes").parse::<u64>().unwrap_or_default().div_ceil(1024 * 1024);
+    let row = |server: &Json| {
+        Row::from([
+            word(server, "name"),
+            word(server, "tier"),
+            word(server, "processes"),
+            format!("{} MiB", mib(server)),
+            format!("{} ms", word(server, "cpu_ms")),
+            word(server, "open_files"),
+            format!("{} let out, {} refused", word(server, "let_out"), word(server, "kept_in")),
+        ])
+    };
+    let rows: Vec<Row<7>> = servers.iter().filter(|server| !word(server, "tier").is_empty()).map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let heads = ["PROGRAM", "TIER", "PROCESSES", "MEMORY", "CPU", "FILES", "CONNECTIONS"];
+    format!("\n{}", operator::table(heads, rows.into_iter()))
 }
 
 /// What clients do not see, and why.
@@ -391,6 +431,13 @@ mod tests {
                 eras: vec!["legacy", "modern"],
                 connections: 2,
                 restarts: 1,
+                tier: Some("full"),
+                processes: 2,
+                memory_bytes: 3 << 20,
+                cpu_ms: 40,
+                open_files: 7,
+                let_out: 5,
+                kept_in: 6,
                 trouble: Some("it\nended\u{1b}".to_owned()),
                 offered: 3,
                 withheld_count: 2,
@@ -408,6 +455,7 @@ mod tests {
             "gateway.dangerous_plaintext",
             "  https://as.example  each endpoint's URI  dpop     3600 s    2, 61 s old",
             "  notes   DOWN   legacy, modern  2            1         3 offered, 2 withheld  it ended\\u{1b}",
+            "  notes    full  2          3 MiB   40 ms  7      5 let out, 6 refused",
             "  ! WITHHELD notes: tool a: it changed",
             "  ! and 1 more",
         ] {

@@ -11,7 +11,7 @@ use sekisho_catalog::{Addressed, Question, Target, Unknown};
 use sekisho_guard::Cleared;
 use sekisho_identity::{Authenticated, SessionKey, SessionToken};
 use sekisho_policy::{Authorized, Decision, Facts, Releasable};
-use sekisho_upstream::{Exchange, Replying, SendError};
+use sekisho_upstream::{Exchange, Replying, SendError, Used};
 use sekisho_wire::{Call, Era, FromServer, Id, Inbound, Items, TaskVerb, text};
 use tokio::time::Instant;
 
@@ -226,6 +226,14 @@ impl Conversation {
             Conversation::Upstream(exchange) => exchange.next().await,
             Conversation::Own(own) => own.answer.take().map(Ok),
             Conversation::Absorbed => None,
+        }
+    }
+
+    /// What the server's process used, once it is over.
+    pub(crate) fn used(&self) -> Option<&Used> {
+        match self {
+            Conversation::Upstream(exchange) => exchange.used(),
+            Conversation::Own(_) | Conversation::Absorbed => None,
         }
     }
 

@@ -1,13 +1,14 @@
 //! Plain events for `audit`, built from what the rooms know. Digests stand for arguments and results (5.1, 5.3).
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use sekisho_audit::{Algorithm, Digest, Draft, Event, EventKind, Outcome, PayloadDigest, PrincipalRef, SessionTag};
 use sekisho_catalog::{Addressee, Answered, Asked, Change, Flaw, Target};
 use sekisho_guard::host_of;
 use sekisho_identity::{Authenticated, Principal, Revocation, SessionKey};
 use sekisho_policy::{Authorized, Facts, Releasable};
+use sekisho_upstream::Used;
 use sekisho_wire::json::Object;
 use sekisho_wire::message::Meta;
 use sekisho_wire::{
@@ -33,6 +34,8 @@ pub(crate) struct Seen {
     arguments: Option<PayloadDigest>,
     /// Of what the client's `_meta` carries for others.
     carried: Option<Digest>,
+    /// What the server's process used for it, once that is known.
+    used: Arc<OnceLock<Used>>,
 }
 
 impl Seen {
@@ -50,7 +53,14 @@ impl Seen {
             era: None,
             arguments: None,
             carried: None,
+            used: Arc::default(),
         }
+    }
+
+    /// The server's process used this for it.
+    pub(crate) fn uses(&self, used: &Used) {
+        // The first end is the end.
+        let _ = self.used.set(*used);
     }
 
     /// Whether nobody has vouched for the caller.
@@ -279,9 +289,25 @@ pub(crate) fn released(seen: &Seen, facts: &Facts, releasable: &Releasable) -> D
         }
     }
     event.policies = releasable.basis().policies.clone();
+    if let Some(used) = seen.used.get() {
+        event.detail.push(("process".into(), used_words(used).into()));
+    }
     let withheld = releasable.withheld().iter();
     event.detail.extend(withheld.map(|(item, why)| (format!("withheld {item}").into(), why.to_string().into())));
     event.into()
+}
+
+/// What a server's process used since it was looked at last, and holds now.
+fn used_words(used: &Used) -> String {
+    format!(
+        "cpu {} ms, memory {} MiB, {} processes, {} open files, {} connections let out, {} refused",
+        used.cpu.as_millis(),
+        used.usage.memory_bytes.div_ceil(1024 * 1024),
+        used.usage.processes,
+        used.usage.files,
+        used.let_out,
+        used.kept_in
+    )
 }
 
 /// A list that the gateway asks for on a caller's behalf, to find a name.

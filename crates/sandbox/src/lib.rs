@@ -32,4 +32,4 @@ pub use plan::{Access, Bounds, Link, Plan, PlanError, Subject, View};
 pub use probe::{Ability, Found, Machine};
 pub use profile::{Profile, ProfileName};
 pub use tier::Tier;
-pub use usage::Usage;
+pub use usage::{Root, Usage};

@@ -17,12 +17,31 @@ pub struct Usage {
     pub cpu: Duration,
 }
 
+/// What the first process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// The first one of a namespace: of it only what it reaped counts, for it is ours.
+    Reaper,
+    /// The server itself.
+    Server,
+}
+
 impl Usage {
-    /// Of the process `first` and its descendants, without that one itself where it is the reaper of a namespace. None: it is gone, or cannot be
-    /// looked at.
+    /// Of the process `first` and its descendants. None: it is gone, or cannot be looked at.
     #[must_use]
-    pub fn of(first: u32) -> Option<Usage> {
-        Usage::read(Path::new("/proc"), first)
+    pub fn of(first: u32, root: Root) -> Option<Usage> {
+        Usage::read(Path::new("/proc"), first, root)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Usage) -> Usage {
+        Usage {
+            processes: self.processes.saturating_add(other.processes),
+            files: self.files.saturating_add(other.files),
+            memory_bytes: self.memory_bytes.saturating_add(other.memory_bytes),
+            cpu: self.cpu.saturating_add(other.cpu),
+        }
     }
 
     /// The most of both, thing by thing.
@@ -36,15 +55,17 @@ impl Usage {
         }
     }
 
-    fn read(proc: &Path, first: u32) -> Option<Usage> {
+    fn read(proc: &Path, first: u32, root: Root) -> Option<Usage> {
         let mut usage = Usage::default();
         let own = Stat::read(proc, first)?;
         let mut waiting = children(proc, first);
-        // Of the reaper only what it reaped counts: it is ours, not the server's.
         let mut ticks = own.reaped_ticks;
-        if waiting.is_empty() {
-            ticks = ticks.saturating_add(own.ticks);
-            usage.add(proc, first, &own);
+        match root {
+            Root::Reaper => {}
+            Root::Server => {
+                ticks = ticks.saturating_add(own.ticks);
+                usage.add(proc, first, &own);
+            }
         }
         while let Some(process) = waiting.pop() {
             if usage.processes >= PROCESSES_MAX {
@@ -137,7 +158,7 @@ mod tests {
         process(proc.path(), 7, "sekisho", [500, 3, 1000], "8 ", 4);
         process(proc.path(), 8, "a (b) c", [10, 2, 100], "9 10 ", 3);
         process(proc.path(), 9, "child", [5, 0, 50], "", 2);
-        let usage = Usage::read(proc.path(), 7).unwrap();
+        let usage = Usage::read(proc.path(), 7, Root::Reaper).unwrap();
         let expected = Usage {
             processes: 2,
             files: 5,
@@ -145,14 +166,14 @@ mod tests {
             cpu: Duration::from_millis((3 + 12 + 5) * 10),
         };
         assert_eq!(usage, expected, "the tenth process has ended meanwhile");
-        assert_eq!(Usage::read(proc.path(), 11), None);
+        assert_eq!(Usage::read(proc.path(), 11, Root::Reaper), None);
     }
 
     #[test]
-    fn process_without_children_is_the_server_itself() {
+    fn server_that_is_looked_at_itself_is_counted() {
         let proc = tempfile::tempdir().unwrap();
         process(proc.path(), 7, "server", [4, 0, 10], "", 1);
-        let usage = Usage::read(proc.path(), 7).unwrap();
+        let usage = Usage::read(proc.path(), 7, Root::Server).unwrap();
         assert_eq!((usage.processes, usage.files, usage.cpu), (1, 1, Duration::from_millis(40)));
     }
 }

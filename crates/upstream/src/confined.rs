@@ -10,12 +10,14 @@ use tokio::task::JoinSet;
 
 use crate::error::words;
 use crate::notes::Notes;
+use crate::watch::Watch;
 
 /// Listens until the launcher has ended. Why nothing was started, if nothing was. Dropped, the server ends.
 pub(crate) async fn listen(
     mut speech: Speech,
     tier: Tier,
     gate: Option<Arc<Gate>>,
+    watch: Arc<Watch>,
     notes: Arc<Notes>,
 ) -> Option<Box<str>> {
     // Ends with this function, whatever ends that.
@@ -24,7 +26,10 @@ pub(crate) async fn listen(
     let mut fence = 0;
     while let Some(said) = speech.next().await {
         match said {
-            Said::Process { landlock, .. } => fence = landlock,
+            Said::Process { process, landlock } => {
+                watch.sees(process);
+                fence = landlock;
+            }
             Said::WayOut(listener) => {
                 if let Some(gate) = &gate {
                     passages.spawn(serve(Arc::clone(gate), listener, Arc::clone(&notes)));

@@ -25,10 +25,12 @@ use crate::listening::Listening;
 use crate::peer::{Hold, Peer};
 use crate::stdio::METHOD_NOT_FOUND;
 use crate::trail::Leg;
+use crate::watch::Used;
 
 /// One request under way. Dropping it before its end cancels it upstream. It holds the request's proofs, hence its permits.
 pub struct Exchange {
     course: Course,
+    used: Option<Used>,
     // Held, not read: the permits inside are given back when the exchange ends.
     _of: Recorded<Cleared<Authorized>>,
 }
@@ -84,7 +86,7 @@ pub(crate) struct Wanted {
 
 impl Exchange {
     pub(crate) fn new(course: Course, of: Recorded<Cleared<Authorized>>) -> Exchange {
-        Exchange { course, _of: of }
+        Exchange { course, used: None, _of: of }
     }
 
     /// The server's next message; none after `End`, `Park`, `Page` or an error. Safe to drop and call again.
@@ -92,7 +94,13 @@ impl Exchange {
     /// # Errors
     /// Once, and as the last thing: see [`SendError`].
     pub async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
-        self.course.next().await
+        self.course.next_and(&mut self.used).await
+    }
+
+    /// What the server's process used meanwhile, once the exchange is over. None where it is no process of ours, or was looked at a moment ago.
+    #[must_use]
+    pub fn used(&self) -> Option<&Used> {
+        self.used.as_ref()
     }
 
     /// Tells the server that its question may not be asked.
@@ -119,6 +127,11 @@ impl Exchange {
 
 impl Course {
     pub(crate) async fn next(&mut self) -> Option<Result<FromServer, SendError>> {
+        self.next_and(&mut None).await
+    }
+
+    /// The same, and what was used where that was the end.
+    async fn next_and(&mut self, used: &mut Option<Used>) -> Option<Result<FromServer, SendError>> {
         let said = match self {
             Course::Running(running) => running.next().await,
             Course::Listening(listening) => listening.next().await,
@@ -128,6 +141,9 @@ impl Course {
             },
         };
         if said.as_ref().map_or(true, FromServer::ends) {
+            if let Course::Running(running) = self {
+                *used = running.flight.used();
+            }
             *self = Course::Over;
         }
         Some(said)

@@ -39,6 +39,7 @@ mod streamed;
 mod tasks;
 mod trail;
 mod upstream;
+mod watch;
 
 pub use config::{Config, ConfigError};
 pub use error::{SendError, Trouble};
@@ -47,6 +48,7 @@ pub use offer::{Offer, Spoken, Status};
 pub use setup::{Cages, Secrets, StartError};
 pub use trail::{Ended, Hop, Tell, Trail, Transport};
 pub use upstream::{Replying, Upstream};
+pub use watch::Used;
 
 #[cfg(test)]
 mod tests;

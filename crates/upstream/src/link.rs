@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use sekisho_catalog::Question;
+use sekisho_sandbox::Tier;
 use sekisho_wire::back::{self, Initialized};
 use sekisho_wire::{Answer, Askable, Era, Id, RpcError, Version, outgoing};
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use crate::streamable::{HttpTalk, Site};
 use crate::streamed::HttpFlight;
 use crate::tasks::Tasks;
 use crate::trail::Transport;
+use crate::watch::Used;
 
 /// How a server is reached.
 pub(crate) enum Way {
@@ -30,6 +32,14 @@ pub(crate) enum Way {
 }
 
 impl Way {
+    /// How well its processes are confined; none where it has none.
+    pub(crate) fn tier(&self) -> Option<Tier> {
+        match self {
+            Way::Http(_) => None,
+            Way::Stdio(stdio) => Some(stdio.program.tier()),
+        }
+    }
+
     pub(crate) fn transport(&self) -> Transport {
         match self {
             Way::Http(_) => Transport::Http,
@@ -215,6 +225,14 @@ impl Talk {
 }
 
 impl Flight {
+    /// What the server's process used, if it is one of ours.
+    pub(crate) fn used(&self) -> Option<Used> {
+        match self {
+            Flight::Http(_) => None,
+            Flight::Stdio(flight) => flight.used(),
+        }
+    }
+
     /// What is heard next; nothing after the answer.
     ///
     /// # Errors

@@ -8,11 +8,13 @@ use arc_swap::ArcSwap;
 use sekisho_audit::{Audit, Draft, Event, EventKind, Outcome};
 use sekisho_catalog::Server;
 use sekisho_egress::{NotRecorded, Outcome as Passed, Passage};
+use sekisho_sandbox::Usage;
 use sekisho_wire::{ServerId, Told};
 use tokio::time::Instant;
 
 use crate::error::words;
 use crate::tasks::Tasks;
+use crate::watch::Watches;
 
 /// Notes about one server. A hostile server cannot fill the log with them: past a bound a minute they are counted only, and the
 /// next note says how many there were.
@@ -27,6 +29,7 @@ pub(crate) struct Notes {
     tasks: Tasks,
     security: Mutex<Budget>,
     stderr: Mutex<Budget>,
+    watches: Watches,
 }
 
 impl Notes {
@@ -40,6 +43,7 @@ impl Notes {
             tasks,
             security: budget(SECURITY_A_MINUTE),
             stderr: budget(stderr_lines_max),
+            watches: Watches::default(),
         }
     }
 
@@ -63,6 +67,11 @@ impl Notes {
             }
             Told::Updated { .. } | Told::Acknowledged(_) => {}
         }
+    }
+
+    /// What its processes are seen to do.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// How often the server said that a list changed.
@@ -109,6 +118,19 @@ impl Notes {
         self.write(event(EventKind::Server, Outcome::Noted, "the process runs confined", how), 0);
     }
 
+    /// A process of the server has ended, and this is the most that it was seen to use.
+    pub(crate) fn used(&self, peak: &Usage) {
+        let words = format!(
+            "{} processes, {} open files, {} MiB of memory, {} ms of processor time",
+            peak.processes,
+            peak.files,
+            peak.memory_bytes.div_ceil(1024 * 1024),
+            peak.cpu.as_millis()
+        );
+        tracing::debug!(target: "upstream", server = %self.server, words, "the most that a process used");
+        self.write(event(EventKind::Server, Outcome::Noted, "the most that its process used", &words), 0);
+    }
+
     /// A process of the server wanted out.
     ///
     /// # Errors
@@ -120,6 +142,11 @@ impl Notes {
             Passed::Cut(_) | Passed::Failed(_) => Outcome::Failed,
             Passed::Refused(_) => Outcome::Refused,
         };
+        match passage.outcome {
+            Passed::Opened => self.watches.traffic().lets_out(),
+            Passed::Refused(_) => self.watches.traffic().keeps_in(),
+            Passed::Ended | Passed::Cut(_) | Passed::Failed(_) => {}
+        }
         let mut event = Event::new(EventKind::Egress, outcome);
         event.server = Some(self.server.as_str().into());
         event.reason = Some(passage.outcome.why().map_or(passage.outcome.word().into(), Into::into));

@@ -1,5 +1,6 @@
 //! What servers offer, and how they are, for those who look on.
 
+use sekisho_sandbox::{Tier, Usage};
 use sekisho_wire::{Era, Json, ServerId, Version};
 
 /// What probing a server found. At least one era is there.
@@ -41,6 +42,14 @@ pub struct Status {
     pub connections: usize,
     /// Connections that ended by themselves and were made anew.
     pub restarts: u64,
+    /// How well its processes are confined. None: it is reached over HTTP.
+    pub tier: Option<Tier>,
+    /// What its processes use at this moment, all together.
+    pub usage: Usage,
+    /// Connections that they were let out for so far.
+    pub let_out: u64,
+    /// Connections that they were refused so far.
+    pub kept_in: u64,
 }
 
 impl Offer {

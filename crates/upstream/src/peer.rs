@@ -168,6 +168,7 @@ impl Peer {
             Seen::NotYet => (false, Vec::new(), Some("not probed yet".into())),
             Seen::Down(why) => (false, Vec::new(), Some(why)),
         };
+        let (usage, let_out, kept_in) = self.notes.watches().together();
         Status {
             server: self.id().clone(),
             up,
@@ -175,6 +176,10 @@ impl Peer {
             trouble,
             connections: self.pool.connections(),
             restarts: self.restarts.load(Ordering::Relaxed),
+            tier: self.setup.way.tier(),
+            usage,
+            let_out,
+            kept_in,
         }
     }
 

@@ -8,13 +8,14 @@ use bytes::Bytes;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sekisho_audit::Outcome;
+use sekisho_sandbox::Tier;
 use sekisho_wire::Era;
 use sekisho_wire::lines::Lines;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, interval, timeout};
 
 use crate::confined;
 use crate::error::{Fault, words};
@@ -23,6 +24,7 @@ use crate::notes::Notes;
 use crate::pool::Slot;
 use crate::program::Begun;
 use crate::stdio::{Line, Talk};
+use crate::watch::Watch;
 
 /// A running process. Dropped, it is stopped.
 pub(crate) struct Process {
@@ -52,7 +54,11 @@ impl Process {
         let (Some(stdin), Some(stdout), Some(stderr)) = streams else {
             return Err(Fault::Unreachable("its standard streams are not there".into()));
         };
-        let (talk, lines) = Talk::new(era, config.answer_limits(), notes.clone());
+        let watch = notes.watches().begin(program.tier());
+        if let (Tier::None, Some(id)) = (program.tier(), child.id()) {
+            watch.sees(id);
+        }
+        let (talk, lines) = Talk::new(era, config.answer_limits(), notes.clone(), watch.clone());
         let course = watch::Sender::new(Course::Run);
         let reader = Reader {
             talk: talk.clone(),
@@ -68,8 +74,11 @@ impl Process {
             talk: talk.clone(),
             notes: notes.clone(),
             slot,
-            cage: speech
-                .map(|speech| tokio::spawn(confined::listen(speech, program.tier(), program.gate(), notes.clone()))),
+            cage: speech.map(|speech| {
+                let (tier, gate) = (program.tier(), program.gate());
+                tokio::spawn(confined::listen(speech, tier, gate, watch.clone(), notes.clone()))
+            }),
+            watch,
         };
         tasks.spawn(life.live(course.subscribe()));
         Ok(Process { talk, course })
@@ -103,6 +112,7 @@ struct Life {
     slot: Option<Arc<Slot>>,
     /// What its launcher tells; none where it is not confined. It holds the life line.
     cage: Option<JoinHandle<Option<Box<str>>>>,
+    watch: Arc<Watch>,
 }
 
 impl Life {
@@ -111,6 +121,11 @@ impl Life {
         let mut ended = tokio::select! {
             ended = self.child.wait() => Some(ended),
             _ = course.wait_for(|course| *course != Course::Run) => None,
+            () = hangs(&self.watch, &self.talk) => {
+                self.notes.turn(Outcome::Failed, "the process is stopped: it answers nothing any more", "");
+                self.talk.end("it answered nothing any more");
+                None
+            }
         };
         if ended.is_none() && *course.borrow() == Course::Mute {
             ended = timeout(DRAIN, self.child.wait()).await.ok();
@@ -127,6 +142,7 @@ impl Life {
                 self.end(group).await
             }
         };
+        self.notes.used(&self.watch.peak());
         // What it started and left behind ends with it. The group outlives its leader as long as it has members, and the number of
         // a group without members is not given out again within moments. A descendant that made a session of its own ends with its
         // namespace. LIMIT: one that is not confined does not.
@@ -156,6 +172,19 @@ impl Life {
             signal(group, next);
         }
         self.child.wait().await
+    }
+}
+
+/// Looks at a process now and then, until it answers nothing any more.
+async fn hangs(watch: &Watch, talk: &Talk) {
+    let mut tick = interval(LOOK_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {
+                let _used = watch.used(Instant::now());
+            }
+            () = talk.hangs() => return,
+        }
     }
 }
 
@@ -274,5 +303,7 @@ async fn read_chunk<'a>(from: &mut (impl AsyncRead + Unpin), chunk: &'a mut [u8]
 
 /// How long a process may take to end by itself, and again after SIGTERM.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How often what a process uses is looked at, beside at each call.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_millis(200);
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
 use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::{Answer, Era, Id, Json, RpcError, Told, outgoing};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::allowance::{Allowance, detached};
@@ -22,6 +22,7 @@ use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
 use crate::patience::Patience;
+use crate::watch::{Used, Watch};
 
 /// The conversation with one process.
 pub(crate) struct Talk {
@@ -32,6 +33,10 @@ pub(crate) struct Talk {
     waiting: Mutex<Waiting>,
     patience: Patience,
     notes: Arc<Notes>,
+    watch: Arc<Watch>,
+    /// Requests whose time passed since it said anything.
+    missed: AtomicU32,
+    hung: Notify,
 }
 
 #[derive(Default)]
@@ -73,6 +78,8 @@ pub(crate) struct StdioFlight {
     answer: oneshot::Receiver<Answer>,
     deadline: Instant,
     parting: Parting,
+    /// It waits for no answer, so that none can be late.
+    listens: bool,
 }
 
 /// What is to be said when a flight is dropped.
@@ -83,10 +90,16 @@ enum Parting {
 }
 
 impl Talk {
-    pub(crate) fn new(era: Era, limits: Limits, notes: Arc<Notes>) -> (Arc<Talk>, mpsc::Receiver<Bytes>) {
+    pub(crate) fn new(
+        era: Era,
+        limits: Limits,
+        notes: Arc<Notes>,
+        watch: Arc<Watch>,
+    ) -> (Arc<Talk>, mpsc::Receiver<Bytes>) {
         let (input, lines) = mpsc::channel(INPUT_MAX);
         let (waiting, patience) = (Mutex::default(), Patience::default());
-        let talk = Talk { era, limits, ids: AtomicU64::new(1), input, waiting, patience, notes };
+        let (ids, missed, hung) = (AtomicU64::new(1), AtomicU32::new(0), Notify::new());
+        let talk = Talk { era, limits, ids, input, waiting, patience, notes, watch, missed, hung };
         (Arc::new(talk), lines)
     }
 
@@ -132,7 +145,20 @@ impl Talk {
             answer: answer_heard,
             deadline,
             parting: Parting::Silent,
+            listens,
         })
+    }
+
+    /// Until it has let the time of several requests pass and said nothing at all meanwhile.
+    pub(crate) async fn hangs(&self) {
+        self.hung.notified().await;
+    }
+
+    /// The time of a request passed.
+    fn misses(&self) {
+        if self.missed.fetch_add(1, Ordering::Relaxed).saturating_add(1) >= MISSED_MAX {
+            self.hung.notify_one();
+        }
     }
 
     /// Writes a message that must not be lost.
@@ -157,6 +183,7 @@ impl Talk {
     /// Takes one line of its output.
     pub(crate) fn hear(&self, line: Bytes) -> Line {
         let bytes = line.len();
+        self.missed.store(0, Ordering::Relaxed);
         let message = match back::decode(line, self.era, &self.limits) {
             Ok(message) => message,
             Err(error) => {
@@ -302,6 +329,11 @@ impl Talk {
 }
 
 impl StdioFlight {
+    /// What the process used since it was looked at last.
+    pub(crate) fn used(&self) -> Option<Used> {
+        self.talk.watch.used(Instant::now())
+    }
+
     /// Says something beside the request; it is lost where the process reads nothing.
     pub(crate) fn tell(&self, message: &Bytes) {
         self.talk.tell(message);
@@ -330,7 +362,12 @@ impl StdioFlight {
             }
         };
         let heard = self.talk.patience.wait(self.deadline, listen).await;
-        let heard = heard.ok_or_else(|| Fault::TimedOut("no answer came".into()))?;
+        let heard = heard.ok_or_else(|| {
+            if !self.listens {
+                self.talk.misses();
+            }
+            Fault::TimedOut("no answer came".into())
+        })?;
         match heard {
             Some(Heard::Answer(answer)) => {
                 self.parting = Parting::Silent;
@@ -400,6 +437,8 @@ pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 const INVALID_PARAMS: i64 = -32602;
 /// The number under which whoever listens to a legacy session waits: ids count from 1.
 const STANDING: u64 = 0;
+/// LIMIT: requests that a process lets pass without a word before it is stopped.
+const MISSED_MAX: u32 = 3;
 const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.

@@ -251,6 +251,9 @@ impl Talk {
         }
         let mut opened = conversation.session().map(|opened| Unused { rooms, opened: Some(opened) });
         while let Some(message) = conversation.next().await {
+            if let Some(used) = conversation.used() {
+                self.seen.uses(used);
+            }
             let message = message?;
             let question = if let FromServer::Ask(asked) = &message { Some(asked.id.clone()) } else { None };
             let mut asking = None;

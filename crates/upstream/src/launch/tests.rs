@@ -10,7 +10,8 @@ use sekisho_wire::Era;
 use super::*;
 use crate::config::Config;
 use crate::link::Stdio;
-use crate::process::{Process, Program};
+use crate::process::Process;
+use crate::program::{Confinement, Program};
 use crate::tests::support::{Ground, stdio_config};
 
 fn executable(file: &Path) {
@@ -143,8 +144,14 @@ fn server(command: &[&str], approved: Option<ProgramDigest>, now: Option<Program
 fn started(ground: &Ground, launch: Launch, server: &Arc<Server>) -> Result<Process, String> {
     let notes = Arc::new(Notes::new(server, ground.audit.clone(), ground.tasks.clone(), 30));
     let launch = Box::new(launch);
-    let program =
-        Program { launch, arguments: Vec::new(), inherited: Vec::new(), configured: Vec::new(), folder: None };
+    let program = Program {
+        launch,
+        arguments: Vec::new(),
+        inherited: Vec::new(),
+        configured: Vec::new(),
+        folder: None,
+        confinement: Confinement::None,
+    };
     let stdio = Stdio { program, config: Arc::new(Config::default()), notes, tasks: ground.tasks.clone() };
     Process::start(&stdio, Era::Modern, None).map_err(|fault| fault.to_string())
 }
