@@ -1,5 +1,7 @@
 //! `[servers.<name>]`: the servers behind the gateway, and what is said of them.
 
+mod launch;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -14,7 +16,6 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::approval::Unapproved;
-use crate::launch::{self, Escape, Weight};
 
 /// The servers behind the gateway, by name.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -400,30 +401,6 @@ impl ServerConfig {
             return Err(wrong("seems to hold a secret in its query; use `headers` with a reference to a secret"));
         }
         Ok(Transport::Http { url })
-    }
-
-    /// What its command and variables do beyond starting its program.
-    #[must_use]
-    pub fn escapes(&self) -> Vec<Escape> {
-        launch::escapes(self.command.as_deref().unwrap_or_default(), self.env.keys().map(String::as_str))
-    }
-
-    fn check_launch(&self, server: &ServerId) -> Result<(), ConfigError> {
-        let escapes = self.escapes();
-        let refused = escapes.iter().filter(|escape| escape.weight == Weight::Refused);
-        let unsaid: Vec<&Escape> =
-            refused.filter(|escape| !self.dangerous_launch.iter().any(|id| **id == *escape.id)).collect();
-        if !unsaid.is_empty() {
-            let what = unsaid.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            let ids = escapes.iter().filter(|escape| escape.weight == Weight::Refused);
-            let ids = ids.map(|escape| format!("\"{}\"", escape.id)).collect::<Vec<_>>().join(", ");
-            return Err(ConfigError::Launch { server: server.clone(), what, ids });
-        }
-        // A danger that is gone, or was never there, is no longer looked for by whoever reads this.
-        match self.dangerous_launch.iter().find(|id| !escapes.iter().any(|escape| *escape.id == ***id)) {
-            Some(id) => Err(ConfigError::NoDanger { server: server.clone(), id: id.clone() }),
-            None => Ok(()),
-        }
     }
 
     fn stdio(&self, server: &ServerId, command: &[String]) -> Result<Transport, ConfigError> {

@@ -131,7 +131,8 @@ fn is_anybodys(about: &Metadata) -> Option<String> {
     let is_sticky = about.is_dir() && about.mode() & 0o1000 != 0;
     let by_group = about.mode() & 0o020 != 0 && !is_own_group(Gid::from_raw(about.gid()), owner);
     let is_open = about.mode() & 0o002 != 0 || by_group;
-    (is_open && !is_sticky).then(|| format!("can be written to by others (mode {:04o})", about.mode() & 0o7777))
+    (is_open && !is_sticky)
+        .then(|| format!("can be written to by others (mode {:04o}); `chmod go-w` mends that", about.mode() & 0o7777))
 }
 
 /// Root's, or the group that many systems make for each user alone, which has the user's name.

@@ -234,7 +234,6 @@ pub(super) const NPM: &[&str] = &[
     "registry",
     "userconfig",
     "globalconfig",
-    "prefix",
     "init-module",
 ];
 

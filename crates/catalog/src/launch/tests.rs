@@ -106,7 +106,6 @@ const ESCAPES: &[(&str, &str)] = &[
     ("npm exec -c code", "npm -c"),
     ("npm exec pkg --call code", "npm --call"),
     ("npm x --userconfig=./npmrc pkg", "npm --userconfig"),
-    ("npm --prefix /x run start", "npm --prefix"),
     ("pnpm exec -c code", "pnpm -c"),
     ("pnpm --shell-mode dlx pkg", "pnpm --shell-mode"),
     ("npx -y node@20 -e code", "node -e"),
@@ -189,6 +188,7 @@ const BENIGN: &[&str] = &[
     "npx -y -p pkg@1.2.3 pkg-server -c x",
     "npm exec --yes pkg@1.2.3 -- -c x --registry y",
     "npm run start -- -c x",
+    "npm --prefix /srv/app run start",
     "pnpm dlx pkg@1.2.3 -c x",
     "yarn dlx pkg --registry x",
     "bunx pkg -e x",
@@ -296,6 +296,17 @@ fn variables_that_steer_a_process_are_found_and_settings_are_not() {
         "HTTP_PROXY",
     ] {
         assert_eq!(steers(name), None, "{name}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_the_words_are_they_are_read_and_what_is_found_can_be_spelled_out(
+        command in proptest::collection::vec("(env|npx|uv|node|sh|cmd|pwsh|java|--?[a-zA-Z=]{0,8}|[+/@A-Z=]{0,5}|\\PC{0,4})", 0..24),
+    ) {
+        let found = escapes(&command, []);
+        let names: BTreeSet<_> = found.iter().map(|escape| escape.id.clone()).collect();
+        proptest::prop_assert_eq!(names.len(), found.len(), "each once");
     }
 }
 
