@@ -172,5 +172,5 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-const EXAMPLES: [&str; 5] = ["laptop", "team", "entra", "oidc", "github"];
+const EXAMPLES: [&str; 6] = ["laptop", "team", "entra", "oidc", "github", "sandbox"];
 const LIMIT: Duration = Duration::from_secs(20);

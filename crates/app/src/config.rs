@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
+use sekisho_sandbox::Tier;
 use sekisho_wire::ServerId;
 use serde::Deserialize;
 
@@ -86,6 +87,8 @@ pub(crate) struct Loaded {
     pub(crate) base: PathBuf,
     /// The text, for the places of what is wrong.
     pub(crate) document: Document,
+    /// How well this machine confines programs; nobody knows until it was tried.
+    pub(crate) machine: Tier,
     /// Sections that hold until a restart.
     fixed: toml::Table,
 }
@@ -100,7 +103,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded, Vec<Problem>> {
     let mut fixed: toml::Table =
         toml::from_str(document.text()).map_err(|error| vec![Problem::new(Code::Syntax, error.message())])?;
     fixed.retain(|key, _| FIXED.contains(&key));
-    Ok(Loaded { config, path: path.to_owned(), base: base_of(path), document, fixed })
+    Ok(Loaded { config, path: path.to_owned(), base: base_of(path), document, machine: Tier::None, fixed })
 }
 
 /// The text of the file.
@@ -149,7 +152,11 @@ impl Loaded {
     /// The servers, as the catalog wants them.
     #[must_use]
     pub(crate) fn catalog(&self) -> sekisho_catalog::Config {
-        sekisho_catalog::Config { servers: self.config.servers.clone(), catalog: self.config.catalog.clone() }
+        sekisho_catalog::Config {
+            servers: self.config.servers.clone(),
+            catalog: self.config.catalog.clone(),
+            machine: self.machine,
+        }
     }
 
     /// Drops every other server: nothing of them is set up, and their secrets are not looked for.

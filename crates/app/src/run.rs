@@ -137,7 +137,7 @@ struct House {
 }
 
 impl House {
-    async fn open(plan: &Plan<'_>, loaded: Loaded) -> Result<House, Vec<Problem>> {
+    async fn open(plan: &Plan<'_>, mut loaded: Loaded) -> Result<House, Vec<Problem>> {
         let now = SystemTime::now();
         clock::check(now).map_err(alone)?;
         let folder = loaded.folder();
@@ -148,10 +148,11 @@ impl House {
         for problem in clock::from_the_future(&loaded.files(), now) {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
+        let machine = assemble::machine().await.map_err(alone)?;
+        loaded.machine = machine.tier();
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let revocations = Arc::new(Revocations::passing());
         let rooms = assemble::at_start(&loaded, &egress, &revocations, now)?;
-        let machine = assemble::machine().await.map_err(alone)?;
         let sender = assemble::sender(&loaded, &egress)?;
         // One port cannot be that of every client's process.
         let admin = match plan.client {
@@ -286,7 +287,8 @@ impl House {
 
     async fn take_over(&mut self, plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
         self.again = false;
-        let loaded = block_in_place(|| plan.load())?;
+        let mut loaded = block_in_place(|| plan.load())?;
+        loaded.machine = self.standing.machine.tier();
         let fixed = loaded.fixed_differing(&self.loaded);
         // From here on the new file's own files are looked at, so that mending one of them is noticed.
         self.watch = block_in_place(|| Watch::of(&loaded));

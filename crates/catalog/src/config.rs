@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use sekisho_keys::{BadRef, SecretRef};
+use sekisho_sandbox::Tier;
 use sekisho_wire::endpoint::BadServerId;
 use sekisho_wire::{Era, ServerId};
 use serde::{Deserialize, Serialize};
@@ -27,6 +28,9 @@ pub struct Config {
     /// What was approved of what they offer.
     #[serde(default)]
     pub catalog: PinConfig,
+    /// How well this machine confines programs; no file says so.
+    #[serde(skip, default = "unknown_machine")]
+    pub machine: Tier,
 }
 
 /// `[servers.<name>]`: an MCP server, where it is and what is said of it.
@@ -523,6 +527,10 @@ fn smells_of_secret(name: &str) -> bool {
 fn is_variable(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && name.bytes().next().is_some_and(|first| !first.is_ascii_digit())
+}
+
+fn unknown_machine() -> Tier {
+    Tier::None
 }
 
 fn timeout_seconds() -> u32 {

@@ -90,7 +90,8 @@ impl Catalog {
         let _rules = Rules::standard();
         let mut servers = BTreeMap::new();
         for (name, server) in &config.servers {
-            let server = Server::new(name, server, approvals, |id| old.and_then(|old| old.server(id)))?;
+            let server =
+                Server::new(name, server, (approvals, config.machine), |id| old.and_then(|old| old.server(id)))?;
             servers.insert(server.id().clone(), Arc::new(server));
         }
         let seals = match old {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sekisho_sandbox::Tier;
 use sekisho_wire::{Era, Json, ListKind, Listed, ServerId};
 
 use crate::approval::Approvals;
@@ -17,6 +18,7 @@ pub struct Server {
     config: ServerConfig,
     transport: Transport,
     identity: Identity,
+    tier: Option<Tier>,
     // Shared with the same server of the configuration before, so that calls under way and calls to come see one memory.
     offers: Arc<Offers>,
 }
@@ -50,6 +52,12 @@ impl Server {
     #[must_use]
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// How well its processes are confined. None: it is reached over HTTP, and is confined by somebody else or nobody.
+    #[must_use]
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier
     }
 
     /// What is approved of it, if anything is.
@@ -108,7 +116,7 @@ impl Server {
     pub(crate) fn new<'a>(
         name: &str,
         config: &ServerConfig,
-        approvals: &Approvals,
+        (approvals, machine): (&Approvals, Tier),
         old: impl FnOnce(&ServerId) -> Option<&'a Arc<Server>>,
     ) -> Result<Server, ConfigError> {
         let (id, transport) = config.read(name)?;
@@ -120,6 +128,11 @@ impl Server {
             Some(old) => Arc::new(Offers::after(&old.offers, &id, approval)),
             None => Arc::new(Offers::new(approval)),
         };
-        Ok(Server { id, config: config.clone(), transport, identity, offers })
+        let tier = match transport {
+            Transport::Http { .. } => None,
+            Transport::Stdio { .. } if config.sandbox().dangerous_unconfined => Some(Tier::None),
+            Transport::Stdio { .. } => Some(machine),
+        };
+        Ok(Server { id, config: config.clone(), transport, identity, tier, offers })
     }
 }

@@ -9,6 +9,7 @@ use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUi
 use sekisho_catalog::{Confidentiality, Server, Trust};
 use sekisho_flow::Labels;
 use sekisho_identity::Principal;
+use sekisho_sandbox::Tier;
 use sekisho_wire::{Endpoint, Era, Json, ListKind, ServerId};
 
 use crate::arguments::Tags;
@@ -44,17 +45,29 @@ pub struct Origin {
     pub trust: Trust,
     /// How confidential its data is.
     pub confidentiality: Confidentiality,
+    /// How well its processes are confined; none where it is reached over HTTP.
+    pub tier: Option<Tier>,
 }
 
 impl Origin {
     pub(crate) fn of(server: &Server) -> Origin {
         let config = server.config();
-        Origin { id: server.id().clone(), trust: config.trust, confidentiality: config.confidentiality }
+        Origin {
+            id: server.id().clone(),
+            trust: config.trust,
+            confidentiality: config.confidentiality,
+            tier: server.tier(),
+        }
     }
 
     /// The id of what has this name there.
     fn id_of(&self, name: &str) -> String {
         [self.id.as_str(), "/", name].concat()
+    }
+
+    /// The word for how well it is confined.
+    fn confinement(&self) -> &'static str {
+        self.tier.map_or("remote", Tier::as_str)
     }
 
     /// The labels of what this server alone is sent and says.
@@ -285,6 +298,7 @@ impl Vocabulary {
             ("id".to_owned(), text(server.id.as_str())),
             ("trust".to_owned(), text(server.trust.as_str())),
             ("confidentiality".to_owned(), text(server.confidentiality.as_str())),
+            ("confinement".to_owned(), text(server.confinement())),
         ];
         Entity::new_with_tags(self.uid("Server", server.id.as_str())?, attributes, [], [])
             .map_err(|e| BuildError::Entity(Box::new(e)))

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use moka::sync::Cache;
 use sekisho_catalog::{Confidentiality, Trust};
 use sekisho_identity::{Groups, Principal};
+use sekisho_sandbox::Tier;
 use sekisho_wire::{Endpoint, Era};
 
 use crate::entities::{Asking, Circumstances, Object, Origin};
@@ -88,7 +89,7 @@ pub(crate) fn for_any_name(out: &mut Vec<u8>, slice: &Slice, about: &About<'_>) 
     if let Some(server) = server
         && inputs.server
     {
-        key.0.extend([trust(server.trust), confidentiality(server.confidentiality)]);
+        key.0.extend([trust(server.trust), confidentiality(server.confidentiality), tier(server.tier)]);
     }
     key.caller(inputs, who)?;
     *out = key.0;
@@ -263,6 +264,15 @@ fn trust(trust: Trust) -> u8 {
     match trust {
         Trust::Untrusted => 0,
         Trust::Trusted => 1,
+    }
+}
+
+fn tier(tier: Option<Tier>) -> u8 {
+    match tier {
+        None => 0,
+        Some(Tier::None) => 1,
+        Some(Tier::Partial) => 2,
+        Some(Tier::Full) => 3,
     }
 }
 

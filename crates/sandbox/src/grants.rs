@@ -179,7 +179,9 @@ impl<'a> Ground<'a> {
             Some(_) | None => word.as_str(),
         });
         // A word alone is no path, even where something of this name lies about.
-        let is_path = |word: &&str| word.contains('/') || Path::new(word).extension().is_some();
+        let is_path = |word: &&str| {
+            word.contains('/') || Path::new(word).extension().is_some() || matches!(*word, "." | ".." | "~")
+        };
         let paths = values.filter(|word| !word.starts_with('-')).filter(is_path);
         paths
             .map(|word| if word.starts_with("~/") { self.absolute(Path::new(word)) } else { folder.join(word) })
