@@ -6,11 +6,16 @@ use std::path::Path;
 use std::process::Command;
 
 use sekisho_e2e::client::Era;
-use sekisho_e2e::gateway::stdio_server;
+use sekisho_e2e::gateway;
 use sekisho_e2e::line::{self, Line};
 use serde_json::json;
 
 use crate::home::{Home, adds, everything, until};
+
+/// A server that is not confined: the marks of its starts lie outside of any cage.
+fn stdio_server(name: &str, command: &[String]) -> String {
+    gateway::stdio_server(name, command) + "sandbox.dangerous_unconfined = true\n"
+}
 
 /// A program that is the everything server, whatever its arguments, and leaves a mark when it is started.
 fn program(file: &Path) {
