@@ -326,7 +326,7 @@ fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
     let home = variable("HOME").map(PathBuf::from);
     let mut problems = Vec::new();
     for (name, server) in &loaded.config.servers {
-        for path in &server.sandbox().write {
+        for path in &server.sandbox.write {
             let at_home = path.strip_prefix("~").ok().zip(home.as_ref()).map(|(rest, home)| home.join(rest));
             let path = at_home.unwrap_or_else(|| loaded.base.join(path));
             let Ok(granted) = path.canonicalize() else { continue };

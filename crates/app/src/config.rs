@@ -178,19 +178,24 @@ impl Loaded {
         if self.config.catalog.dangerous_trust_on_first_use {
             dangers.push("catalog.dangerous_trust_on_first_use");
         }
-        if self.config.servers.values().any(|server| server.sandbox().dangerous_unconfined) {
-            dangers.push("servers.sandbox.dangerous_unconfined");
-        }
-        if self.config.servers.values().any(|server| !server.sandbox().dangerous_private_hosts.is_empty()) {
-            dangers.push("servers.sandbox.dangerous_private_hosts");
-        }
         if self.config.egress.dangerous_allow_private_networks {
             dangers.push("egress.dangerous_allow_private_networks");
         }
-        let launches = self.config.servers.iter().filter(|(_, server)| !server.dangerous_launch.is_empty());
-        let launches = launches
-            .map(|(name, server)| format!("servers.{name}.dangerous_launch ({})", server.dangerous_launch.join(", ")));
-        dangers.into_iter().map(str::to_owned).chain(launches).collect()
+        let mut dangers: Vec<String> = dangers.into_iter().map(String::from).collect();
+        for (name, server) in &self.config.servers {
+            if !server.dangerous_launch.is_empty() {
+                dangers.push(format!("servers.{name}.dangerous_launch ({})", server.dangerous_launch.join(", ")));
+            }
+            if server.sandbox.dangerous_unconfined {
+                dangers.push(format!("servers.{name}.sandbox.dangerous_unconfined"));
+            }
+            if !server.sandbox.dangerous_private_hosts.is_empty() {
+                let hosts: Vec<String> =
+                    server.sandbox.dangerous_private_hosts.iter().map(ToString::to_string).collect();
+                dangers.push(format!("servers.{name}.sandbox.dangerous_private_hosts ({})", hosts.join(", ")));
+            }
+        }
+        dangers
     }
 
     /// Files whose change means a reload: this one, the lock file, policies, key sets, certificates.

@@ -38,7 +38,7 @@ pub struct Config {
 #[serde(deny_unknown_fields)]
 #[schemars(extend("oneOf" = [
     { "required": ["url"], "properties": {
-        "command": false, "cwd": false, "env": { "maxProperties": 0 }, "sandbox": false, "dangerous_launch": { "maxItems": 0 }
+        "command": false, "cwd": false, "env": { "maxProperties": 0 }, "sandbox": { "maxProperties": 0 }, "dangerous_launch": { "maxItems": 0 }
     } },
     { "required": ["command"], "properties": { "url": false, "headers": { "maxProperties": 0 } } }
 ]))]
@@ -92,7 +92,7 @@ pub struct ServerConfig {
     /// What the program may touch. Without it, it is confined to what its profile says.
     #[serde(default)]
     #[schemars(extend("x-requirement" = "10.1"))]
-    pub sandbox: Option<sekisho_sandbox::Config>,
+    pub sandbox: sekisho_sandbox::Config,
     /// What `command` and `env` may do beyond starting a program, each by its name as the refusal tells it, such as `node -e` or
     /// `NODE_OPTIONS`: code in arguments, shells, modules that are loaded first, other registries.
     #[serde(default)]
@@ -335,12 +335,6 @@ impl ServerConfig {
         Duration::from_secs(u64::from(self.timeout_seconds))
     }
 
-    /// What its program may touch.
-    #[must_use]
-    pub fn sandbox(&self) -> Cow<'_, sekisho_sandbox::Config> {
-        self.sandbox.as_ref().map_or_else(|| Cow::Owned(sekisho_sandbox::Config::default()), Cow::Borrowed)
-    }
-
     /// How long a connection or process may be unused.
     #[must_use]
     pub fn idle(&self) -> Duration {
@@ -375,7 +369,7 @@ impl ServerConfig {
         if self.cwd.is_some() {
             return Err(misplaced("cwd"));
         }
-        if self.sandbox.is_some() {
+        if self.sandbox != sekisho_sandbox::Config::default() {
             return Err(misplaced("sandbox"));
         }
         if !self.dangerous_launch.is_empty() {
@@ -415,7 +409,7 @@ impl ServerConfig {
         if !starts_with_program || command.iter().any(|argument| argument.contains('\0')) {
             return Err(ConfigError::Command { server: server.clone() });
         }
-        self.sandbox().check().map_err(|source| ConfigError::Sandbox { server: server.clone(), source })?;
+        self.sandbox.check().map_err(|source| ConfigError::Sandbox { server: server.clone(), source })?;
         for (name, value) in &self.env {
             let EnvValue::Literal(text) = value else { continue };
             if smells_of_secret(name) {

@@ -130,7 +130,7 @@ impl Server {
         };
         let tier = match transport {
             Transport::Http { .. } => None,
-            Transport::Stdio { .. } if config.sandbox().dangerous_unconfined => Some(Tier::None),
+            Transport::Stdio { .. } if config.sandbox.dangerous_unconfined => Some(Tier::None),
             Transport::Stdio { .. } => Some(machine),
         };
         Ok(Server { id, config: config.clone(), transport, identity, tier, offers })

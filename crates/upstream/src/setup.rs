@@ -256,7 +256,7 @@ fn confinement(
     notes: &Arc<Notes>,
 ) -> Result<Confinement, StartError> {
     let (config, id) = (server.config(), || server.id().clone());
-    let sandbox = config.sandbox();
+    let sandbox = &config.sandbox;
     if sandbox.dangerous_unconfined {
         return Ok(Confinement::None);
     }
@@ -266,10 +266,10 @@ fn confinement(
     if sandbox.has_way_out() && secrets.cages.tier < Tier::Full {
         return Err(StartError::NoNetwork { server: id(), found: secrets.cages.tier });
     }
-    let gate = gate(&sandbox, secrets.cages.own_ports, notes);
+    let gate = gate(sandbox, secrets.cages.own_ports, notes);
     let blueprint = Blueprint {
         gate: gate.map_err(|source| StartError::Gate { server: id(), source })?,
-        sandbox: sandbox.into_owned(),
+        sandbox: sandbox.clone(),
         command: command.to_vec(),
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
         base: secrets.base.to_owned(),

@@ -179,6 +179,7 @@ fn default_that_is_told_is_the_one_that_is_used() {
         "identity.issuers.0.roles_claim",
         "identity.issuers.0.tenant_claim",
         "servers.notes.cwd",
+        "servers.notes.sandbox.profile",
         "servers.notes.url",
         "telemetry.otlp_endpoint",
     ];

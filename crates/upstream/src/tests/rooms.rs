@@ -161,7 +161,7 @@ fn catalog(ground: &Ground, servers: &str, old: Option<&Catalog>) -> Catalog {
     // The launcher is not in this program; confined ones run in e2e.
     let unconfined = sekisho_sandbox::Config { dangerous_unconfined: true, ..Default::default() };
     for server in config.servers.values_mut().filter(|server| server.command.is_some()) {
-        server.sandbox = Some(unconfined.clone());
+        server.sandbox = unconfined.clone();
     }
     Catalog::new(&config, &Approvals::of_first_use(), old).unwrap()
 }
