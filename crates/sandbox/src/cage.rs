@@ -19,6 +19,7 @@ use crate::groups::Groups;
 use crate::order::{CONTROL, LAUNCHER_WORD, Line, ORDER_BYTES_MAX, Order, Start};
 use crate::plan::Plan;
 use crate::probe::{Ability, Found, Machine};
+use crate::tier::Tier;
 
 /// The program that builds the cage.
 #[derive(Debug, Clone)]
@@ -31,7 +32,7 @@ pub struct Cage {
     launcher: Launcher,
 }
 
-/// A server that was started. Dropped, nothing of it is left.
+/// A server that was started. Dropped, nothing of it is left within moments.
 #[derive(Debug)]
 pub struct Confined {
     /// The process, its streams with it. It ends as the server does.
@@ -154,9 +155,8 @@ impl Launcher {
         ours.set_nonblocking(true).map_err(StartError::Launcher)?;
         let stream = UnixStream::from_std(ours).map_err(StartError::Launcher)?;
         let mut command = Command::new(&self.0);
-        command.arg(LAUNCHER_WORD).env_clear().current_dir("/").kill_on_drop(true);
-        // A group of its own, so that a Ctrl-C at our terminal does not reach it.
-        command.process_group(0);
+        // Not ended when it is dropped: the end of the life line tells it to end what it has started, and itself then.
+        command.arg(LAUNCHER_WORD).env_clear().current_dir("/").kill_on_drop(false);
         set(&mut command);
         hand_over(&mut command, theirs.into());
         let child = command.spawn().map_err(StartError::Launcher)?;
@@ -187,8 +187,13 @@ impl Cage {
     /// See [`StartError`]; what fails later is heard from [`Speech::next`].
     pub fn start(&self, environment: &[(String, SecretString)]) -> Result<Confined, StartError> {
         self.make_home().map_err(StartError::Home)?;
+        let temporary = match self.plan.tier {
+            Tier::Full => "/tmp",
+            // The one of the machine is everybody's.
+            Tier::Partial | Tier::None => self.plan.own_home.as_str(),
+        };
         let set_here =
-            [("HOME", self.plan.home.as_str()), ("TMPDIR", "/tmp"), ("USER", "server"), ("LOGNAME", "server")];
+            [("HOME", self.plan.home.as_str()), ("TMPDIR", temporary), ("USER", "server"), ("LOGNAME", "server")];
         let set_here = set_here.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut variables: Vec<(String, String)> =
             set_here.into_iter().chain(self.plan.variables.iter().cloned()).collect();
@@ -298,9 +303,11 @@ fn write(order: &Order) -> Result<Zeroizing<Vec<u8>>, StartError> {
     Ok(order)
 }
 
-/// The program finds its end of the socket at a number that both know.
+/// The program finds its end of the socket at a number that both know, and has no terminal: a server that could open ours would write
+/// into it what it likes. Its session is a group of its own, too, so that a Ctrl-C does not reach it.
 fn hand_over(command: &mut Command, end: OwnedFd) {
     let hand_over = move || {
+        rustix::process::setsid()?;
         let from = end.as_raw_fd();
         // SAFETY: duplicates a descriptor that this closure owns onto one that nothing in the child uses yet.
         #[expect(unsafe_code, reason = "no wrapper takes a number as the target")]
@@ -311,7 +318,7 @@ fn hand_over(command: &mut Command, end: OwnedFd) {
         let kept = unsafe { libc::fcntl(CONTROL, libc::F_SETFD, 0) };
         if moved == CONTROL && kept == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     };
-    // SAFETY: after the fork the closure makes two system calls, and neither allocates nor locks.
+    // SAFETY: after the fork the closure makes three system calls, and none allocates nor locks.
     #[expect(unsafe_code, reason = "code between fork and exec must not allocate or lock")]
     unsafe {
         command.pre_exec(hand_over);

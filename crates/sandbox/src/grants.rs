@@ -1,6 +1,6 @@
 //! From what is named to what is shown: paths found, judged and put in order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Component, Path, PathBuf};
 
@@ -18,11 +18,17 @@ pub(crate) struct Ground<'a> {
     links: BTreeMap<PathBuf, PathBuf>,
     /// What somebody named, and not a profile.
     named: Vec<PathBuf>,
+    /// What is shown by itself although it lies in what is shown alike.
+    pinned: BTreeSet<PathBuf>,
+    /// What profiles hide: as they name it, and where that leads.
+    secret: Vec<(PathBuf, PathBuf)>,
 }
 
 impl<'a> Ground<'a> {
-    pub(crate) fn new(base: &'a Path, home: Option<&'a Path>) -> Ground<'a> {
-        Ground { base, home, views: BTreeMap::new(), links: BTreeMap::new(), named: Vec::new() }
+    pub(crate) fn new(base: &'a Path, home: Option<&'a Path>, profiles: &[&Profile]) -> Ground<'a> {
+        let secret = secret(profiles, home);
+        let (views, links, named, pinned) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
+        Ground { base, home, views, links, named, pinned, secret }
     }
 
     /// What a profile names. What is not there, or would be too much, is left out: a profile is not of this machine.
@@ -81,7 +87,7 @@ impl<'a> Ground<'a> {
         let shown = || path.display().to_string();
         let wanted = self.absolute(path);
         let canonical = wanted.canonicalize().map_err(|_| PlanError::Missing { path: shown() })?;
-        self.judge(&canonical).map_err(|wrong| match wrong {
+        self.judge(&wanted, &canonical).map_err(|wrong| match wrong {
             Wrong::TooBroad(what) => PlanError::TooBroad { path: shown(), what },
             Wrong::WayAround(what) => PlanError::WayAround { path: shown(), what },
         })?;
@@ -103,7 +109,7 @@ impl<'a> Ground<'a> {
             return text(&canonical).map(Some);
         }
         // Its home, or what holds it: it starts in the home of its own, which has the same name.
-        if self.judge(&canonical).is_err() {
+        if self.judge(&wanted, &canonical).is_err() {
             return Ok(None);
         }
         self.add(&wanted, canonical.clone(), Access::Read);
@@ -125,6 +131,59 @@ impl<'a> Ground<'a> {
         self.named.iter().any(|named| named == path)
     }
 
+    /// What permits the server, whatever it is: nothing that can be changed may hold it.
+    ///
+    /// # Errors
+    /// Something does.
+    pub(crate) fn keep_from(&self, hidden: &[PathBuf]) -> Result<(), PlanError> {
+        let changed = self.views.iter().filter(|(_, access)| **access == Access::Write).map(|(path, _)| path);
+        let held = |view: &&PathBuf| hidden.iter().any(|hidden| settled(hidden).starts_with(view));
+        match { changed }.find(held) {
+            Some(view) => Err(PlanError::WayAround {
+                path: view.display().to_string(),
+                what: "it holds what tells what the server may do; name folders in it",
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// What is hidden stays where it is: a folder above it that the server may rename would take it along, out of its cover at the next
+    /// start. The kernel renames no folder that something is attached to.
+    pub(crate) fn pin_above(&mut self, hidden: &[PathBuf]) {
+        for hidden in hidden {
+            let between: Vec<&Path> =
+                hidden.ancestors().skip(1).take_while(|above| !self.views.contains_key(*above)).collect();
+            if self.shown_as(hidden) == Some(Access::Write) && !self.views.contains_key(hidden) {
+                self.views.extend(between.iter().map(|folder| ((*folder).to_owned(), Access::Write)));
+                self.pinned.extend(between.into_iter().map(Path::to_owned));
+            }
+        }
+    }
+
+    /// Where nothing can be covered, what holds something hidden is not shown, but what else lies in it.
+    ///
+    /// # Errors
+    /// It could be changed: then what is made in it later belongs to it, too.
+    pub(crate) fn carve_out(&mut self, hidden: &[PathBuf]) -> Result<(), PlanError> {
+        for hidden in hidden {
+            while let Some(view) = hidden.ancestors().find(|above| self.views.contains_key(*above)) {
+                let view = view.to_owned();
+                let Some(access) = self.views.remove(&view).filter(|_| view != *hidden) else { continue };
+                if access == Access::Write {
+                    let (path, hidden) = (view.display().to_string(), hidden.display().to_string());
+                    return Err(PlanError::CannotHide { path, hidden });
+                }
+                let entries = std::fs::read_dir(&view).into_iter().flatten().filter_map(Result::ok);
+                // A link leads elsewhere, which was granted by itself or was not.
+                let real = entries.filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()));
+                for path in real.map(|entry| entry.path()).filter(|path| path.to_str().is_some()) {
+                    self.views.entry(path).or_insert(access);
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Parents before what lies in them; what lies in one with the same access is shown with it.
     ///
     /// # Errors
@@ -134,7 +193,8 @@ impl<'a> Ground<'a> {
             let above = path.ancestors().skip(1).find_map(|ancestor| self.views.get(ancestor));
             above.is_some_and(|above| *above == access)
         };
-        let views = self.views.iter().filter(|(path, access)| !is_shown_above(path, **access));
+        let is_shown_itself = |path: &Path, access: Access| self.pinned.contains(path) || !is_shown_above(path, access);
+        let views = self.views.iter().filter(|(path, access)| is_shown_itself(path, **access));
         let views = views.map(|(path, access)| Ok(View { path: text(path)?, access: *access }));
         let views = views.collect::<Result<Vec<View>, PlanError>>()?;
         let links = self.links.iter().map(|(from, to)| Ok(Link { from: text(from)?, to: text(to)? }));
@@ -148,7 +208,7 @@ impl<'a> Ground<'a> {
     /// What somebody granted stays as it was granted: an offer of less does not take from it.
     fn add_if_narrow(&mut self, wanted: &Path, access: Access) {
         let Ok(canonical) = wanted.canonicalize() else { return };
-        if self.judge(&canonical).is_err() {
+        if self.judge(wanted, &canonical).is_err() {
             return;
         }
         if self.shown_as(&canonical).is_some_and(|held| held >= access) {
@@ -205,7 +265,7 @@ impl<'a> Ground<'a> {
         joined.components().filter(|part| *part != Component::CurDir).collect()
     }
 
-    fn judge(&self, canonical: &Path) -> Result<(), Wrong> {
+    fn judge(&self, wanted: &Path, canonical: &Path) -> Result<(), Wrong> {
         if canonical == Path::new("/") {
             return Err(Wrong::TooBroad("the whole machine"));
         }
@@ -218,6 +278,15 @@ impl<'a> Ground<'a> {
         }
         if KERNEL.iter().any(|path| canonical.starts_with(path)) {
             return Err(Wrong::WayAround("it is the kernel's or the machine's services'"));
+        }
+        // Whoever may change a folder can put a link into it, for the next start or for another server.
+        let is_led_there = |(named, real): &(PathBuf, PathBuf)| {
+            canonical.starts_with(real) && !wanted.starts_with(named) && !wanted.starts_with(real)
+        };
+        if self.secret.iter().any(is_led_there) {
+            return Err(Wrong::WayAround(
+                "a symbolic link leads from there to what is hidden; name it by its own name",
+            ));
         }
         let is_socket = canonical.metadata().is_ok_and(|file| file.file_type().is_socket());
         if is_socket {
@@ -234,23 +303,35 @@ enum Wrong {
 }
 
 /// What is not shown of what is granted: `always`, and what profiles hide unless it is named itself.
-pub(crate) fn hidden(
-    profiles: &[&Profile],
-    home: Option<&Path>,
-    always: &[PathBuf],
-    ground: &Ground<'_>,
-) -> Vec<String> {
+pub(crate) fn hidden(always: &[PathBuf], ground: &Ground<'_>) -> Vec<PathBuf> {
+    let secret = ground.secret.iter().map(|(_, real)| real.clone()).filter(|path| !ground.is_named(path));
+    let always = always.iter().filter_map(|path| path.canonicalize().ok());
+    let mut hidden: Vec<PathBuf> = secret.chain(always).filter(|path| ground.is_shown(path)).collect();
+    hidden.sort();
+    hidden.dedup();
+    hidden
+}
+
+/// What profiles hide and is there.
+fn secret(profiles: &[&Profile], home: Option<&Path>) -> Vec<(PathBuf, PathBuf)> {
     let places = profiles.iter().flat_map(|profile| &profile.hidden);
-    let absolute = places.filter_map(|place| match (place.path.strip_prefix("~/"), home) {
+    let named = places.filter_map(|place| match (place.path.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => Some(home.join(rest)),
         (Some(_), None) => None,
         (None, _) => Some(PathBuf::from(&place.path)),
     });
-    let there = absolute.filter_map(|path| path.canonicalize().ok());
-    let to_hide = there.filter(|path| !ground.is_named(path));
-    let always = always.iter().filter_map(|path| path.canonicalize().ok());
-    let shown = to_hide.chain(always).filter(|path| ground.is_shown(path));
-    shown.filter_map(|path| path.to_str().map(String::from)).collect()
+    named.filter_map(|named| named.canonicalize().ok().map(|real| (named, real))).collect()
+}
+
+/// Where a path leads, as far as it is there.
+fn settled(path: &Path) -> PathBuf {
+    let there = path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
+    match there {
+        // Joined with nothing, it would end in a slash.
+        Some((real, rest)) if rest.as_os_str().is_empty() => real,
+        Some((real, rest)) => real.join(rest),
+        None => path.to_owned(),
+    }
 }
 
 /// Granted whole, each of these is as good as no cage.

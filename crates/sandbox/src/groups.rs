@@ -5,6 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::plan::Bounds;
 
 /// The control groups of one server. Dropped, they are removed.
@@ -106,13 +108,42 @@ impl Drop for Groups {
     fn drop(&mut self) {
         for group in &self.made {
             // Whoever is still in it is ended, and then it is empty within moments.
-            let _ = fs::write(group.folder.join("cgroup.kill"), "1");
+            group.end_all();
             for _ in 0..REMOVE_TRIES {
                 match fs::remove_dir(&group.folder) {
-                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::yield_now(),
+                    Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                        group.end_all();
+                        std::thread::yield_now();
+                    }
                     Ok(()) | Err(_) => break,
                 }
             }
+        }
+    }
+}
+
+impl Group {
+    fn end_all(&self) {
+        match self.version {
+            Version::V1 => {
+                let members = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+                for member in members.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+                    let _ = kill_process(member, Signal::KILL);
+                }
+            }
+            Version::V2 => drop(fs::write(self.folder.join("cgroup.kill"), "1")),
+        }
+    }
+}
+
+/// Those of a process that was ended before it could remove them. One that is in use stays: the kernel removes only what is empty.
+fn sweep(parent: &Path) {
+    let entries = fs::read_dir(parent).into_iter().flatten().filter_map(Result::ok);
+    for entry in entries {
+        let name = entry.file_name();
+        let maker = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split_once('-')?.0.parse::<u32>().ok());
+        if maker.is_some_and(|maker| !Path::new(&format!("/proc/{maker}")).exists()) {
+            let _ = fs::remove_dir(entry.path());
         }
     }
 }
@@ -121,6 +152,7 @@ impl Drop for Groups {
 fn single(own: &Path, name: &str, limits: &[(&str, u64)]) -> Option<Group> {
     let folder = own.join(name);
     fs::create_dir(&folder).ok()?;
+    sweep(own);
     limited(folder, Version::V1, limits)
 }
 
@@ -138,6 +170,7 @@ fn unified(root: &Path, own: &str, bounds: &Bounds, name: &str) -> Option<Group>
         .filter(|folder| gives(folder))
         .map(|folder| folder.join(name))
         .find(|folder| fs::create_dir(folder).is_ok())?;
+    folder.parent().into_iter().for_each(sweep);
     let limits = [("memory.max", bounds.memory_bytes_max), ("pids.max", u64::from(bounds.processes_max))];
     limited(folder, Version::V2, &limits)
 }
@@ -159,9 +192,10 @@ fn limited(folder: PathBuf, version: Version, limits: &[(&str, u64)]) -> Option<
 
 fn next_name() -> String {
     static NUMBER: AtomicU64 = AtomicU64::new(1);
-    format!("sekisho-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+    format!("{PREFIX}{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
+const PREFIX: &str = "sekisho-";
 /// LIMIT: a group that is not empty by then stays; nothing in it runs.
 const REMOVE_TRIES: u32 = 10_000;
 
@@ -219,5 +253,20 @@ mod tests {
         fs::write(root.path().join("memory/x/s/memory.oom_control"), "under_oom 0\noom_kill 2\n").unwrap();
         assert_eq!(groups.memory_peak_bytes(), Some(4096));
         assert_eq!(groups.out_of_memory(), 2);
+    }
+
+    #[test]
+    fn what_a_process_that_is_gone_has_left_is_removed_and_nothing_else() {
+        let root = tree(&[("memory", ""), ("pids", "")]);
+        let own = format!("sekisho-{}-9", std::process::id());
+        // No process has this number (PID_MAX_LIMIT).
+        for folder in ["sekisho-4194305-1", "sekisho-x-1", "docker-4194305-1", own.as_str()] {
+            fs::create_dir(root.path().join("memory").join(folder)).unwrap();
+        }
+        let _groups = Groups::make_in(root.path(), "4:memory:/\n", &BOUNDS, "s");
+        assert!(!root.path().join("memory/sekisho-4194305-1").exists());
+        for kept in ["memory/sekisho-x-1", "memory/docker-4194305-1", &format!("memory/{own}"), "memory/s"] {
+            assert!(root.path().join(kept).exists(), "{kept}");
+        }
     }
 }

@@ -99,6 +99,8 @@ fn first(start: &Start, control: &Control) -> i32 {
     let built = || -> Result<Option<Pid>, Failed> {
         step("end with the launcher", family::end_with_parent())?;
         step("build the root", mounts::build(&start.plan))?;
+        // Before there is anybody who could look.
+        step("hide", kernel::hide())?;
         step("start the server", family::fork_and_exec(|| server(start, control)))
     };
     let server = match built() {
@@ -111,7 +113,7 @@ fn first(start: &Start, control: &Control) -> i32 {
         }
     };
     // It has nothing to do with the streams, and holds nothing that the server could take.
-    let settled = family::let_go_of_streams().is_ok() && kernel::give_up_powers().is_ok() && kernel::hide().is_ok();
+    let settled = family::let_go_of_streams().is_ok() && kernel::give_up_powers().is_ok();
     if !settled {
         control
             .say(&Line::Failed { step: "give up powers".to_owned(), why: "the first process keeps some".to_owned() });
@@ -132,7 +134,7 @@ fn become_the_program(start: &Start) -> Result<Infallible, Failed> {
     let plan = &start.plan;
     step("end with the first process", family::end_with_parent())?;
     step("go to its folder", exec::go_to(&plan.folder, &plan.home))?;
-    step("set the limits", limits::set(&plan.bounds))?;
+    step("set the limits", limits::set(plan))?;
     step("give up powers", kernel::give_up_powers())?;
     step("gain no privileges", rustix::thread::set_no_new_privs(true))?;
     step("fence off files, ports and scopes", landlock::fence(plan))?;
@@ -153,7 +155,7 @@ fn partial(start: &Start, control: &Control) -> Result<i32, Failed> {
     control.say_process(server, landlock::version());
     control.say(&Line::Started);
     step("let go of the streams", family::let_go_of_streams())?;
-    Ok(family::watch_without_namespace(server, control))
+    step("watch the server", family::watch_without_namespace(server, control))
 }
 
 /// A signal to the group is the server's to heed: the launcher stays until that one has ended.
@@ -162,15 +164,16 @@ fn hold_back_signals() -> nix::Result<()> {
 }
 
 fn let_signals_through() -> nix::Result<()> {
-    // Rust's own start has it ignored, which a program would inherit.
-    kernel::heed_broken_pipes()?;
+    // Rust's own start has one ignored, too: that of a broken pipe.
+    kernel::heed_all_signals()?;
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
 fn heeded() -> SigSet {
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2]
-        .into_iter()
-        .collect()
+    let to_the_group =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+    // Heard otherwise.
+    to_the_group.into_iter().chain([Signal::SIGCHLD]).collect()
 }
 
 /// How the launcher ends when nothing was started, as shells say "cannot be executed".

@@ -22,7 +22,7 @@ pub struct Plan {
     pub command: Vec<String>,
     /// Where it starts.
     pub folder: String,
-    /// The user's home, which it sees a home of its own at.
+    /// What it takes for its home: the user's, at which it sees its own; where nothing can be shown at another place, its own.
     pub home: String,
     /// The folder that is its home.
     pub own_home: String,
@@ -133,6 +133,16 @@ pub enum PlanError {
         /// Why.
         what: &'static str,
     },
+    /// Something is hidden in what is granted, and nothing can be covered without namespaces.
+    #[error(
+        "`{path}` cannot be granted on this machine: without namespaces `{hidden}` in it cannot be hidden; name the folders in it that are needed"
+    )]
+    CannotHide {
+        /// What is granted.
+        path: String,
+        /// What is to be hidden.
+        hidden: String,
+    },
     /// A path that is no text.
     #[error("`{}` is not UTF-8, and cannot be granted", .0.display())]
     NotText(PathBuf),
@@ -151,7 +161,7 @@ impl Plan {
         let runner = interpreter.as_deref().unwrap_or(subject.program);
         let profiles = Profile::of(config.profile, runner, subject.command);
         let home = subject.home.filter(|home| home.is_absolute() && *home != Path::new("/"));
-        let mut ground = Ground::new(subject.base, home);
+        let mut ground = Ground::new(subject.base, home, &profiles);
         // First, so that what is offered besides takes nothing of it away.
         for path in &config.read {
             ground.grant(path, Access::Read)?;
@@ -175,9 +185,20 @@ impl Plan {
         }
         ground.offer_named_files(subject);
         let folder = ground.folder(subject)?;
+        ground.keep_from(subject.hidden)?;
+        let hidden = hidden(subject.hidden, &ground);
+        match tier {
+            Tier::Full => ground.pin_above(&hidden),
+            Tier::Partial | Tier::None => ground.carve_out(&hidden)?,
+        }
+        let hidden = hidden.iter().map(|path| text(path)).collect::<Result<Vec<String>, PlanError>>()?;
         let own_home = text(subject.own_home)?;
-        let shown_home = home.map_or_else(|| Ok(HOMELESS.to_owned()), text)?;
-        let hidden = hidden(&profiles, home, subject.hidden, &ground);
+        let shown_home = match (tier, home) {
+            (Tier::Full, Some(home)) => text(home)?,
+            (Tier::Full, None) => HOMELESS.to_owned(),
+            // Nothing can be shown at another place.
+            (Tier::Partial | Tier::None, _) => own_home.clone(),
+        };
         let (views, links) = ground.done()?;
         Ok(Plan {
             tier,

@@ -163,14 +163,23 @@ impl Life {
         timeout(DRAIN, cage).await.ok()?.ok()?
     }
 
-    /// Wait, SIGTERM, wait, SIGKILL (ST-07).
+    /// Wait, SIGTERM, wait, SIGKILL (ST-07). A launcher ends whatever its server has left, once its life line has ended; it could not if
+    /// it were killed at once.
     async fn end(&mut self, group: Option<Pid>) -> std::io::Result<ExitStatus> {
-        for next in [Signal::SIGTERM, Signal::SIGKILL] {
+        if let Ok(ended) = timeout(PATIENCE, self.child.wait()).await {
+            return ended;
+        }
+        signal(group, Signal::SIGTERM);
+        if let Ok(ended) = timeout(PATIENCE, self.child.wait()).await {
+            return ended;
+        }
+        if let Some(cage) = &self.cage {
+            cage.abort();
             if let Ok(ended) = timeout(PATIENCE, self.child.wait()).await {
                 return ended;
             }
-            signal(group, next);
         }
+        signal(group, Signal::SIGKILL);
         self.child.wait().await
     }
 }

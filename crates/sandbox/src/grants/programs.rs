@@ -36,8 +36,10 @@ pub(crate) fn prefixes(program: &Path) -> Vec<PathBuf> {
 fn prefix(program: &Path) -> Option<PathBuf> {
     let bin = program.parent().filter(|folder| folder.ends_with("bin") || folder.ends_with("Scripts"))?;
     let prefix = bin.parent()?;
-    let is_own = !SHARED.iter().any(|shared| Path::new(shared) == prefix) && !prefix.ends_with(".local");
-    is_own.then(|| prefix.to_owned())
+    let is_shared = SHARED.iter().any(|shared| Path::new(shared) == prefix) || prefix.ends_with(".local");
+    // Else it is a folder of the user's, of which `bin` is but one.
+    let is_installed = PARTS.iter().any(|part| prefix.join(part).exists());
+    (is_installed && !is_shared).then(|| prefix.to_owned())
 }
 
 /// What a virtual environment stands on: `home = …/bin` in its `pyvenv.cfg` (PEP 405).
@@ -85,6 +87,8 @@ fn project(script: &Path, home: Option<&Path>) -> Option<PathBuf> {
 const SHARED: [&str; 4] = ["/", "/usr", "/usr/local", "/opt"];
 /// Files that stand at the root of a project.
 const MARKS: [&str; 5] = ["package.json", "pyproject.toml", "setup.py", "deno.json", "requirements.txt"];
+/// What lies beside the `bin` of a program that was installed: libraries, the mark of a virtual environment, that of a package.
+const PARTS: [&str; 4] = ["lib", "lib64", "pyvenv.cfg", "package.json"];
 const HEAD_BYTES_MAX: u64 = 256;
 /// LIMIT: folders above a script that are looked at.
 const DEPTH_MAX: usize = 32;

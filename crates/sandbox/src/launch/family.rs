@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use nix::errno::Errno as PollErrno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, Signal as NixSignal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::{ForkResult, fork as split};
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus, getpid, kill_process, pidfd_open, setrlimit,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, setrlimit, wait,
     waitpid,
 };
 
 use super::control::Control;
+use super::kernel;
 use crate::order::Line;
 
 /// Starts a process that does `what` and ends with what it returns.
@@ -75,7 +77,7 @@ pub(crate) fn let_go_of_streams() -> io::Result<()> {
 /// Reaps everything until the server has ended, tells how, and ends with it; the namespace ends with the first process.
 pub(crate) fn reap(server: Pid, control: &Control) -> i32 {
     loop {
-        match waitpid(None, WaitOptions::empty()) {
+        match wait(WaitOptions::empty()) {
             Ok(Some((process, status))) if process == server => return tell_end(status, control),
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return NOBODY,
@@ -92,14 +94,42 @@ pub(crate) fn watch(first: Pid, control: &Control) -> i32 {
     end_like(code)
 }
 
-/// The same, where descendants are not held together by a namespace.
-pub(crate) fn watch_without_namespace(server: Pid, control: &Control) -> i32 {
-    if is_closed_before_end(server, control) {
+/// The same, where descendants are not held together by a namespace: what the server leaves behind is ours, and is reaped as it ends.
+pub(crate) fn watch_without_namespace(server: Pid, control: &Control) -> io::Result<i32> {
+    // The signal is held back since the start, so that none is missed.
+    let told = SignalFd::with_flags(&SigSet::from(NixSignal::SIGCHLD), SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
+    let status = end_of(server, control, &told).or_else(|| {
         let _ = kill_process(server, Signal::KILL);
-    }
-    let code = wait_for(server).map_or(NOBODY, |status| tell_end(status, control));
+        wait_for(server)
+    });
+    let code = status.map_or(NOBODY, |status| tell_end(status, control));
     end_the_rest();
-    end_like(code)
+    Ok(end_like(code))
+}
+
+/// How the server has ended. None: the life line was closed before, or nobody can tell.
+fn end_of(server: Pid, control: &Control, told: &SignalFd) -> Option<WaitStatus> {
+    loop {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((process, status))) if process == server => return Some(status),
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break,
+                Err(_) => return None,
+            }
+        }
+        let mut ends = [told.as_fd(), control.as_fd()].map(|end| PollFd::new(end, PollFlags::POLLIN));
+        match poll(&mut ends, PollTimeout::NONE) {
+            Ok(_) | Err(PollErrno::EINTR) => {}
+            Err(_) => return None,
+        }
+        let [_, closed] = ends.map(|end| end.revents().is_some_and(|events| !events.is_empty()));
+        if closed {
+            return None;
+        }
+        // One word may stand for many that have ended.
+        while let Ok(Some(_)) = told.read_signal() {}
+    }
 }
 
 fn is_closed_before_end(process: Pid, control: &Control) -> bool {
@@ -139,7 +169,7 @@ fn end_the_rest() {
         for child in children.split_whitespace().filter_map(|word| word.parse().ok()).filter_map(Pid::from_raw) {
             let _ = kill_process(child, Signal::KILL);
         }
-        match waitpid(None, WaitOptions::NOHANG) {
+        match wait(WaitOptions::NOHANG) {
             Ok(None) => std::thread::sleep(Duration::from_millis(1)),
             Ok(Some(_)) => {}
             Err(_) => return,
@@ -166,10 +196,12 @@ fn code_of(status: WaitStatus) -> i32 {
 
 /// A server that a signal ended looks like one from outside, too.
 fn end_like(code: i32) -> i32 {
-    if let Some(signal) = Signal::from_named_raw(code.saturating_sub(SIGNALLED)) {
+    if let Ok(signal) = NixSignal::try_from(code.saturating_sub(SIGNALLED)) {
         let _no_core = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+        // Rust's own start has a handler for some, which would return.
+        let _ = kernel::heed(signal);
         let _ = SigSet::empty().thread_set_mask();
-        let _ = kill_process(getpid(), signal);
+        let _ = nix::sys::signal::raise(signal);
     }
     code
 }

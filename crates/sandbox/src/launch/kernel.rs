@@ -5,6 +5,7 @@ use std::io;
 use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities};
 
@@ -98,13 +99,18 @@ pub(crate) fn give_up_powers() -> rustix::io::Result<()> {
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
 }
 
-/// The usual action on a broken pipe.
-pub(crate) fn heed_broken_pipes() -> nix::Result<()> {
-    use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+/// The usual action on every signal: what whoever started us ignores, a program would go on to ignore.
+pub(crate) fn heed_all_signals() -> nix::Result<()> {
+    // For these two nothing else can be set.
+    Signal::iterator().filter(|signal| !matches!(signal, Signal::SIGKILL | Signal::SIGSTOP)).try_for_each(heed)
+}
+
+/// The usual action on a signal.
+pub(crate) fn heed(signal: Signal) -> nix::Result<()> {
     let usual = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
     // SAFETY: the usual action is no code of ours.
     #[expect(unsafe_code, reason = "a handler could be any code")]
-    unsafe { sigaction(Signal::SIGPIPE, &usual) }.map(|_before| ())
+    unsafe { sigaction(signal, &usual) }.map(|_before| ())
 }
 
 /// Nobody of the same user can look into this process.

@@ -42,11 +42,7 @@ fn ruleset(plan: &Plan) -> Result<RulesetCreated, RulesetError> {
         };
         beneath(created, &view.path, access)
     })?;
-    let own_home = match plan.tier {
-        Tier::Full => &plan.home,
-        Tier::Partial | Tier::None => &plan.own_home,
-    };
-    let created = beneath(created, own_home, all & !devices())?;
+    let created = beneath(created, &plan.home, all & !devices())?;
     let created = match plan.tier {
         Tier::Full => {
             let created = beneath(created, "/tmp", all & !devices())?;

@@ -16,7 +16,8 @@ use crate::tier::Tier;
 pub(crate) fn filters(plan: &Plan) -> Result<Vec<BpfProgram>, String> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|error| error.to_string())?;
     let names = plan.calls.iter().filter(|name| !FATAL.contains(&name.as_str()));
-    let names = names.filter(|name| plan.tier == Tier::Full || !NAMED_SOCKETS.contains(&name.as_str()));
+    let of_the_machine = |name: &str| NAMED_SOCKETS.contains(&name) || UNFENCED.contains(&name);
+    let names = names.filter(|name| plan.tier == Tier::Full || !of_the_machine(name));
     let allowed = rules(names.map(|name| (name.as_str(), "")));
     let text = format!(
         r#"{{"allowed": {{"mismatch_action": {{"errno": {}}}, "match_action": "allow", "filter": [{allowed}]}},
@@ -73,9 +74,8 @@ fn refused(tier: Tier) -> Vec<(&'static str, String)> {
         "socketpair",
         format!(r#", "args": [{{"index": 0, "type": "dword", "op": "ne", "val": {}}}]"#, libc::AF_UNIX),
     ));
-    if tier == Tier::Partial {
-        // A datagram can be sent to any name in the file system.
-        refused.push(("socketpair", has_type(libc::SOCK_DGRAM)));
+    if tier != Tier::Full {
+        refused.extend(refused_without_namespaces());
     }
     // Raw packets need no family of their own.
     refused.push(("socket", has_type(libc::SOCK_RAW)));
@@ -88,8 +88,51 @@ fn refused(tier: Tier) -> Vec<(&'static str, String)> {
         refused.push(("chmod", has(1, SET_USER)));
         refused.push(("chmod", has(1, SET_GROUP)));
     }
+    // The same where a file is made.
+    refused.extend(made_with_set_user());
     // A shadow of the kernel's own filters is nothing a server listens to.
     refused.push(("prctl", is(0, PR_SET_MM)));
+    refused
+}
+
+/// What reaches processes that are not its own, but are its user's.
+fn refused_without_namespaces() -> Vec<(&'static str, String)> {
+    let is_not = |index: u8| format!(r#", "args": [{{"index": {index}, "type": "dword", "op": "ne", "val": 0}}]"#);
+    vec![
+        // A datagram can be sent to any name in the file system; between processes, the kernel takes a raw socket for one of datagrams.
+        ("socketpair", has_type(libc::SOCK_DGRAM)),
+        ("socketpair", has_type(libc::SOCK_RAW)),
+        // 0 is the process itself.
+        ("prlimit64", is_not(0)),
+        ("sched_setaffinity", is_not(0)),
+        ("sched_setscheduler", is_not(0)),
+        ("setpriority", is_not(0)),
+        ("setpriority", is_not(1)),
+    ]
+}
+
+/// Files that are made with a set-user-ID or set-group-ID bit. The mode counts only with a flag that makes a file; without one there
+/// may be anything in its place.
+fn made_with_set_user() -> Vec<(&'static str, String)> {
+    let calls: &[(&str, Option<u8>, u8)] = if cfg!(target_arch = "x86_64") {
+        &[("openat", Some(2), 3), ("open", Some(1), 2), ("creat", None, 1)]
+    } else {
+        &[("openat", Some(2), 3)]
+    };
+    let has = |index: u8, bit: u64| {
+        format!(r#"{{"index": {index}, "type": "dword", "op": {{"masked_eq": {bit}}}, "val": {bit}}}"#)
+    };
+    let mut refused = Vec::new();
+    for (name, flags, mode) in calls {
+        for bit in [SET_USER, SET_GROUP] {
+            let bit = has(*mode, bit);
+            match flags {
+                Some(flags) => refused
+                    .extend(MAKING.map(|making| (*name, format!(r#", "args": [{}, {bit}]"#, has(*flags, making))))),
+                None => refused.push((*name, format!(r#", "args": [{bit}]"#))),
+            }
+        }
+    }
     refused
 }
 
@@ -100,6 +143,45 @@ fn has_type(kind: i32) -> String {
 
 /// What a name in the file system, or none, leads to: without namespaces these would be the user's own (the session bus, the agent of keys).
 const NAMED_SOCKETS: [&str; 8] = ["accept", "accept4", "bind", "connect", "listen", "sendmmsg", "sendto", "socket"];
+/// What Landlock does not look at: the modes, owners, times and attributes of any file that is the user's, what happens in a folder, and
+/// what processes share by number or name.
+const UNFENCED: [&str; 35] = [
+    "chmod",
+    "chown",
+    "fchmod",
+    "fchmodat",
+    "fchmodat2",
+    "fchown",
+    "fchownat",
+    "fremovexattr",
+    "fsetxattr",
+    "futimesat",
+    "inotify_add_watch",
+    "inotify_init",
+    "inotify_init1",
+    "inotify_rm_watch",
+    "lchown",
+    "lremovexattr",
+    "lsetxattr",
+    "mq_notify",
+    "mq_open",
+    "mq_timedreceive",
+    "mq_timedsend",
+    "mq_unlink",
+    "msgctl",
+    "msgget",
+    "msgrcv",
+    "msgsnd",
+    "removexattr",
+    "semctl",
+    "semget",
+    "setxattr",
+    "shmat",
+    "shmget",
+    "utime",
+    "utimensat",
+    "utimes",
+];
 /// AF_UNIX, AF_INET, AF_INET6.
 const FAMILIES: [i32; 3] = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 const NAMESPACES: [u64; 8] = [
@@ -112,6 +194,8 @@ const NAMESPACES: [u64; 8] = [
     0x4000_0000, // CLONE_NEWNET
     0x0000_0080, // CLONE_NEWTIME
 ];
+/// O_CREAT, and what makes O_TMPFILE of O_DIRECTORY.
+const MAKING: [u64; 2] = [0o100, 0o20_000_000];
 const SET_USER: u64 = 0o4000;
 const SET_GROUP: u64 = 0o2000;
 const SOCK_TYPE_MASK: u64 = 0xf;

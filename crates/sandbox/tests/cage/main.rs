@@ -4,10 +4,15 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::as_conversions,
     clippy::panic,
     clippy::string_slice,
     reason = "tests"
 )]
 
+mod family;
 mod files;
+mod kernel;
+mod limits;
+mod network;
 mod support;
