@@ -183,16 +183,6 @@ pub(crate) struct NewServer {
     pub(crate) origin: String,
 }
 
-/// Whether the table of what a server may reach is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cages {
-    /// As it should be.
-    Written,
-    /// For tests of what is around it.
-    #[cfg(test)]
-    LeftOut,
-}
-
 impl Home {
     /// Of this machine's user. Nothing is looked at or made.
     #[must_use]
@@ -280,7 +270,7 @@ impl Home {
     ///
     /// # Errors
     /// One of that name is there that is another one, what came of it would be no configuration, or it cannot be written.
-    pub(crate) fn add(&self, new: &[NewServer], cages: Cages) -> Result<(), Vec<Problem>> {
+    pub(crate) fn add(&self, new: &[NewServer]) -> Result<(), Vec<Problem>> {
         let path = self.path();
         let before = config::open(&path).map_err(alone)?.text().to_owned();
         let known = self.servers().map_err(alone)?;
@@ -289,7 +279,7 @@ impl Home {
             match known.get(one.name.as_str()) {
                 Some(there) if *there == one.server => {}
                 Some(_) => return Err(vec![self.taken(&one.name)]),
-                None => text.push_str(&section(one, cages)),
+                None => text.push_str(&section(one)),
             }
         }
         if text == before {
@@ -359,19 +349,30 @@ impl NewServer {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let config: sekisho_catalog::Config =
-            toml::from_str(&table(self)).map_err(|error| error.message().to_owned())?;
-        config.problems().first().map_or(Ok(()), |error| Err(crate::problem::chain(error)))
+        self.config()?.problems().first().map_or(Ok(()), |error| Err(crate::problem::chain(error)))
+    }
+
+    /// What it may reach, as it is read when it is started.
+    ///
+    /// # Errors
+    /// No configuration may hold it.
+    pub(crate) fn sandbox(&self) -> Result<sekisho_sandbox::Config, String> {
+        let config = self.config()?;
+        let server = config.servers.get(self.name.as_str());
+        Ok(server.map(|server| server.sandbox().into_owned()).unwrap_or_default())
+    }
+
+    fn config(&self) -> Result<sekisho_catalog::Config, String> {
+        toml::from_str(&section(self)).map_err(|error| error.message().to_owned())
     }
 }
 
 /// The server as a section of the file.
-fn section(new: &NewServer, cages: Cages) -> String {
+fn section(new: &NewServer) -> String {
     let mut lines = table(new);
-    match cages {
-        Cages::Written => lines.push_str(&cage(&new.name, &new.cage)),
-        #[cfg(test)]
-        Cages::LeftOut => {}
+    // Nothing confines a server somewhere else.
+    if new.server.url.is_none() {
+        lines.push_str(&cage(&new.name, &new.cage));
     }
     lines
 }
@@ -437,18 +438,6 @@ fn server(item: &Item) -> Server {
         headers: table("headers"),
         cwd: text("cwd").map(PathBuf::from),
     }
-}
-
-/// What is in the cages is judged by the crate that builds them, when a server is started.
-fn without_cages(mut document: DocumentMut) -> String {
-    if let Some(servers) = document.get_mut("servers").and_then(Item::as_table_like_mut) {
-        for (_, item) in servers.iter_mut() {
-            if let Some(server) = item.as_table_like_mut() {
-                server.remove("sandbox");
-            }
-        }
-    }
-    document.to_string()
 }
 
 fn parse(path: &Path, text: &str) -> Result<DocumentMut, Problem> {

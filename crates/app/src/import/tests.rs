@@ -5,15 +5,17 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use sekisho_sandbox::{Access, Tier};
 
 use super::apply::{Applied, Done, Manner, apply};
 use super::backup::{Backups, Origin, Step};
 use super::clients::{Format, candidates};
 use super::plan::{Fate, Plan, RemoteEntries, Surroundings, Wanted, plan};
+use super::sight::Sight;
 use super::source::parse;
 use super::status::rows;
 use super::undo::{Report, Undone, undo};
-use crate::home::{Cages, Home, Machine, System};
+use crate::home::{Home, Machine, System};
 use crate::problem::{Code, Problem};
 
 /// A user's home.
@@ -56,7 +58,7 @@ impl User {
     }
 
     fn plan(&self, remote: RemoteEntries) -> Plan {
-        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote, project: None };
+        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote, project: None, tier: Tier::Full };
         plan(&wanted, &self.around).unwrap()
     }
 
@@ -85,7 +87,7 @@ impl User {
 }
 
 fn manner(go_on: &dyn Fn(Done) -> Result<(), Problem>) -> Manner<'_> {
-    Manner { time: "2026-11-30T12:00:00Z", cages: Cages::LeftOut, go_on }
+    Manner { time: "2026-11-30T12:00:00Z", go_on }
 }
 
 fn data() -> PathBuf {
@@ -322,7 +324,13 @@ fn a_configuration_that_cannot_be_added_to_changes_nothing() {
         let start = fs::read_to_string(user.around.home.path()).unwrap();
         let text = format!("{broken}{start}");
         fs::write(user.around.home.path(), &text).unwrap();
-        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: None };
+        let wanted = Wanted {
+            clients: Vec::new(),
+            servers: Vec::new(),
+            remote: RemoteEntries::Left,
+            project: None,
+            tier: Tier::Full,
+        };
         let done = plan(&wanted, &user.around).and_then(|plan| apply(&plan, &user.around, &manner(&|_| Ok(()))));
         done.unwrap_err();
         assert_eq!(user.read(CURSOR), SIMPLE, "{broken}");
@@ -575,8 +583,13 @@ fn files_of_a_project_are_imported_with_the_project_as_their_folder() {
     let folder = user.home().join("projects");
     let text = r#"{ "mcpServers": { "own": { "command": "node", "args": ["./server.js"] }, "other": { "command": "uvx", "args": ["x"] } } }"#;
     user.write("projects/.mcp.json", text);
-    let wanted =
-        Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: Some(folder.clone()) };
+    let wanted = Wanted {
+        clients: Vec::new(),
+        servers: Vec::new(),
+        remote: RemoteEntries::Left,
+        project: Some(folder.clone()),
+        tier: Tier::Full,
+    };
     let plan = plan(&wanted, &user.around).unwrap();
     let own = &plan.servers[0].new;
     assert_eq!((own.server.cwd.as_ref(), own.cage.read.as_slice()), (Some(&folder), &["~/projects".to_owned()][..]));
@@ -597,6 +610,7 @@ fn only_the_client_and_server_that_are_named_are_touched() {
         servers: vec!["two".to_owned()],
         remote: RemoteEntries::Left,
         project: None,
+        tier: Tier::Full,
     };
     let plan = plan(&wanted, &user.around).unwrap();
     let applied = apply(&plan, &user.around, &manner(&|_| Ok(()))).unwrap();
@@ -616,6 +630,7 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         (r#"{"command": "docker", "args": ["run", "x"]}"#, "somewhere else"),
         (r#"{"command": "npx", "args": ["x", "${workspaceFolder}"]}"#, "${workspaceFolder}"),
         (r#"{"command": "x", "env": {"LD_PRELOAD": "/x.so"}}"#, "LD_PRELOAD"),
+        (r#"{"command": "x", "env": {"PATH": "/x/bin"}}"#, "which program runs"),
         (r#"{"command": "x", "env": {"A B": "x"}}"#, "letters, digits"),
         (r#"{"command": "x", "env": {"A": ["x"]}}"#, "no text"),
         (r#"{"command": "x", "args": [null]}"#, "no text"),
@@ -640,6 +655,56 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         assert!(fate.contains(words), "{entry}: {fate}");
         assert!(matches!(plan.files[0].entries[1].fate, Fate::Import { .. }));
     }
+}
+
+#[test]
+fn what_is_shown_of_a_cage_is_what_its_plan_has() {
+    let mut user = User::new();
+    let tools = user.path("tools");
+    fs::create_dir_all(&tools).unwrap();
+    for name in ["npx", "notes"] {
+        fs::write(tools.join(name), "").unwrap();
+    }
+    let path = |name: &str| (name == "PATH").then(|| tools.clone().into_os_string());
+    user.around.machine = Machine::new(System::Linux, user.home().to_owned(), &path);
+    user.write(
+        CURSOR,
+        r#"{"mcpServers": {
+        "files": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "HOME_FOLDER/projects"]},
+        "git-hub": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"]},
+        "notes": {"command": "notes", "args": ["--dir", "HOME_FOLDER/projects"]},
+        "gone": {"command": "gone"}
+    }}"#,
+    );
+    let plan = user.plan(RemoteEntries::Left);
+    let sights: Vec<&Sight> = plan.servers.iter().filter_map(|server| server.sight.as_ref()).collect();
+    let view = |access, name: &str| (access, user.path(name));
+    let known = |at: usize| match sights[at] {
+        Sight::Known(known) => known,
+        Sight::NoProgram(name) => panic!("{name}"),
+    };
+    let (files, github, notes) = (known(0), known(1), known(2));
+    assert_eq!(files.profiles, ["base", "node", "filesystem"]);
+    assert_eq!(files.views, [view(Access::Write, "projects"), view(Access::Read, "tools/npx")]);
+    assert_eq!((files.tier, &*files.hosts), (Tier::Full, &[][..]));
+    assert_eq!(github.views, [view(Access::Read, "tools/npx")]);
+    assert_eq!(github.hosts, ["api.github.com:443"]);
+    assert_eq!(notes.views, [view(Access::Write, "projects"), view(Access::Read, "tools/notes")]);
+    assert_eq!(sights[3], &Sight::NoProgram("gone".to_owned()));
+}
+
+#[test]
+fn machine_that_cannot_confine_a_server_leaves_its_entry_alone() {
+    let user = User::new();
+    user.write(CURSOR, SIMPLE);
+    let wanted =
+        |tier| Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: None, tier };
+    for tier in [Tier::None, Tier::Partial] {
+        let plan = plan(&wanted(tier), &user.around).unwrap();
+        assert!(plan.servers.is_empty() && plan.files[0].after.is_none());
+        assert!(format!("{:?}", plan.files[0].entries[0].fate).contains("sekisho doctor"), "{tier}");
+    }
+    assert_eq!(plan(&wanted(Tier::Full), &user.around).unwrap().servers.len(), 2);
 }
 
 #[test]
