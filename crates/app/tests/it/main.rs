@@ -6,6 +6,7 @@
     reason = "helpers of tests fail like tests: loudly"
 )]
 
+mod caged;
 mod config;
 mod demo;
 mod egress;
