@@ -50,6 +50,7 @@ pub(crate) struct Machine {
     home: PathBuf,
     config: PathBuf,
     state: PathBuf,
+    data: PathBuf,
     roaming: PathBuf,
     programs: Vec<PathBuf>,
 }
@@ -77,6 +78,7 @@ impl Machine {
             system,
             config: named("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
             state: named("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")),
+            data: named("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")),
             roaming: variable("APPDATA").map_or_else(|| home.join("AppData/Roaming"), PathBuf::from),
             programs: variable("PATH")
                 .iter()
@@ -116,6 +118,12 @@ impl Machine {
         &self.programs
     }
 
+    /// Whether the user's data are where nobody has to be told.
+    #[must_use]
+    pub(crate) fn has_usual_data(&self) -> bool {
+        self.data == self.home.join(".local/share")
+    }
+
     /// Whether the user's configuration is where nobody has to be told.
     #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
@@ -138,6 +146,7 @@ impl Machine {
 pub(crate) struct Home {
     folder: PathBuf,
     state: PathBuf,
+    data: PathBuf,
 }
 
 /// What a server may reach, as `[servers.<name>.sandbox]` says it. Nothing at all, if empty.
@@ -187,7 +196,8 @@ impl Home {
     /// Of this machine's user. Nothing is looked at or made.
     #[must_use]
     pub(crate) fn locate(machine: &Machine) -> Home {
-        Home { folder: machine.config.join("sekisho"), state: machine.state.join("sekisho") }
+        let of = |folder: &Path| folder.join("sekisho");
+        Home { folder: of(&machine.config), state: of(&machine.state), data: of(&machine.data) }
     }
 
     /// The folder of the configuration.
@@ -200,6 +210,12 @@ impl Home {
     #[must_use]
     pub(crate) fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// The key that secrets are sealed with: apart from the configuration, which people copy, synchronise and commit.
+    #[must_use]
+    pub(crate) fn key(&self) -> PathBuf {
+        self.data.join("key")
     }
 
     /// The configuration file.

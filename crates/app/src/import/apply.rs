@@ -80,10 +80,7 @@ pub(crate) fn apply(plan: &Plan, around: &Surroundings, manner: &Manner<'_>) -> 
     for server in &used {
         let name = &server.new.name;
         for (variable, value) in server.secrets.iter().filter(|_| !server.is_there) {
-            let reference = secrets::keep(&around.home, name, variable, value).map_err(|error| {
-                let words = format!("a secret of server `{name}` cannot be kept: {error}");
-                vec![Problem::new(Code::Import, words).help("no client's file was changed; mend it and do it again")]
-            })?;
+            let reference = secrets::keep(&around.home, name, variable, value).map_err(alone)?;
             applied.secrets.push((name.to_string(), variable.clone(), reference));
             go_on(Done::Secret)?;
         }

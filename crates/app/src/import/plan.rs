@@ -286,7 +286,7 @@ impl Planner<'_> {
             return Ok(at);
         }
         let proposal = self.proposal(&made_of)?;
-        let same = self.there.iter().find(|(_, server)| made_of.is_there(server, &self.around.home));
+        let same = self.there.iter().find(|(name, server)| made_of.is_there(name, server, &self.around.home));
         let same = same.and_then(|(name, _)| ServerId::parse(name).ok());
         let is_there = same.is_some();
         let name = match same {

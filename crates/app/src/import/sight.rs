@@ -47,6 +47,8 @@ pub(crate) fn of(new: &NewServer, around: &Surroundings, tier: Tier) -> Result<O
     let search: Vec<&str> = around.machine.programs().iter().filter_map(|folder| folder.to_str()).collect();
     let search = search.join(":");
     let Some(program) = found(name, around) else { return Ok(Some(Sight::NoProgram(name.clone()))) };
+    let key = around.home.key();
+    let hidden = [around.home.state(), key.parent().unwrap_or(&key)].map(Path::to_owned);
     let subject = Subject {
         program: &program,
         command: &new.server.command,
@@ -55,17 +57,20 @@ pub(crate) fn of(new: &NewServer, around: &Surroundings, tier: Tier) -> Result<O
         home: Some(around.machine.home()),
         search: Some(&search),
         own_home: around.home.state(),
-        hidden: &[around.home.state().to_owned()],
+        hidden: &hidden,
         way_out: sandbox.has_way_out(),
     };
     let plan = Plan::of(&sandbox, &subject, tier).map_err(|error| error.to_string())?;
     let of_all: Vec<PathBuf> = Profile::all().iter().take(1).flat_map(system).collect();
     let views = plan.views.into_iter().map(|view| (view.access, PathBuf::from(view.path)));
+    let views: Vec<(Access, PathBuf)> = views.filter(|(_, path)| !of_all.contains(path)).collect();
+    let hidden = plan.hidden.into_iter().map(PathBuf::from);
+    let hidden = hidden.filter(|path| views.iter().any(|(_, view)| path.starts_with(view))).collect();
     Ok(Some(Sight::Known(Known {
         tier: plan.tier,
         profiles: plan.profiles.iter().map(|profile| profile.as_str()).collect(),
-        views: views.filter(|(_, path)| !of_all.contains(path)).collect(),
-        hidden: plan.hidden.into_iter().map(PathBuf::from).collect(),
+        views,
+        hidden,
         hosts: if plan.way_out { new.cage.hosts.clone() } else { Vec::new() },
     })))
 }

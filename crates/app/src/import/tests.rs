@@ -225,7 +225,7 @@ fn remote_entries_are_left_unless_asked_for_and_their_credentials_move() {
     let config = user.config();
     assert!(
         config.contains("url = \"https://mcp.example.com/mcp\"")
-            && config.contains("Authorization = \"file:secrets/far/Authorization\""),
+            && config.contains("Authorization = \"sealed:secrets/far/Authorization.sealed\""),
         "{config}"
     );
     user.around.home.load().unwrap();
@@ -279,16 +279,20 @@ fn remote_entries_of_every_format_are_pointed_at_this_program_and_back() {
 }
 
 #[test]
-fn secrets_move_into_files_for_the_owner_alone_and_settings_into_the_configuration() {
+fn secrets_move_into_sealed_files_and_settings_into_the_configuration() {
     let user = User::new();
     user.write(CURSOR, SIMPLE);
     let (_, applied) = user.import();
-    assert_eq!(applied.secrets, [("one".to_owned(), "ONE_TOKEN".to_owned(), "file:secrets/one/ONE_TOKEN".to_owned())]);
-    let secret = user.around.home.folder().join("secrets/one/ONE_TOKEN");
-    assert_eq!(fs::read_to_string(&secret).unwrap(), "hunter2\n");
+    let reference = "sealed:secrets/one/ONE_TOKEN.sealed".to_owned();
+    assert_eq!(applied.secrets, [("one".to_owned(), "ONE_TOKEN".to_owned(), reference.clone())]);
+    let secret = user.around.home.folder().join("secrets/one/ONE_TOKEN.sealed");
+    assert!(!fs::read_to_string(&secret).unwrap().contains("hunter2"));
+    let is_kept =
+        |value: &str| super::secrets::is_kept(&user.around.home, &reference, "one", "ONE_TOKEN", &value.into());
+    assert!(is_kept("hunter2") && !is_kept("hunter3"));
     assert_eq!(secret.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(
-        user.config().contains(r#"env = { MODE = "x", ONE_TOKEN = "file:secrets/one/ONE_TOKEN" }"#),
+        user.config().contains(r#"env = { MODE = "x", ONE_TOKEN = "sealed:secrets/one/ONE_TOKEN.sealed" }"#),
         "{}",
         user.config()
     );
@@ -848,7 +852,8 @@ proptest! {
 #[test]
 fn home_configuration_passes_every_room() {
     let user = User::new();
-    user.write(CURSOR, SIMPLE);
+    // Its key would be that of whoever runs the tests.
+    user.write(CURSOR, &SIMPLE.replace("\"ONE_TOKEN\": \"hunter2\", ", ""));
     user.import();
     let loaded = user.around.home.load().unwrap();
     let egress = crate::assemble::egress(&loaded).unwrap();

@@ -28,7 +28,8 @@ impl User {
         std::fs::write(home.path("docs/a.txt"), "as it was").unwrap();
         // Under another name: what is called `sekisho` is left alone.
         std::fs::copy(env!("CARGO_BIN_EXE_sekisho"), home.path("bin/server")).unwrap();
-        let notes = r#"{ "command": "HOME/bin/server", "args": ["demo", "notes", "--dir", "HOME/notes"] }"#;
+        let notes = r#"{ "command": "HOME/bin/server", "args": ["demo", "notes", "--dir", "HOME/notes"],
+            "env": { "NOTES_TOKEN": "hunter2" } }"#;
         let files = [
             (CURSOR, format!("{{\n  // mine\n  \"mcpServers\": {{ \"notes\": {notes} }}\n}}\n")),
             (CLAUDE, format!("{{\"mcpServers\": {{\"Notes\": {notes}}}, \"theme\": \"dark\"}}")),
@@ -154,6 +155,9 @@ fn imported_servers_work_in_their_cages_and_not_beyond_them() {
     }
     let said = user.run(&["import", "--yes"]);
     assert_eq!(said.code, 0, "{}\n{}", said.out, said.err);
+    for place in [".config/sekisho/sekisho.toml", ".config/sekisho/secrets/notes/NOTES_TOKEN.sealed", CURSOR] {
+        assert!(!user.text(place).contains("hunter2"), "{place}");
+    }
     let config = user.home.path(".config/sekisho/sekisho.toml");
     let config = config.to_str().unwrap();
     for command in [&["config", "check", "--config", config][..], &["lock", "--check", "--config", config]] {

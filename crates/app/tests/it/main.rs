@@ -12,5 +12,6 @@ mod demo;
 mod egress;
 mod import;
 mod running;
+mod secret;
 mod support;
 mod up;

@@ -141,7 +141,14 @@ fn difference(text: &mut String, file: &FilePlan) {
 pub(super) fn applied(applied: &Applied, around: &Surroundings) -> String {
     let mut text = String::new();
     for (server, name, reference) in &applied.secrets {
-        line(&mut text, &format!("secret {name} of {server} is kept as {reference}, beside the home configuration"));
+        line(&mut text, &format!("secret {name} of {server} is sealed: {reference}, beside the home configuration"));
+    }
+    if !applied.secrets.is_empty() {
+        let key = around.machine.short(&around.home.key());
+        line(&mut text, &format!("what is sealed opens with the key {key}, and for its server alone; keep the key"));
+        if !around.machine.has_usual_data() {
+            line(&mut text, "XDG_DATA_HOME is set: it has to be in the environment of your clients, too");
+        }
     }
     for path in &applied.files {
         line(&mut text, &format!("changed {}", around.machine.short(path)));
@@ -185,7 +192,7 @@ pub(super) fn undone(report: &Report, around: &Surroundings) -> String {
         line(
             &mut text,
             &format!(
-                "{} stay in {config}, with their secrets beside it: take them out if you need them no more",
+                "{} stay in {config}, with their sealed secrets beside it: take them out if you need them no more",
                 report.servers.join(", ")
             ),
         );
