@@ -695,6 +695,19 @@ fn what_is_shown_of_a_cage_is_what_its_plan_has() {
     assert_eq!(github.hosts, ["api.github.com:443"]);
     assert_eq!(notes.views, [view(Access::Write, "projects"), view(Access::Read, "tools/notes")]);
     assert_eq!(sights[3], &Sight::NoProgram("gone".to_owned()));
+
+    // Where somebody grants what is around the key of secrets and the configuration, neither is seen.
+    for hidden in [".local/share/sekisho", ".local/state/sekisho", ".config/sekisho", ".local/share/other"] {
+        fs::create_dir_all(user.path(hidden)).unwrap();
+    }
+    let mut wide = plan.servers[2].new.clone();
+    wide.cage.write = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
+    let sight = super::sight::of(&wide, &user.around, Tier::Full).unwrap();
+    let Some(Sight::Known(wide)) = sight else { panic!("{sight:?}") };
+    let mut hidden: Vec<PathBuf> = wide.hidden;
+    hidden.sort();
+    hidden.dedup();
+    assert_eq!(hidden, [".config/sekisho", ".local/share/sekisho", ".local/state/sekisho"].map(|name| user.path(name)));
 }
 
 #[test]
