@@ -14,7 +14,7 @@ use sekisho_egress::Client;
 use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
 use sekisho_guard::Guard;
 use sekisho_identity::{Identity, Revocations};
-use sekisho_keys::SecretRef;
+use sekisho_keys::{Purpose, SealingKey, SecretRef};
 use sekisho_limits::Limits;
 use sekisho_policy::{LoadError, Policy};
 use sekisho_sandbox::{Launcher, Machine};
@@ -70,7 +70,9 @@ pub(crate) fn sender(loaded: &Loaded, egress: &Arc<Client>) -> Result<Option<Sen
     let place = |key: &str| loaded.document.place_of(&["telemetry", key]);
     let mut problems: Vec<Problem> =
         config.problems().iter().map(|(key, error)| Problem::of(Code::BadValue, error).at(place(key))).collect();
-    let sender = Sender::new(config, egress, |reference| reference.resolve(&loaded.base, &variable));
+    let sender = Sender::new(config, egress, |name, reference| {
+        reference.resolve(Purpose::Collector { name }, &loaded.base, &variable)
+    });
     match sender {
         Ok(sender) if problems.is_empty() => return Ok(sender),
         Ok(_) => {}
@@ -295,7 +297,7 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 /// Calls `with` what servers are set up with.
 fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
     let folder = loaded.folder();
-    let hidden = [folder.path().to_owned()];
+    let hidden: Vec<PathBuf> = std::iter::once(folder.path().to_owned()).chain(folder_of_key()).collect();
     let config = &loaded.config;
     let own_ports: Vec<u16> =
         [Some(config.gateway.listen), config.admin.listen].iter().flatten().map(SocketAddr::port).collect();
@@ -307,6 +309,11 @@ fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secret
         own_ports: &own_ports,
     };
     with(&Secrets { base: &loaded.base, env: &variable, cages })
+}
+
+/// Where the key lies that secrets are sealed with, if this user can have one.
+fn folder_of_key() -> Option<PathBuf> {
+    SealingKey::place(&variable).ok().and_then(|key| key.parent().map(PathBuf::from))
 }
 
 /// What this machine can enforce.
@@ -321,6 +328,7 @@ pub(crate) async fn machine() -> Result<Machine, Problem> {
 fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
     let mut ours = loaded.files();
     ours.push(loaded.folder().path().to_owned());
+    ours.extend(folder_of_key());
     let ours: Vec<PathBuf> = ours.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let data = loaded.folder().path().canonicalize().ok();
     let home = variable("HOME").map(PathBuf::from);
@@ -374,7 +382,7 @@ fn secrets(loaded: &Loaded) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (server, config) in &loaded.config.servers {
         for ([table, name], reference) in references(config) {
-            if let Err(error) = reference.resolve(&loaded.base, &variable) {
+            if let Err(error) = reference.resolve(Purpose::Server { server, name }, &loaded.base, &variable) {
                 problems.push(at(loaded, Code::Secret, &error, &["servers", server, table, name]));
             }
         }

@@ -12,6 +12,7 @@ mod import;
 mod lock;
 mod revoke;
 mod run;
+mod secret;
 mod serve;
 mod sessions;
 mod status;
@@ -74,6 +75,7 @@ enum Command {
     Revoke(revoke::Revoke),
     Sessions(sessions::Sessions),
     Config(config::Config),
+    Secret(secret::Secret),
     Egress(egress::Egress),
     Doctor(doctor::Doctor),
     Import(import::Import),
@@ -104,6 +106,7 @@ impl Cli {
             Command::Revoke(command) => command.run(),
             Command::Sessions(command) => command.run(),
             Command::Config(command) => command.run(),
+            Command::Secret(command) => command.run(),
             Command::Egress(command) => command.run(),
             Command::Doctor(command) => command.run(),
             Command::Import(command) => command.run(),

@@ -17,7 +17,7 @@ use crate::schema::schema;
 use crate::strict::Document;
 
 /// The configuration of a Sekisho gateway, `sekisho.toml`. Relative paths start from the folder of this file. Secrets are
-/// never written here, only named: `env:NAME` or `file:PATH`.
+/// never written here, only named: `env:NAME`, `file:PATH` or `sealed:PATH`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(title = "sekisho.toml", extend("required" = ["gateway", "identity", "policy", "servers"]))]

@@ -50,6 +50,7 @@ pub(crate) struct Machine {
     home: PathBuf,
     config: PathBuf,
     state: PathBuf,
+    data: PathBuf,
     roaming: PathBuf,
     programs: Vec<PathBuf>,
 }
@@ -77,6 +78,7 @@ impl Machine {
             system,
             config: named("XDG_CONFIG_HOME").unwrap_or_else(|| home.join(".config")),
             state: named("XDG_STATE_HOME").unwrap_or_else(|| home.join(".local/state")),
+            data: named("XDG_DATA_HOME").unwrap_or_else(|| home.join(".local/share")),
             roaming: variable("APPDATA").map_or_else(|| home.join("AppData/Roaming"), PathBuf::from),
             programs: variable("PATH")
                 .iter()
@@ -116,6 +118,12 @@ impl Machine {
         &self.programs
     }
 
+    /// Whether the user's data are where nobody has to be told.
+    #[must_use]
+    pub(crate) fn has_usual_data(&self) -> bool {
+        self.data == self.home.join(".local/share")
+    }
+
     /// Whether the user's configuration is where nobody has to be told.
     #[must_use]
     pub(crate) fn is_usual(&self) -> bool {
@@ -138,6 +146,7 @@ impl Machine {
 pub(crate) struct Home {
     folder: PathBuf,
     state: PathBuf,
+    data: PathBuf,
 }
 
 /// What a server may reach, as `[servers.<name>.sandbox]` says it. Nothing at all, if empty.
@@ -183,21 +192,12 @@ pub(crate) struct NewServer {
     pub(crate) origin: String,
 }
 
-/// Whether the table of what a server may reach is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Cages {
-    /// As it should be.
-    Written,
-    /// For tests of what is around it.
-    #[cfg(test)]
-    LeftOut,
-}
-
 impl Home {
     /// Of this machine's user. Nothing is looked at or made.
     #[must_use]
     pub(crate) fn locate(machine: &Machine) -> Home {
-        Home { folder: machine.config.join("sekisho"), state: machine.state.join("sekisho") }
+        let of = |folder: &Path| folder.join("sekisho");
+        Home { folder: of(&machine.config), state: of(&machine.state), data: of(&machine.data) }
     }
 
     /// The folder of the configuration.
@@ -210,6 +210,12 @@ impl Home {
     #[must_use]
     pub(crate) fn state(&self) -> &Path {
         &self.state
+    }
+
+    /// The key that secrets are sealed with: apart from the configuration, which people copy, synchronise and commit.
+    #[must_use]
+    pub(crate) fn key(&self) -> PathBuf {
+        self.data.join("key")
     }
 
     /// The configuration file.
@@ -280,7 +286,7 @@ impl Home {
     ///
     /// # Errors
     /// One of that name is there that is another one, what came of it would be no configuration, or it cannot be written.
-    pub(crate) fn add(&self, new: &[NewServer], cages: Cages) -> Result<(), Vec<Problem>> {
+    pub(crate) fn add(&self, new: &[NewServer]) -> Result<(), Vec<Problem>> {
         let path = self.path();
         let before = config::open(&path).map_err(alone)?.text().to_owned();
         let known = self.servers().map_err(alone)?;
@@ -289,7 +295,7 @@ impl Home {
             match known.get(one.name.as_str()) {
                 Some(there) if *there == one.server => {}
                 Some(_) => return Err(vec![self.taken(&one.name)]),
-                None => text.push_str(&section(one, cages)),
+                None => text.push_str(&section(one)),
             }
         }
         if text == before {
@@ -359,19 +365,30 @@ impl NewServer {
     /// # Errors
     /// What is wrong with it.
     pub(crate) fn check(&self) -> Result<(), String> {
-        let config: sekisho_catalog::Config =
-            toml::from_str(&table(self)).map_err(|error| error.message().to_owned())?;
-        config.problems().first().map_or(Ok(()), |error| Err(crate::problem::chain(error)))
+        self.config()?.problems().first().map_or(Ok(()), |error| Err(crate::problem::chain(error)))
+    }
+
+    /// What it may reach, as it is read when it is started.
+    ///
+    /// # Errors
+    /// No configuration may hold it.
+    pub(crate) fn sandbox(&self) -> Result<sekisho_sandbox::Config, String> {
+        let config = self.config()?;
+        let server = config.servers.get(self.name.as_str());
+        Ok(server.map(|server| server.sandbox().into_owned()).unwrap_or_default())
+    }
+
+    fn config(&self) -> Result<sekisho_catalog::Config, String> {
+        toml::from_str(&section(self)).map_err(|error| error.message().to_owned())
     }
 }
 
 /// The server as a section of the file.
-fn section(new: &NewServer, cages: Cages) -> String {
+fn section(new: &NewServer) -> String {
     let mut lines = table(new);
-    match cages {
-        Cages::Written => lines.push_str(&cage(&new.name, &new.cage)),
-        #[cfg(test)]
-        Cages::LeftOut => {}
+    // Nothing confines a server somewhere else.
+    if new.server.url.is_none() {
+        lines.push_str(&cage(&new.name, &new.cage));
     }
     lines
 }
@@ -437,18 +454,6 @@ fn server(item: &Item) -> Server {
         headers: table("headers"),
         cwd: text("cwd").map(PathBuf::from),
     }
-}
-
-/// What is in the cages is judged by the crate that builds them, when a server is started.
-fn without_cages(mut document: DocumentMut) -> String {
-    if let Some(servers) = document.get_mut("servers").and_then(Item::as_table_like_mut) {
-        for (_, item) in servers.iter_mut() {
-            if let Some(server) = item.as_table_like_mut() {
-                server.remove("sandbox");
-            }
-        }
-    }
-    document.to_string()
 }
 
 fn parse(path: &Path, text: &str) -> Result<DocumentMut, Problem> {

@@ -12,6 +12,7 @@ mod json;
 mod narrow;
 pub(crate) mod plan;
 pub(crate) mod secrets;
+pub(crate) mod sight;
 pub(crate) mod source;
 pub(crate) mod status;
 mod toml;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::ExposeSecret as _;
 use sekisho_audit::Digest;
-use sekisho_keys::SecretRef;
+use sekisho_keys::{Purpose, SecretRef};
 
 use crate::assemble::{references, variable};
 use crate::config::Loaded;
@@ -15,7 +15,8 @@ use crate::config::Loaded;
 pub(crate) struct Watch {
     base: PathBuf,
     files: Vec<PathBuf>,
-    secrets: Vec<SecretRef>,
+    /// With the server and the name that each is for.
+    secrets: Vec<(String, String, SecretRef)>,
     seen: Vec<Digest>,
 }
 
@@ -23,8 +24,10 @@ impl Watch {
     /// Looks at what `loaded` names, before the rooms do: what changes in between is a change.
     #[must_use]
     pub(crate) fn of(loaded: &Loaded) -> Watch {
-        let servers = loaded.config.servers.values();
-        let secrets = servers.flat_map(|server| references(server).map(|(_, place)| place.clone())).collect();
+        let of = |(server, config)| {
+            references(config).map(move |([_, name], place)| (String::clone(server), name.to_owned(), place.clone()))
+        };
+        let secrets = loaded.config.servers.iter().flat_map(of).collect();
         let mut watch = Watch { base: loaded.base.clone(), files: loaded.files(), secrets, seen: Vec::new() };
         watch.seen = watch.look();
         // Of the configuration itself counts what was read.
@@ -47,9 +50,11 @@ impl Watch {
     fn look(&self) -> Vec<Digest> {
         let files = self.files.iter().map(|file| of_file(file));
         // Of a secret only its digest is kept. Errors have digests too: from readable to not is a change.
-        let secrets = self.secrets.iter().map(|place| match place.resolve(&self.base, &variable) {
-            Ok(secret) => Digest::of(secret.expose_secret().as_bytes()),
-            Err(error) => Digest::of(error.to_string().as_bytes()),
+        let secrets = self.secrets.iter().map(|(server, name, place)| {
+            match place.resolve(Purpose::Server { server, name }, &self.base, &variable) {
+                Ok(secret) => Digest::of(secret.expose_secret().as_bytes()),
+                Err(error) => Digest::of(crate::problem::chain(&error).as_bytes()),
+            }
         });
         files.chain(secrets).collect()
     }

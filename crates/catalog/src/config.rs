@@ -171,7 +171,7 @@ pub enum EraChoice {
     Modern,
 }
 
-/// The value of an environment variable: a harmless setting as it is, or a reference to a secret (`env:NAME`, `file:PATH`).
+/// The value of an environment variable: a harmless setting as it is, or a reference to a secret (`env:NAME`, `file:PATH`, `sealed:PATH`).
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum EnvValue {
@@ -253,7 +253,7 @@ pub enum ConfigError {
     },
     /// A secret written out.
     #[error(
-        "`env.{name}` of server `{server}` looks like a secret that is written out; put it into a file or variable and write `file:PATH` or `env:NAME`"
+        "`env.{name}` of server `{server}` looks like a secret that is written out; put it into a file or variable and write `file:PATH` or `env:NAME`, or seal it with `sekisho secret set`"
     )]
     LiteralSecret {
         /// The server.
@@ -468,7 +468,7 @@ impl TryFrom<String> for EnvValue {
 
     fn try_from(text: String) -> Result<EnvValue, BadRef> {
         // Whatever begins like a reference is one: a mistyped one must not become a program's setting.
-        if text.starts_with("env:") || text.starts_with("file:") {
+        if SecretRef::begins(&text) {
             return text.parse().map(EnvValue::Secret);
         }
         Ok(EnvValue::Literal(text.into()))
@@ -494,7 +494,7 @@ impl JsonSchema for EnvValue {
         json_schema!({
             "type": "string",
             "writeOnly": true,
-            "description": "A harmless setting as it is, or a reference to a secret: `env:NAME` or `file:PATH`. Where the \
+            "description": "A harmless setting as it is, or a reference to a secret: `env:NAME`, `file:PATH` or `sealed:PATH`. Where the \
                 variable's name has TOKEN, SECRET, PASSWORD, KEY or CREDENTIAL in it, a reference."
         })
     }

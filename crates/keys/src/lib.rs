@@ -1,18 +1,21 @@
 //! **Where is the secret?** [`SecretRef`] names it, and is the only thing that a configuration can hold; [`SecretRef::resolve`]
 //! fetches it into a [`SecretString`].
 //!
+//! Three places are known: a variable of the environment, a file that is the secret, and a file that it is sealed in ([`SealingKey`]).
+//!
 //! The room never takes a secret out of the configuration itself, never repeats a text that could be one (not in an error, not
 //! in `Debug`), and never takes an empty one.
 //!
-//! *Depth still missing*: signing keys and their trait, PKCS#11, cloud vaults, envelope encryption, rotation; a file is
-//! read once, not watched.
+//! *Depth still missing*: signing keys and their trait, PKCS#11, cloud vaults, keyrings of desktops, rotation of the sealing key; a
+//! file is read once, not watched.
 #![forbid(unsafe_code)]
+
+mod files;
+mod sealed;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -21,7 +24,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Where a secret is: `env:NAME`, or `file:PATH` with a path that is absolute or starts from the configuration's folder.
+use sealed::{SEALED_BYTES_MAX, SECRET_BYTES_MAX};
+
+pub use sealed::{Purpose, SealError, SealingKey, is_sealed};
+
+/// Where a secret is: `env:NAME`, `file:PATH` or `sealed:PATH`, with a path that is absolute or starts from the configuration's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SecretRef(Place);
 
@@ -29,19 +36,20 @@ pub struct SecretRef(Place);
 enum Place {
     Environment(Box<str>),
     File(PathBuf),
+    Sealed(PathBuf),
 }
 
 /// Why a text is no reference. The text is not repeated: it may well be the secret itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRef {
-    /// It starts with neither `env:` nor `file:`.
-    #[error("a secret is not written here but named: `env:NAME` or `file:PATH`")]
+    /// It starts with neither `env:`, `file:` nor `sealed:`.
+    #[error("a secret is not written here but named: `env:NAME`, `file:PATH` or `sealed:PATH`")]
     Literal,
     /// What follows `env:` is not a name of letters, digits and `_` that starts with no digit.
     #[error("`env:` must be followed by the name of an environment variable")]
     Name,
-    /// What follows `file:` is no path; a URL such as `file://…` is none either.
-    #[error("`file:` must be followed by a path")]
+    /// What follows `file:` or `sealed:` is no path; a URL such as `file://…` is none either.
+    #[error("`file:` and `sealed:` must be followed by a path")]
     Path,
 }
 
@@ -77,6 +85,15 @@ pub enum ResolveError {
         /// Its permission bits.
         mode: u32,
     },
+    /// What is sealed cannot be opened.
+    #[error("sealed secret `{}` cannot be opened", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: SealError,
+    },
     /// It is longer than 64 KiB.
     #[error("{place} holds more than {SECRET_BYTES_MAX} bytes")]
     TooLong {
@@ -98,19 +115,25 @@ pub enum ResolveError {
 }
 
 impl SecretRef {
-    /// Fetches the secret, without one line feed (or carriage return and line feed) at its end.
+    /// Fetches the secret. One line feed (or carriage return and line feed) at its end is left out, but for one that is sealed.
     ///
-    /// `base` is the folder that relative paths start from; `env` looks up an environment variable.
+    /// `purpose` is what it is for; `base` is the folder that relative paths start from; `env` looks up an environment variable.
     ///
     /// # Errors
-    /// It is missing, empty, not text, longer than 64 KiB, or in a file that every user can reach.
-    pub fn resolve(&self, base: &Path, env: &dyn Fn(&str) -> Option<OsString>) -> Result<SecretString, ResolveError> {
+    /// It is missing, empty, not text, longer than 64 KiB, in a file that every user can reach, or was sealed otherwise.
+    pub fn resolve(
+        &self,
+        purpose: Purpose<'_>,
+        base: &Path,
+        env: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<SecretString, ResolveError> {
         let bytes = match &self.0 {
             Place::Environment(name) => {
                 let value = env(name).ok_or_else(|| ResolveError::Unset { name: name.clone() })?;
                 Zeroizing::new(value.into_encoded_bytes())
             }
             Place::File(path) => read_file(base.join(path))?,
+            Place::Sealed(path) => return open(base.join(path), purpose, env),
         };
         if bytes.len() > SECRET_BYTES_MAX {
             return Err(ResolveError::TooLong { place: self.clone() });
@@ -122,6 +145,21 @@ impl SecretRef {
         }
         Ok(SecretString::from(text))
     }
+
+    /// Whether a text begins as references do. A mistyped one must not be taken for something else.
+    #[must_use]
+    pub fn begins(text: &str) -> bool {
+        [ENVIRONMENT, FILE, SEALED].iter().any(|start| text.starts_with(start))
+    }
+
+    /// The file that the secret is sealed in, if it is.
+    #[must_use]
+    pub fn sealed(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Sealed(path) => Some(path),
+            Place::Environment(_) | Place::File(_) => None,
+        }
+    }
 }
 
 impl FromStr for SecretRef {
@@ -132,8 +170,10 @@ impl FromStr for SecretRef {
             return if is_name(name) { Ok(SecretRef(Place::Environment(name.into()))) } else { Err(BadRef::Name) };
         }
         if let Some(path) = text.strip_prefix(FILE) {
-            let is_path = !path.is_empty() && !path.starts_with("//") && !path.contains(char::is_control);
-            return if is_path { Ok(SecretRef(Place::File(path.into()))) } else { Err(BadRef::Path) };
+            return path_of(path).map(|path| SecretRef(Place::File(path)));
+        }
+        if let Some(path) = text.strip_prefix(SEALED) {
+            return path_of(path).map(|path| SecretRef(Place::Sealed(path)));
         }
         Err(BadRef::Literal)
     }
@@ -144,6 +184,7 @@ impl std::fmt::Display for SecretRef {
         match &self.0 {
             Place::Environment(name) => write!(f, "`{ENVIRONMENT}{name}`"),
             Place::File(path) => write!(f, "`{FILE}{}`", path.display()),
+            Place::Sealed(path) => write!(f, "`{SEALED}{}`", path.display()),
         }
     }
 }
@@ -161,7 +202,7 @@ impl serde::de::Visitor<'_> for Visitor {
     type Value = SecretRef;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("`env:NAME` or `file:PATH`")
+        f.write_str("`env:NAME`, `file:PATH` or `sealed:PATH`")
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SecretRef, E> {
@@ -200,11 +241,16 @@ impl JsonSchema for SecretRef {
         json_schema!({
             "type": "string",
             "writeOnly": true,
-            "description": "Where a secret is: an environment variable, `env:NAME`, or a file, `file:PATH`. A relative path \
-                starts from the folder of this configuration.",
-            "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$"
+            "description": "Where a secret is: an environment variable, `env:NAME`, a file that holds it, `file:PATH`, or a file that \
+                it is sealed in, `sealed:PATH`, written by `sekisho secret set`. A relative path starts from the folder of this configuration.",
+            "pattern": "^(env:[A-Za-z_][A-Za-z0-9_]*|(file|sealed):.+)$"
         })
     }
+}
+
+fn path_of(text: &str) -> Result<PathBuf, BadRef> {
+    let is_path = !text.is_empty() && !text.starts_with("//") && !text.contains(char::is_control);
+    if is_path { Ok(text.into()) } else { Err(BadRef::Path) }
 }
 
 fn is_name(name: &str) -> bool {
@@ -215,28 +261,33 @@ fn is_name(name: &str) -> bool {
 }
 
 fn read_file(path: PathBuf) -> Result<Zeroizing<Vec<u8>>, ResolveError> {
-    let failed = |source| ResolveError::Read { path: path.clone(), source };
-    // Looked at before it is opened: to open a pipe waits for its writer. Looked at again afterwards: it may be another by then.
-    if !std::fs::metadata(&path).map_err(failed)?.is_file() {
-        return Err(ResolveError::NotAFile { path });
-    }
-    let file = File::open(&path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if !metadata.is_file() {
-        return Err(ResolveError::NotAFile { path });
-    }
+    let (bytes, mode) = read(&path, SECRET_BYTES_MAX)?;
     // The group may read: services commonly get their secrets as root:service 0640.
-    let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o007 != 0 {
         return Err(ResolveError::Exposed { path, mode });
     }
-    // Room for all of it at once, so that no half of it is left behind where a growing buffer was.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(SECRET_BYTES_MAX.saturating_add(1)));
-    let bound = u64::try_from(SECRET_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(bound).read_to_end(&mut bytes).map_err(failed)?;
     Ok(bytes)
+}
+
+/// Its mode does not matter: what is sealed gives nothing away, and what another puts in its place does not open.
+fn open(
+    path: PathBuf,
+    purpose: Purpose<'_>,
+    env: &dyn Fn(&str) -> Option<OsString>,
+) -> Result<SecretString, ResolveError> {
+    let (sealed, _) = read(&path, SEALED_BYTES_MAX)?;
+    let opened = SealingKey::place(env).and_then(|key| SealingKey::load(&key)?.open(purpose, &sealed));
+    opened.map_err(|source| ResolveError::Sealed { path, source })
+}
+
+fn read(path: &Path, bytes_max: usize) -> Result<(Zeroizing<Vec<u8>>, u32), ResolveError> {
+    let path = path.to_owned();
+    files::read(&path, bytes_max).map_err(|source| {
+        let is_none = source.kind() == io::ErrorKind::InvalidInput;
+        if is_none { ResolveError::NotAFile { path } } else { ResolveError::Read { path, source } }
+    })
 }
 
 const ENVIRONMENT: &str = "env:";
 const FILE: &str = "file:";
-const SECRET_BYTES_MAX: usize = 64 * 1024;
+const SEALED: &str = "sealed:";

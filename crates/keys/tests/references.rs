@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use secrecy::{ExposeSecret, SecretString};
-use sekisho_keys::{BadRef, ResolveError, SecretRef};
+use sekisho_keys::{BadRef, Purpose, ResolveError, SecretRef};
 
+const PURPOSE: Purpose<'_> = Purpose::Server { server: "notes", name: "TOKEN" };
 const LITERAL: &str = "hunter2-s3cr3t";
 
 fn reference(text: &str) -> SecretRef {
@@ -24,7 +25,7 @@ fn from_file(content: &[u8], mode: u32) -> Result<SecretString, ResolveError> {
     let path = dir.path().join("token");
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-    reference("file:token").resolve(dir.path(), &no_env)
+    reference("file:token").resolve(PURPOSE, dir.path(), &no_env)
 }
 
 fn text(secret: Result<SecretString, ResolveError>) -> String {
@@ -51,10 +52,17 @@ fn name_and_path_must_look_like_one() {
     for bad in ["env:", "env:A B", "env:1A", "env:A=B", "env:Ä"] {
         assert_eq!(bad.parse::<SecretRef>().unwrap_err(), BadRef::Name, "{bad}");
     }
-    for bad in ["file:", "file:///etc/token", "file:a\nb"] {
+    for bad in ["file:", "file:///etc/token", "file:a\nb", "sealed:", "sealed://a", "sealed:a\nb"] {
         assert_eq!(bad.parse::<SecretRef>().unwrap_err(), BadRef::Path, "{bad}");
     }
-    for good in ["env:_A1", "env:TOKEN", "file:/run/secrets/token", "file:secrets/token", "file:../token"] {
+    for good in [
+        "env:_A1",
+        "env:TOKEN",
+        "file:/run/secrets/token",
+        "file:secrets/token",
+        "file:../token",
+        "sealed:secrets/token",
+    ] {
         let display = reference(good).to_string();
         assert_eq!(display, format!("`{good}`"));
         assert_eq!(serde_json::from_str::<SecretRef>(&format!("{good:?}")).unwrap(), reference(good));
@@ -69,7 +77,7 @@ fn environment_variable_is_taken_and_a_missing_or_empty_one_refused() {
         "LONG" => Some(OsString::from("x".repeat(64 * 1024 + 1))),
         _ => None,
     };
-    let resolve = |text: &str| reference(text).resolve(Path::new("/"), &env);
+    let resolve = |text: &str| reference(text).resolve(PURPOSE, Path::new("/"), &env);
     assert_eq!(text(resolve("env:TOKEN")), LITERAL);
     assert!(matches!(resolve("env:EMPTY"), Err(ResolveError::Empty { .. })));
     assert!(matches!(resolve("env:MISSING"), Err(ResolveError::Unset { .. })));
@@ -113,7 +121,7 @@ fn file_that_every_user_reaches_is_refused_and_group_readable_is_not() {
 #[test]
 fn folder_device_and_missing_file_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let resolve = |text: &str| reference(text).resolve(dir.path(), &no_env);
+    let resolve = |text: &str| reference(text).resolve(PURPOSE, dir.path(), &no_env);
     assert!(matches!(resolve("file:."), Err(ResolveError::NotAFile { .. })));
     assert!(matches!(resolve("file:/dev/zero"), Err(ResolveError::NotAFile { .. })));
     assert!(matches!(resolve("file:nothing"), Err(ResolveError::Read { .. })));
@@ -125,7 +133,7 @@ fn relative_path_starts_from_the_base_and_absolute_does_not() {
     let path = dir.path().join("token");
     fs::write(&path, "secret").unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    assert_eq!(text(reference("file:token").resolve(dir.path(), &no_env)), "secret");
+    assert_eq!(text(reference("file:token").resolve(PURPOSE, dir.path(), &no_env)), "secret");
     let absolute = reference(&format!("file:{}", path.display()));
-    assert_eq!(text(absolute.resolve(Path::new("/nowhere"), &no_env)), "secret");
+    assert_eq!(text(absolute.resolve(PURPOSE, Path::new("/nowhere"), &no_env)), "secret");
 }

@@ -84,16 +84,25 @@ impl<'a> Ground<'a> {
     /// # Errors
     /// It is not there, or would give away too much.
     pub(crate) fn grant(&mut self, path: &Path, access: Access) -> Result<(), PlanError> {
-        let shown = || path.display().to_string();
         let wanted = self.absolute(path);
-        let canonical = wanted.canonicalize().map_err(|_| PlanError::Missing { path: shown() })?;
-        self.judge(&wanted, &canonical).map_err(|wrong| match wrong {
-            Wrong::TooBroad(what) => PlanError::TooBroad { path: shown(), what },
-            Wrong::WayAround(what) => PlanError::WayAround { path: shown(), what },
-        })?;
+        let missing = |_| PlanError::Missing { path: path.display().to_string() };
+        let canonical = wanted.canonicalize().map_err(missing)?;
+        self.check((&wanted, &canonical), path)?;
         self.named.push(canonical.clone());
         self.add(&wanted, canonical, access);
         Ok(())
+    }
+
+    /// Whether a path can be granted, as it is named and as it is, which is written `path`.
+    ///
+    /// # Errors
+    /// It would give away too much.
+    pub(crate) fn check(&self, (wanted, canonical): (&Path, &Path), path: &Path) -> Result<(), PlanError> {
+        let shown = || path.display().to_string();
+        self.judge(wanted, canonical).map_err(|wrong| match wrong {
+            Wrong::TooBroad(what) => PlanError::TooBroad { path: shown(), what },
+            Wrong::WayAround(what) => PlanError::WayAround { path: shown(), what },
+        })
     }
 
     /// The folder that it starts in, as it is called inside. None: its home.

@@ -152,6 +152,14 @@ pub enum PlanError {
 }
 
 impl Plan {
+    /// Whether a path, canonical already, can be granted to any server.
+    ///
+    /// # Errors
+    /// It would give away too much, or lead out of the cage.
+    pub fn judge(path: &Path, home: Option<&Path>) -> Result<(), PlanError> {
+        Ground::new(Path::new("/"), home, &[]).check((path, path), path)
+    }
+
     /// What a server of this configuration is started with.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sekisho_audit::Digest;
 use sekisho_catalog::{EnvValue, EraChoice, Server, ServerConfig, Transport};
 use sekisho_egress::{BadDestination, BadGateRules, Client, Gate, GateRules};
-use sekisho_keys::{ResolveError, SecretRef};
+use sekisho_keys::{Purpose, ResolveError, SecretRef};
 use sekisho_sandbox::{Launcher, PlanError, Tier};
 use sekisho_wire::{Era, ServerId, Sheets};
 
@@ -26,9 +26,10 @@ use crate::tasks::Tasks;
 
 /// Where secret references are resolved.
 pub struct Secrets<'a> {
-    /// The folder that `file:` references, relative programs and relative working folders start from.
+    /// The folder that `file:` and `sealed:` references, relative programs and relative working folders start from.
     pub base: &'a Path,
-    /// The environment that `env:` references and the few variables a process inherits are read from.
+    /// The environment that `env:` references, the place of the key of `sealed:` ones and the few variables a process inherits are
+    /// read from.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
     /// How programs are confined.
     pub cages: Cages<'a>,
@@ -320,7 +321,8 @@ fn resolve(
     secrets: &Secrets<'_>,
     print: &mut Print,
 ) -> Result<SecretString, StartError> {
-    let secret = reference.resolve(secrets.base, secrets.env).map_err(|source| StartError::Secret {
+    let purpose = Purpose::Server { server: server.id().as_str(), name };
+    let secret = reference.resolve(purpose, secrets.base, secrets.env).map_err(|source| StartError::Secret {
         server: server.id().clone(),
         name: name.to_owned(),
         source,

@@ -9,10 +9,13 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use nix::unistd::Uid;
+use sekisho_sandbox::Tier;
+use tokio::runtime::Builder;
 
 use super::Outcome;
 use super::lock::{added, alone, counted};
-use crate::home::{Cages, Home, Machine};
+use crate::assemble;
+use crate::home::{Home, Machine};
 use crate::import::apply::{Applied, Manner, apply};
 use crate::import::clients;
 use crate::import::plan::{Plan, RemoteEntries, Surroundings, Wanted, plan};
@@ -121,7 +124,8 @@ impl Bring {
     fn run(self, around: &Surroundings) -> Outcome {
         let remote = if self.remote { RemoteEntries::Imported } else { RemoteEntries::Left };
         let project = self.project.folder().map_err(alone)?;
-        let wanted = Wanted { clients: self.client, servers: self.server, remote, project };
+        let tier = tier().map_err(alone)?;
+        let wanted = Wanted { clients: self.client, servers: self.server, remote, project, tier };
         let mut plan = plan(&wanted, around)?;
         print!("{}", told::plan(&plan, around));
         let mut problems = std::mem::take(&mut plan.problems);
@@ -141,7 +145,7 @@ impl Bring {
 /// Does it, and tells what came of it.
 fn bring(plan: &Plan, around: &Surroundings, no_lock: bool) -> Result<Vec<Problem>, Vec<Problem>> {
     let time = jiff::Timestamp::now().to_string();
-    let manner = Manner { time: &time, cages: Cages::Written, go_on: &|_| Ok(()) };
+    let manner = Manner { time: &time, go_on: &|_| Ok(()) };
     let mut applied = apply(plan, around, &manner)?;
     print!("\n{}", told::applied(&applied, around));
     let mut problems = std::mem::take(&mut applied.problems);
@@ -194,6 +198,13 @@ impl Project {
             }),
         }
     }
+}
+
+/// How well this machine confines servers.
+fn tier() -> Result<Tier, Problem> {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Problem::new(Code::System, error.to_string()))?;
+    Ok(runtime.block_on(assemble::machine())?.tier())
 }
 
 fn surroundings() -> Result<Surroundings, Problem> {

@@ -70,14 +70,14 @@ impl Sender {
     pub(crate) fn new(
         config: &Config,
         egress: &Arc<Client>,
-        resolve: impl Fn(&sekisho_keys::SecretRef) -> Result<secrecy::SecretString, ResolveError>,
+        resolve: impl Fn(&str, &sekisho_keys::SecretRef) -> Result<secrecy::SecretString, ResolveError>,
     ) -> Result<Option<Sender>, SenderError> {
         let mut headers = HeaderMap::new();
         for (name, place) in &config.otlp_headers {
             let unusable = || SenderError::Header(name.clone());
             let key =
                 HeaderName::try_from(name).ok().filter(|key| !OURS.contains(&key.as_str())).ok_or_else(unusable)?;
-            let secret = resolve(place).map_err(|source| SenderError::Secret(name.clone(), source))?;
+            let secret = resolve(name, place).map_err(|source| SenderError::Secret(name.clone(), source))?;
             let mut value = HeaderValue::try_from(secret.expose_secret()).map_err(|_| unusable())?;
             value.set_sensitive(true);
             headers.insert(key, value);
@@ -153,6 +153,8 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 mod tests {
     use std::path::Path;
 
+    use sekisho_keys::Purpose;
+
     use super::*;
 
     fn sender(text: &str) -> Result<Option<Sender>, SenderError> {
@@ -163,7 +165,7 @@ mod tests {
 
     fn sender_with(config: &Config, egress: &Arc<Client>) -> Result<Option<Sender>, SenderError> {
         let env = |name: &str| (name == "TOKEN").then(|| "s3cret".into());
-        Sender::new(config, egress, |place| place.resolve(Path::new("/"), &env))
+        Sender::new(config, egress, |name, place| place.resolve(Purpose::Collector { name }, Path::new("/"), &env))
     }
 
     #[test]

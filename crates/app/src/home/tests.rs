@@ -69,16 +69,16 @@ fn server_is_added_once_and_another_of_its_name_is_refused() {
     let (_dir, home) = home();
     home.ensure().unwrap();
     let one = new("one", &["npx", "one"]);
-    home.add(std::slice::from_ref(&one), Cages::LeftOut).unwrap();
+    home.add(std::slice::from_ref(&one)).unwrap();
     let text = std::fs::read_to_string(home.path()).unwrap();
-    home.add(std::slice::from_ref(&one), Cages::LeftOut).unwrap();
+    home.add(std::slice::from_ref(&one)).unwrap();
     assert_eq!(std::fs::read_to_string(home.path()).unwrap(), text);
-    let refused = home.add(&[new("one", &["npx", "other"])], Cages::LeftOut).unwrap_err();
+    let refused = home.add(&[new("one", &["npx", "other"])]).unwrap_err();
     assert!(refused[0].line().contains("another server `one`"), "{refused:?}");
-    home.add(&[new("two", &["npx", "other"])], Cages::LeftOut).unwrap();
+    home.add(&[new("two", &["npx", "other"])]).unwrap();
     let after = std::fs::read_to_string(home.path()).unwrap();
     assert!(after.starts_with(&text) && home.load().unwrap().config.servers.len() == 2);
-    assert!(home.add(&[new("three", &[])], Cages::LeftOut).is_ok(), "what a server needs is checked before");
+    assert!(home.add(&[new("three", &[])]).is_ok(), "what a server needs is checked before");
     assert!(new("three", &[]).check().unwrap_err().contains("exactly one"));
 }
 
@@ -87,10 +87,9 @@ fn cage_is_written_as_the_sandbox_reads_it() {
     let one = new("one", &["npx", "a \"b\""]);
     let expected = "\n# From a test.\n[servers.one]\ncommand = [\"npx\", 'a \"b\"']\ntimeout_seconds = 120\n\
         [servers.one.sandbox]\nprofile = \"git\"\nread = [\"~/a\"]\nwrite = ['~/b \"c\"']\nhosts = [\"api.example.com:443\"]\n";
-    assert_eq!(section(&one, Cages::Written), expected);
-    let parsed: toml::Table = section(&one, Cages::Written).parse().unwrap();
+    assert_eq!(section(&one), expected);
+    let parsed: toml::Table = section(&one).parse().unwrap();
     assert_eq!(parsed["servers"]["one"]["sandbox"]["write"][0].as_str(), Some("~/b \"c\""));
-    assert!(!section(&one, Cages::LeftOut).contains("sandbox"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::plan::{EntryPlan, FilePlan, Plan, ServerPlan, Surroundings};
 use super::source::Source;
 use super::tree::Node;
 use super::{secrets, source};
-use crate::home::{Cages, NewServer, files};
+use crate::home::{NewServer, files};
 use crate::problem::{Code, Problem};
 
 /// What was done last. A test is cut off behind each of them.
@@ -31,8 +31,6 @@ pub(crate) enum Done {
 pub(crate) struct Manner<'a> {
     /// When, in RFC 3339.
     pub(crate) time: &'a str,
-    /// Whether cages are written.
-    pub(crate) cages: Cages,
     /// Asked behind each step.
     pub(crate) go_on: &'a dyn Fn(Done) -> Result<(), Problem>,
 }
@@ -82,17 +80,14 @@ pub(crate) fn apply(plan: &Plan, around: &Surroundings, manner: &Manner<'_>) -> 
     for server in &used {
         let name = &server.new.name;
         for (variable, value) in server.secrets.iter().filter(|_| !server.is_there) {
-            let reference = secrets::keep(&around.home, name, variable, value).map_err(|error| {
-                let words = format!("a secret of server `{name}` cannot be kept: {error}");
-                vec![Problem::new(Code::Import, words).help("no client's file was changed; mend it and do it again")]
-            })?;
+            let reference = secrets::keep(&around.home, name, variable, value).map_err(alone)?;
             applied.secrets.push((name.to_string(), variable.clone(), reference));
             go_on(Done::Secret)?;
         }
     }
     let new: Vec<NewServer> =
         used.iter().filter(|server| !server.is_there).map(|server| with_origin(server, manner.time)).collect();
-    around.home.add(&new, manner.cages)?;
+    around.home.add(&new)?;
     go_on(Done::Servers)?;
     applied.servers = used.iter().map(|server| server.new.name.clone()).collect();
     for (file, after) in changed {

@@ -167,6 +167,10 @@ fn variables(client: &Client, holder: &Node) -> Result<Vec<(String, Variable)>, 
     }
     for passed in words.passed.and_then(|key| holder.get(key)).map(Node::elements).unwrap_or_default() {
         let name = passed.as_text().ok_or("the name of a variable is no text")?;
+        if name == SEARCH {
+            // It is handed over and looked at anyway.
+            continue;
+        }
         check_variable(name)?;
         if !env.iter().any(|(known, _)| known == name) {
             env.push((name.to_owned(), Variable::FromClient));
@@ -181,6 +185,12 @@ fn check_variable(name: &str) -> Result<(), String> {
         && name.bytes().next().is_some_and(|first| !first.is_ascii_digit());
     if !is_name {
         return Err("the name of a variable has something else than letters, digits and `_`".to_owned());
+    }
+    if name == SEARCH {
+        let mend = "take it out, and name the program by its whole path if it is not found then";
+        return Err(format!(
+            "variable `{name}` decides which program runs, behind the back of what is approved: {mend}"
+        ));
     }
     if ESCAPES.contains(&name) || name.starts_with("DYLD_") {
         return Err(format!("variable `{name}` makes a program run something else than what is approved: take it out"));
@@ -250,6 +260,8 @@ fn shown(text: &str) -> String {
 
 /// LIMIT: of a variable or header, as `sekisho_keys` reads a secret.
 const VALUE_BYTES_MAX: usize = 64 * 1024 - 2;
+/// Where programs are looked for.
+const SEARCH: &str = "PATH";
 const ESCAPES: [&str; 10] = [
     "BASH_ENV",
     "LD_AUDIT",

@@ -5,6 +5,8 @@ mod command;
 
 use std::path::{Component, Path, PathBuf};
 
+use sekisho_egress::{BadHostRule, HostRule};
+use sekisho_sandbox::PlanError;
 use serde::Deserialize;
 use url::{Host, Url};
 
@@ -93,17 +95,27 @@ impl Known {
         let mut narrowing = Narrowing { machine, look, known, proposal: Proposal::default() };
         narrowing.known(&package, run);
         narrowing.program(run.command);
+        let roots = narrowing.known.roots;
+        let of = |name: &str| if narrowing.known.names.is_empty() { command::roots(name) } else { roots };
+        let mut texts: Vec<(&str, Roots, String)> = Vec::new();
         for (at, argument) in run.command.iter().enumerate().skip(1) {
-            narrowing.text(argument, &format!("argument {at}"), run.command)?;
+            let option = match argument.split_once('=') {
+                Some((option, _)) => option,
+                None => at.checked_sub(1).and_then(|before| run.command.get(before)).map_or("", String::as_str),
+            };
+            let option = if option.starts_with('-') { option } else { "" };
+            let origin = if option.is_empty() { format!("argument {at}") } else { format!("argument {at}, {option}") };
+            texts.push((argument, of(option), origin));
         }
         for (name, value) in run.env {
-            if let Some(value) = value.filter(|_| !["PATH", "HOME", "PWD"].contains(name)) {
-                narrowing.text(value, &format!("variable {name}"), run.command)?;
+            if let Some(value) = value.filter(|_| !["HOME", "PWD"].contains(name)) {
+                texts.push((value, of(name), format!("variable {name}")));
             }
         }
-        if let Some(cwd) = run.cwd {
-            narrowing.known.roots = Roots::Read;
-            narrowing.text(cwd, "its working folder", run.command)?;
+        texts.extend(run.cwd.map(|cwd| (cwd, Roots::Read, "its working folder".to_owned())));
+        for (text, roots, origin) in texts {
+            narrowing.known.roots = roots;
+            narrowing.text(text, &origin, run.command)?;
         }
         Ok(narrowing.tidied())
     }
@@ -138,7 +150,7 @@ impl Narrowing<'_> {
         let named = if name.contains('/') { self.path(name) } else { self.searched(name) };
         let Some(program) = named else { return };
         let Some((_, real)) = (self.look)(&program) else {
-            return self.shut(&program, "it is not there", "the program");
+            return self.shut(&program, "which is not there", "the program");
         };
         for place in [program, real] {
             if !SYSTEM.iter().any(|folder| place.starts_with(folder)) {
@@ -197,7 +209,7 @@ impl Narrowing<'_> {
             let parent = path.parent().filter(|parent| self.known.beside && is_folder(parent));
             match parent {
                 Some(parent) if self.guarded(parent).is_none() => self.open(parent, roots, origin),
-                Some(_) | None => self.shut(path, "it is not there", origin),
+                Some(_) | None => self.shut(path, "which is not there", origin),
             }
             return Ok(());
         };
@@ -206,7 +218,7 @@ impl Narrowing<'_> {
                 let shown = self.machine.short(path);
                 return Err(format!("it is given `{shown}`, {why}: name the folders that it is for, and do it again"));
             }
-            self.shut(path, why, origin);
+            self.shut(path, &why, origin);
             return Ok(());
         }
         let parent = path.parent().filter(|parent| self.guarded(parent).is_none());
@@ -232,10 +244,18 @@ impl Narrowing<'_> {
     }
 
     /// Why a path is never opened by a proposal, as it is written and as it is behind all links.
-    fn guarded(&self, path: &Path) -> Option<&'static str> {
+    fn guarded(&self, path: &Path) -> Option<String> {
         let real = |path: &Path| (self.look)(path).map_or_else(|| path.to_owned(), |(_, real)| real);
         let home = self.machine.home();
-        guarded(path, home).or_else(|| guarded(&real(path), &real(home)))
+        let ours = guarded(path, home).or_else(|| guarded(&real(path), &real(home))).map(str::to_owned);
+        ours.or_else(|| match sekisho_sandbox::Plan::judge(&real(path), Some(home)) {
+            Ok(()) => None,
+            Err(PlanError::TooBroad { what, .. }) => Some(format!("which is, or holds, {what}")),
+            Err(PlanError::WayAround { what, .. }) => Some(what.to_owned()),
+            Err(error @ (PlanError::Missing { .. } | PlanError::NotText(_) | PlanError::TooMany)) => {
+                Some(error.to_string())
+            }
+        })
     }
 
     fn open(&mut self, path: &Path, roots: Roots, origin: &str) {
@@ -257,16 +277,32 @@ impl Narrowing<'_> {
 
     fn address(&mut self, text: &str, origin: &str) {
         let Ok(url) = Url::parse(text) else { return };
-        let (Some(host), Some(port)) = (url.host(), url.port_or_known_default()) else { return };
+        let Some(host) = url.host() else { return };
+        let Some(port) = url.port_or_known_default() else {
+            return self.proposal.reasons.push(format!("not opened: {host} ({origin}), the port is not told"));
+        };
         let place = format!("{host}:{port}");
-        if !matches!(url.scheme(), "http" | "https" | "ws" | "wss") {
-            self.proposal.reasons.push(format!("not opened: {place} ({origin}), only HTTP goes out of a cage"));
-        } else if is_private(&host) {
-            let mend = "if it is meant to, add it to `dangerous_private_hosts`";
-            self.proposal.reasons.push(format!("not opened: {place} ({origin}), a private address; {mend}"));
-        } else if !self.proposal.cage.hosts.contains(&place) {
-            self.proposal.reasons.push(format!("hosts {place}: {origin}"));
-            self.proposal.cage.hosts.push(place);
+        // As `hosts` has it; of any bytes, nothing else is looked at.
+        let rule = match url.scheme() {
+            "https" | "wss" => place.clone(),
+            "http" => format!("http://{place}"),
+            _ => format!("tcp://{place}"),
+        };
+        let mut shut = |why: &str| self.proposal.reasons.push(format!("not opened: {place} ({origin}), {why}"));
+        let private = format!("a private address; if it is meant to, add \"{rule}\" to `dangerous_private_hosts`");
+        match rule.parse::<HostRule>() {
+            Err(BadHostRule::Private) => shut(&private),
+            Ok(_) if is_private(&host) => shut(&private),
+            Err(error) => shut(&crate::problem::chain(&error)),
+            Ok(_) if !matches!(url.scheme(), "http" | "https" | "wss") => shut(&format!(
+                "the way out of a cage is a proxy, which few programs use for `{}`; if it does, add \"{rule}\" to `hosts`",
+                url.scheme()
+            )),
+            Ok(_) if self.proposal.cage.hosts.contains(&rule) => {}
+            Ok(_) => {
+                self.proposal.reasons.push(format!("hosts {rule}: {origin}"));
+                self.proposal.cage.hosts.push(rule);
+            }
         }
     }
 
@@ -308,26 +344,19 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
+/// Names that commonly lead to private addresses. Which of those written out are, the rules of the way out know.
 fn is_private(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            !name.contains('.') || [".localhost", ".local", ".internal", ".lan"].iter().any(|end| name.ends_with(end))
+            !name.contains('.') || [".local", ".internal", ".lan"].iter().any(|end| name.ends_with(end))
         }
-        Host::Ipv4(address) => {
-            address.is_private() || address.is_loopback() || address.is_link_local() || address.is_unspecified()
-        }
-        Host::Ipv6(address) => {
-            address.is_loopback()
-                || address.is_unspecified()
-                || address.is_unique_local()
-                || address.is_unicast_link_local()
-        }
+        Host::Ipv4(_) | Host::Ipv6(_) => false,
     }
 }
 
 /// Below the home, where credentials commonly lie, and what would let a server out of its cage.
-const SECRETS: [&str; 22] = [
+const SECRETS: [&str; 23] = [
     ".ssh",
     ".gnupg",
     ".aws",
@@ -347,6 +376,7 @@ const SECRETS: [&str; 22] = [
     ".mozilla",
     ".local/state/sekisho",
     ".local/share/keyrings",
+    ".local/share/sekisho",
     ".claude.json",
     ".bashrc",
     ".profile",

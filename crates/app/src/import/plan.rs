@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
+use sekisho_sandbox::Tier;
 use sekisho_wire::ServerId;
 
 use made_of::MadeOf;
@@ -14,6 +15,7 @@ use super::clients::{Candidate, candidates};
 use super::edit::{Change, Turn, rewrite};
 use super::entry::{self, Entry, Local, Remote, Variable};
 use super::narrow::{Found, Known, Proposal, Run};
+use super::sight::{self, Sight};
 use super::source::{self, Source};
 use super::tree::{Node, Value};
 use crate::home::{Home, Machine, NewServer, Server};
@@ -30,6 +32,8 @@ pub(crate) struct Wanted {
     pub(crate) remote: RemoteEntries,
     /// The folder whose files of a project are looked at.
     pub(crate) project: Option<PathBuf>,
+    /// How well this machine confines servers.
+    pub(crate) tier: Tier,
 }
 
 /// What becomes of entries that name an address.
@@ -102,6 +106,8 @@ pub(crate) struct ServerPlan {
     pub(crate) secrets: Vec<(String, SecretString)>,
     /// Why the cage is as it is, and what else is worth knowing.
     pub(crate) reasons: Vec<String>,
+    /// What it will see. Of one that is there or is no program nothing is said.
+    pub(crate) sight: Option<Sight>,
     /// Which entries run it.
     pub(crate) origins: Vec<String>,
     /// What it was made of.
@@ -280,7 +286,7 @@ impl Planner<'_> {
             return Ok(at);
         }
         let proposal = self.proposal(&made_of)?;
-        let same = self.there.iter().find(|(_, server)| made_of.is_there(server, &self.around.home));
+        let same = self.there.iter().find(|(name, server)| made_of.is_there(name, server, &self.around.home));
         let same = same.and_then(|(name, _)| ServerId::parse(name).ok());
         let is_there = same.is_some();
         let name = match same {
@@ -291,7 +297,8 @@ impl Planner<'_> {
         let (server, secrets) = made_of.written(&name, &mut reasons);
         let new = NewServer { name, server, cage: proposal.cage, timeout_seconds: timeout, origin: String::new() };
         new.check()?;
-        self.plan.servers.push(ServerPlan { new, is_there, secrets, reasons, origins: vec![origin], made_of });
+        let sight = if is_there { None } else { sight::of(&new, self.around, self.wanted.tier)? };
+        self.plan.servers.push(ServerPlan { new, is_there, secrets, reasons, sight, origins: vec![origin], made_of });
         Ok(self.plan.servers.len().saturating_sub(1))
     }
 

@@ -1,59 +1,81 @@
 //! What looks like a secret, where it is kept, and how it is hidden from the screen.
 
+use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sekisho_keys::{Purpose, SealingKey, SecretRef, is_sealed};
 use sekisho_wire::ServerId;
 use subtle::ConstantTimeEq as _;
 
 use super::tree::Node;
 use crate::home::{Home, files};
+use crate::problem::{Code, Problem, chain};
 
-/// Keeps a secret of a server, and says how the configuration names it.
+/// Seals a secret of a server into a file beside the configuration, with the key that lies elsewhere, and says how the configuration
+/// names it. One that is kept already stays as it is.
 ///
 /// # Errors
-/// It cannot be written.
-pub(crate) fn keep(home: &Home, server: &ServerId, name: &str, value: &SecretString) -> io::Result<String> {
-    let path = home.folder().join(place(server, name));
-    let folder = path.parent().unwrap_or(home.folder());
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    if folder.metadata()?.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("`{}` is open to others: chmod 0700", folder.display())));
+/// It cannot be written, or there is no good key.
+pub(crate) fn keep(home: &Home, server: &ServerId, name: &str, value: &SecretString) -> Result<String, Problem> {
+    let refused = |error: &dyn std::error::Error| {
+        Problem::new(Code::Secret, format!("secret `{name}` of server `{server}` cannot be sealed: {}", chain(error)))
+            .help("nothing that was there is changed; mend it and do it again")
+    };
+    let reference = reference(server, name);
+    if is_kept(home, &reference, server.as_str(), name, value) {
+        return Ok(reference);
     }
-    // One line end is taken off when it is read.
-    let bytes = format!("{}\n", value.expose_secret());
-    match files::read(&path, BYTES_MAX) {
-        Ok(there) if there == bytes.as_bytes() => {}
-        Ok(there) => files::replace(&path, &there, bytes.as_bytes())?,
-        Err(error) if error.kind() == ErrorKind::NotFound => files::create(&path, bytes.as_bytes())?,
-        Err(error) => return Err(error),
+    let key = SealingKey::ensure(&home.key()).map_err(|error| refused(&error))?;
+    let purpose = Purpose::Server { server: server.as_str(), name };
+    let sealed = key.seal(purpose, value).map_err(|error| refused(&error))?;
+    put(&home.folder().join(place(server, name)), &sealed).map_err(|error| refused(&error))?;
+    Ok(reference)
+}
+
+/// Writes a sealed file, in the place of the one that is there.
+///
+/// # Errors
+/// It cannot be written, or what is there is no sealed file.
+pub(crate) fn put(path: &Path, sealed: &str) -> io::Result<()> {
+    if let Some(folder) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     }
-    Ok(reference(server, name))
+    match files::read(path, BYTES_MAX) {
+        Ok(there) if is_sealed(&there) => files::replace(path, &there, sealed.as_bytes()),
+        Ok(_) => Err(io::Error::other(format!("`{}` is another file, and stays", path.display()))),
+        Err(error) if error.kind() == ErrorKind::NotFound => files::create(path, sealed.as_bytes()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the secret that the configuration names so is this one.
 #[must_use]
-pub(crate) fn is_kept(home: &Home, reference: &str, value: &SecretString) -> bool {
-    let Some(path) = reference.strip_prefix("file:") else { return false };
-    let Ok(there) = files::read(&home.folder().join(path), BYTES_MAX) else { return false };
-    let bytes = format!("{}\n", value.expose_secret());
-    there.ct_eq(bytes.as_bytes()).into()
+pub(crate) fn is_kept(home: &Home, reference: &str, server: &str, name: &str, value: &SecretString) -> bool {
+    let Ok(parsed) = reference.parse::<SecretRef>() else { return false };
+    // Variables are not looked at: those of this process are not those that the client hands over.
+    let data = |name: &str| home.key().ancestors().nth(2).filter(|_| name == "XDG_DATA_HOME").map(OsString::from);
+    let there = parsed.resolve(Purpose::Server { server, name }, home.folder(), &data);
+    there.is_ok_and(|there| there.expose_secret().as_bytes().ct_eq(value.expose_secret().as_bytes()).into())
 }
 
 /// How the configuration names a secret that is kept here.
 #[must_use]
 pub(crate) fn reference(server: &ServerId, name: &str) -> String {
-    format!("file:{}", place(server, name).display())
+    format!("sealed:{}", place(server, name).display())
 }
 
 fn place(server: &ServerId, name: &str) -> PathBuf {
-    // Names of variables are letters, digits and `_`; those of headers have other characters, too.
-    let name: String =
-        name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect();
-    Path::new("secrets").join(server.as_str()).join(name)
+    Path::new("secrets").join(server.as_str()).join(format!("{}.sealed", file_name(name)))
+}
+
+/// Names of variables are letters, digits and `_`; those of headers have other characters, too.
+#[must_use]
+pub(crate) fn file_name(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' }).collect()
 }
 
 /// Whether a variable of that name commonly holds a secret. Whatever the configuration takes for one is among them.
@@ -137,12 +159,13 @@ pub(crate) fn masked_words(line: &str) -> String {
 
 /// `env:NAME`, `${…}` and the like say where a secret is, and are none.
 fn is_reference(text: &str) -> bool {
-    text.starts_with("env:") || text.starts_with("file:") || (text.starts_with("${") && text.ends_with('}'))
+    SecretRef::begins(text) || (text.starts_with("${") && text.ends_with('}'))
 }
 
 const HIDDEN: &str = "••••••••";
 const RANDOM_MIN: usize = 20;
-const BYTES_MAX: u64 = 64 * 1024;
+/// LIMIT: of a file that is replaced, which is a sealed one.
+const BYTES_MAX: u64 = 96 * 1024;
 const PREFIXES: [&str; 42] = [
     "ghp_",
     "gho_",
@@ -240,22 +263,31 @@ mod tests {
     }
 
     #[test]
-    fn kept_secret_is_for_its_owner_alone_and_is_known_again() {
+    fn kept_secret_is_sealed_and_is_known_again() {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::locate(&Machine::new(System::Linux, dir.path().to_owned(), &|_| None));
         let server = ServerId::parse("github").unwrap();
+        let is_kept = |reference: &str, value: &str| is_kept(&home, reference, "github", "A_TOKEN", &value.into());
         let reference = keep(&home, &server, "A_TOKEN", &"one\n".into()).unwrap();
-        assert_eq!(reference, "file:secrets/github/A_TOKEN");
-        assert!(is_kept(&home, &reference, &"one\n".into()));
-        assert!(!is_kept(&home, &reference, &"one".into()) && !is_kept(&home, "env:A_TOKEN", &"one\n".into()));
-        let path = home.folder().join("secrets/github/A_TOKEN");
+        assert_eq!(reference, "sealed:secrets/github/A_TOKEN.sealed");
+        assert!(is_kept(&reference, "one\n"));
+        assert!(!is_kept(&reference, "one") && !is_kept("env:A_TOKEN", "one\n") && !is_kept("one\n", "one\n"));
+        assert!(!super::is_kept(&home, &reference, "github", "OTHER", &"one\n".into()), "of another variable");
+        let path = home.folder().join("secrets/github/A_TOKEN.sealed");
+        let (sealed, key) = (std::fs::read(&path).unwrap(), home.key());
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        let parsed: sekisho_keys::SecretRef = reference.parse().unwrap();
-        assert_eq!(parsed.resolve(home.folder(), &|_| None).unwrap().expose_secret(), "one\n");
+        assert_eq!((mode(&path), mode(path.parent().unwrap()), mode(&key)), (0o600, 0o700, 0o600));
+        assert_eq!(key, dir.path().join(".local/share/sekisho/key"));
+        keep(&home, &server, "A_TOKEN", &"one\n".into()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), sealed, "the same again changes nothing");
         keep(&home, &server, "A_TOKEN", &"two".into()).unwrap();
-        assert!(is_kept(&home, &reference, &"two".into()));
-        std::fs::set_permissions(path.parent().unwrap(), std::fs::Permissions::from_mode(0o750)).unwrap();
-        keep(&home, &server, "A_TOKEN", &"two".into()).unwrap_err();
+        assert!(is_kept(&reference, "two") && !is_kept(&reference, "one\n"));
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let refused = keep(&home, &server, "A_TOKEN", &"three".into()).unwrap_err().line();
+        assert!(refused.contains("SK0109") && refused.contains("chmod go-rwx") && !refused.contains("three"));
+        // What was written there by hand is known, too.
+        std::fs::write(home.folder().join("plain"), "four\n").unwrap();
+        std::fs::set_permissions(home.folder().join("plain"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert!(is_kept("file:plain", "four") && !is_kept("file:plain", "five"));
     }
 }

@@ -5,15 +5,17 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use proptest::prelude::*;
+use sekisho_sandbox::{Access, Tier};
 
 use super::apply::{Applied, Done, Manner, apply};
 use super::backup::{Backups, Origin, Step};
 use super::clients::{Format, candidates};
 use super::plan::{Fate, Plan, RemoteEntries, Surroundings, Wanted, plan};
+use super::sight::Sight;
 use super::source::parse;
 use super::status::rows;
 use super::undo::{Report, Undone, undo};
-use crate::home::{Cages, Home, Machine, System};
+use crate::home::{Home, Machine, System};
 use crate::problem::{Code, Problem};
 
 /// A user's home.
@@ -56,7 +58,7 @@ impl User {
     }
 
     fn plan(&self, remote: RemoteEntries) -> Plan {
-        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote, project: None };
+        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote, project: None, tier: Tier::Full };
         plan(&wanted, &self.around).unwrap()
     }
 
@@ -85,7 +87,7 @@ impl User {
 }
 
 fn manner(go_on: &dyn Fn(Done) -> Result<(), Problem>) -> Manner<'_> {
-    Manner { time: "2026-11-30T12:00:00Z", cages: Cages::LeftOut, go_on }
+    Manner { time: "2026-11-30T12:00:00Z", go_on }
 }
 
 fn data() -> PathBuf {
@@ -223,7 +225,7 @@ fn remote_entries_are_left_unless_asked_for_and_their_credentials_move() {
     let config = user.config();
     assert!(
         config.contains("url = \"https://mcp.example.com/mcp\"")
-            && config.contains("Authorization = \"file:secrets/far/Authorization\""),
+            && config.contains("Authorization = \"sealed:secrets/far/Authorization.sealed\""),
         "{config}"
     );
     user.around.home.load().unwrap();
@@ -277,16 +279,20 @@ fn remote_entries_of_every_format_are_pointed_at_this_program_and_back() {
 }
 
 #[test]
-fn secrets_move_into_files_for_the_owner_alone_and_settings_into_the_configuration() {
+fn secrets_move_into_sealed_files_and_settings_into_the_configuration() {
     let user = User::new();
     user.write(CURSOR, SIMPLE);
     let (_, applied) = user.import();
-    assert_eq!(applied.secrets, [("one".to_owned(), "ONE_TOKEN".to_owned(), "file:secrets/one/ONE_TOKEN".to_owned())]);
-    let secret = user.around.home.folder().join("secrets/one/ONE_TOKEN");
-    assert_eq!(fs::read_to_string(&secret).unwrap(), "hunter2\n");
+    let reference = "sealed:secrets/one/ONE_TOKEN.sealed".to_owned();
+    assert_eq!(applied.secrets, [("one".to_owned(), "ONE_TOKEN".to_owned(), reference.clone())]);
+    let secret = user.around.home.folder().join("secrets/one/ONE_TOKEN.sealed");
+    assert!(!fs::read_to_string(&secret).unwrap().contains("hunter2"));
+    let is_kept =
+        |value: &str| super::secrets::is_kept(&user.around.home, &reference, "one", "ONE_TOKEN", &value.into());
+    assert!(is_kept("hunter2") && !is_kept("hunter3"));
     assert_eq!(secret.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     assert!(
-        user.config().contains(r#"env = { MODE = "x", ONE_TOKEN = "file:secrets/one/ONE_TOKEN" }"#),
+        user.config().contains(r#"env = { MODE = "x", ONE_TOKEN = "sealed:secrets/one/ONE_TOKEN.sealed" }"#),
         "{}",
         user.config()
     );
@@ -322,7 +328,13 @@ fn a_configuration_that_cannot_be_added_to_changes_nothing() {
         let start = fs::read_to_string(user.around.home.path()).unwrap();
         let text = format!("{broken}{start}");
         fs::write(user.around.home.path(), &text).unwrap();
-        let wanted = Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: None };
+        let wanted = Wanted {
+            clients: Vec::new(),
+            servers: Vec::new(),
+            remote: RemoteEntries::Left,
+            project: None,
+            tier: Tier::Full,
+        };
         let done = plan(&wanted, &user.around).and_then(|plan| apply(&plan, &user.around, &manner(&|_| Ok(()))));
         done.unwrap_err();
         assert_eq!(user.read(CURSOR), SIMPLE, "{broken}");
@@ -575,8 +587,13 @@ fn files_of_a_project_are_imported_with_the_project_as_their_folder() {
     let folder = user.home().join("projects");
     let text = r#"{ "mcpServers": { "own": { "command": "node", "args": ["./server.js"] }, "other": { "command": "uvx", "args": ["x"] } } }"#;
     user.write("projects/.mcp.json", text);
-    let wanted =
-        Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: Some(folder.clone()) };
+    let wanted = Wanted {
+        clients: Vec::new(),
+        servers: Vec::new(),
+        remote: RemoteEntries::Left,
+        project: Some(folder.clone()),
+        tier: Tier::Full,
+    };
     let plan = plan(&wanted, &user.around).unwrap();
     let own = &plan.servers[0].new;
     assert_eq!((own.server.cwd.as_ref(), own.cage.read.as_slice()), (Some(&folder), &["~/projects".to_owned()][..]));
@@ -597,6 +614,7 @@ fn only_the_client_and_server_that_are_named_are_touched() {
         servers: vec!["two".to_owned()],
         remote: RemoteEntries::Left,
         project: None,
+        tier: Tier::Full,
     };
     let plan = plan(&wanted, &user.around).unwrap();
     let applied = apply(&plan, &user.around, &manner(&|_| Ok(()))).unwrap();
@@ -616,6 +634,7 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         (r#"{"command": "docker", "args": ["run", "x"]}"#, "somewhere else"),
         (r#"{"command": "npx", "args": ["x", "${workspaceFolder}"]}"#, "${workspaceFolder}"),
         (r#"{"command": "x", "env": {"LD_PRELOAD": "/x.so"}}"#, "LD_PRELOAD"),
+        (r#"{"command": "x", "env": {"PATH": "/x/bin"}}"#, "which program runs"),
         (r#"{"command": "x", "env": {"A B": "x"}}"#, "letters, digits"),
         (r#"{"command": "x", "env": {"A": ["x"]}}"#, "no text"),
         (r#"{"command": "x", "args": [null]}"#, "no text"),
@@ -640,6 +659,69 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         assert!(fate.contains(words), "{entry}: {fate}");
         assert!(matches!(plan.files[0].entries[1].fate, Fate::Import { .. }));
     }
+}
+
+#[test]
+fn what_is_shown_of_a_cage_is_what_its_plan_has() {
+    let mut user = User::new();
+    let tools = user.path("tools");
+    fs::create_dir_all(&tools).unwrap();
+    for name in ["npx", "notes"] {
+        fs::write(tools.join(name), "").unwrap();
+    }
+    let path = |name: &str| (name == "PATH").then(|| tools.clone().into_os_string());
+    user.around.machine = Machine::new(System::Linux, user.home().to_owned(), &path);
+    user.write(
+        CURSOR,
+        r#"{"mcpServers": {
+        "files": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-filesystem", "HOME_FOLDER/projects"]},
+        "git-hub": {"command": "npx", "args": ["-y", "@modelcontextprotocol/server-github"]},
+        "notes": {"command": "notes", "args": ["--dir", "HOME_FOLDER/projects"]},
+        "gone": {"command": "gone"}
+    }}"#,
+    );
+    let plan = user.plan(RemoteEntries::Left);
+    let sights: Vec<&Sight> = plan.servers.iter().filter_map(|server| server.sight.as_ref()).collect();
+    let view = |access, name: &str| (access, user.path(name));
+    let known = |at: usize| match sights[at] {
+        Sight::Known(known) => known,
+        Sight::NoProgram(name) => panic!("{name}"),
+    };
+    let (files, github, notes) = (known(0), known(1), known(2));
+    assert_eq!(files.profiles, ["base", "node", "filesystem"]);
+    assert_eq!(files.views, [view(Access::Write, "projects"), view(Access::Read, "tools/npx")]);
+    assert_eq!((files.tier, &*files.hosts), (Tier::Full, &[][..]));
+    assert_eq!(github.views, [view(Access::Read, "tools/npx")]);
+    assert_eq!(github.hosts, ["api.github.com:443"]);
+    assert_eq!(notes.views, [view(Access::Write, "projects"), view(Access::Read, "tools/notes")]);
+    assert_eq!(sights[3], &Sight::NoProgram("gone".to_owned()));
+
+    // Where somebody grants what is around the key of secrets and the configuration, neither is seen.
+    for hidden in [".local/share/sekisho", ".local/state/sekisho", ".config/sekisho", ".local/share/other"] {
+        fs::create_dir_all(user.path(hidden)).unwrap();
+    }
+    let mut wide = plan.servers[2].new.clone();
+    wide.cage.write = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
+    let sight = super::sight::of(&wide, &user.around, Tier::Full).unwrap();
+    let Some(Sight::Known(wide)) = sight else { panic!("{sight:?}") };
+    let mut hidden: Vec<PathBuf> = wide.hidden;
+    hidden.sort();
+    hidden.dedup();
+    assert_eq!(hidden, [".config/sekisho", ".local/share/sekisho", ".local/state/sekisho"].map(|name| user.path(name)));
+}
+
+#[test]
+fn machine_that_cannot_confine_a_server_leaves_its_entry_alone() {
+    let user = User::new();
+    user.write(CURSOR, SIMPLE);
+    let wanted =
+        |tier| Wanted { clients: Vec::new(), servers: Vec::new(), remote: RemoteEntries::Left, project: None, tier };
+    for tier in [Tier::None, Tier::Partial] {
+        let plan = plan(&wanted(tier), &user.around).unwrap();
+        assert!(plan.servers.is_empty() && plan.files[0].after.is_none());
+        assert!(format!("{:?}", plan.files[0].entries[0].fate).contains("sekisho doctor"), "{tier}");
+    }
+    assert_eq!(plan(&wanted(Tier::Full), &user.around).unwrap().servers.len(), 2);
 }
 
 #[test]
@@ -783,7 +865,8 @@ proptest! {
 #[test]
 fn home_configuration_passes_every_room() {
     let user = User::new();
-    user.write(CURSOR, SIMPLE);
+    // Its key would be that of whoever runs the tests.
+    user.write(CURSOR, &SIMPLE.replace("\"ONE_TOKEN\": \"hunter2\", ", ""));
     user.import();
     let loaded = user.around.home.load().unwrap();
     let egress = crate::assemble::egress(&loaded).unwrap();

@@ -25,7 +25,10 @@ fn import(home: &Home, arguments: &[&str]) -> Said {
     let path = home.path("");
     let folder = path.to_str().unwrap().trim_end_matches('/');
     let arguments: Vec<&str> = std::iter::once("import").chain(arguments.iter().copied()).collect();
-    home.run_with(&arguments, &[("HOME", folder), ("XDG_CONFIG_HOME", ""), ("XDG_STATE_HOME", "")])
+    home.run_with(
+        &arguments,
+        &[("HOME", folder), ("XDG_CONFIG_HOME", ""), ("XDG_STATE_HOME", ""), ("XDG_DATA_HOME", "")],
+    )
 }
 
 fn text(home: &Home, name: &str) -> String {
@@ -73,7 +76,9 @@ fn imported_server_is_run_by_this_program_and_one_command_takes_it_back() {
         config.contains("[servers.notes]") && config.contains("[servers.notes.sandbox]") && !config.contains("hunter2"),
         "{config}"
     );
-    assert_eq!(text(&home, ".config/sekisho/secrets/notes/NOTES_TOKEN"), "hunter2\n");
+    let sealed = text(&home, ".config/sekisho/secrets/notes/NOTES_TOKEN.sealed");
+    assert!(sealed.starts_with("sekisho-sealed 1\nfor servers.notes NOTES_TOKEN\n") && !sealed.contains("hunter2"));
+    assert!(said.out.contains("with the key ~/.local/share/sekisho/key"), "{said:?}");
     let said = import(&home, &["status"]);
     assert!(said.code == 0 && said.out.contains("notes   protected"), "{said:?}");
     let again = import(&home, &["--yes"]);

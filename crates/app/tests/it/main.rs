@@ -6,10 +6,12 @@
     reason = "helpers of tests fail like tests: loudly"
 )]
 
+mod caged;
 mod config;
 mod demo;
 mod egress;
 mod import;
 mod running;
+mod secret;
 mod support;
 mod up;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use sekisho_sandbox::Access;
 use sekisho_wire::text::visible;
 use similar::TextDiff;
 
@@ -10,6 +11,7 @@ use super::Pinned;
 use crate::import::apply::Applied;
 use crate::import::plan::{Fate, FilePlan, Plan, ServerPlan, Surroundings};
 use crate::import::secrets::{masked, masked_words};
+use crate::import::sight::Sight;
 use crate::import::source::parse;
 use crate::import::status::Row;
 use crate::import::undo::{Report, Undone};
@@ -51,13 +53,13 @@ pub(super) fn plan(plan: &Plan, around: &Surroundings) -> String {
     let used: Vec<&ServerPlan> = plan.servers.iter().filter(is_used).collect();
     if !used.is_empty() {
         line(&mut text, &format!("Servers in {}:", around.machine.short(&around.home.path())));
-        used.into_iter().for_each(|planned| server(&mut text, planned));
+        used.into_iter().for_each(|planned| server(&mut text, planned, around));
         text.push('\n');
     }
     text
 }
 
-fn server(text: &mut String, planned: &ServerPlan) {
+fn server(text: &mut String, planned: &ServerPlan, around: &Surroundings) {
     let (new, server) = (&planned.new, &planned.new.server);
     let state = if planned.is_there { "is there already, and stays as it is" } else { "is new" };
     line(text, &format!("  {} {state}, for {}", new.name, planned.origins.join(", ")));
@@ -68,11 +70,11 @@ fn server(text: &mut String, planned: &ServerPlan) {
     if planned.is_there {
         return;
     }
-    if let Some(profile) = &new.cage.profile {
-        line(text, &format!("    profile {profile}"));
-    }
     for reason in &planned.reasons {
         line(text, &format!("    {reason}"));
+    }
+    if let Some(sight) = &planned.sight {
+        cage(text, sight, around);
     }
     for (name, _) in &planned.secrets {
         let reference =
@@ -88,6 +90,36 @@ fn server(text: &mut String, planned: &ServerPlan) {
         .collect();
     if !settings.is_empty() {
         line(text, &format!("    moves as it is: {}", settings.join(", ")));
+    }
+}
+
+/// What it sees, with all that its profiles add to what the configuration grants.
+fn cage(text: &mut String, sight: &Sight, around: &Surroundings) {
+    let known = match sight {
+        Sight::NoProgram(name) => {
+            return line(text, &format!("    `{name}` is not there: what it will see is not known before it is"));
+        }
+        Sight::Known(known) => known,
+    };
+    let profiles = known.profiles.join(", ");
+    line(text, &format!("    its cage: tier {}, profiles {profiles}; beside the system's programs it", known.tier));
+    for (access, verb) in
+        [(Access::Read, "reads"), (Access::Write, "reads and changes"), (Access::Copy, "gets a copy, gone with it, of")]
+    {
+        let of = known.views.iter().filter(|(one, _)| *one == access);
+        let paths: Vec<String> = of.map(|(_, path)| around.machine.short(path)).collect();
+        if !paths.is_empty() {
+            line(text, &format!("      {verb} {}", paths.join(", ")));
+        }
+    }
+    if !known.hidden.is_empty() {
+        let paths: Vec<String> = known.hidden.iter().map(|path| around.machine.short(path)).collect();
+        line(text, &format!("      does not see {}", paths.join(", ")));
+    }
+    if known.hosts.is_empty() {
+        line(text, "      has no network");
+    } else {
+        line(text, &format!("      reaches {}, and no other host", known.hosts.join(", ")));
     }
 }
 
@@ -109,7 +141,14 @@ fn difference(text: &mut String, file: &FilePlan) {
 pub(super) fn applied(applied: &Applied, around: &Surroundings) -> String {
     let mut text = String::new();
     for (server, name, reference) in &applied.secrets {
-        line(&mut text, &format!("secret {name} of {server} is kept as {reference}, beside the home configuration"));
+        line(&mut text, &format!("secret {name} of {server} is sealed: {reference}, beside the home configuration"));
+    }
+    if !applied.secrets.is_empty() {
+        let key = around.machine.short(&around.home.key());
+        line(&mut text, &format!("what is sealed opens with the key {key}, and for its server alone; keep the key"));
+        if !around.machine.has_usual_data() {
+            line(&mut text, "XDG_DATA_HOME is set: it has to be in the environment of your clients, too");
+        }
     }
     for path in &applied.files {
         line(&mut text, &format!("changed {}", around.machine.short(path)));
@@ -153,7 +192,7 @@ pub(super) fn undone(report: &Report, around: &Surroundings) -> String {
         line(
             &mut text,
             &format!(
-                "{} stay in {config}, with their secrets beside it: take them out if you need them no more",
+                "{} stay in {config}, with their sealed secrets beside it: take them out if you need them no more",
                 report.servers.join(", ")
             ),
         );

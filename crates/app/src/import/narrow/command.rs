@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::Roots;
+
 /// Refuses what would run something else than what is approved, or outside of the cage.
 ///
 /// # Errors
@@ -48,6 +50,17 @@ pub(super) fn package(command: &[String]) -> Option<String> {
         _ => Some(name),
     };
     named.map(|named| without_version(&named).to_owned())
+}
+
+/// What an unknown server does with what an option or variable of this name leads to, as far as the name tells: one that says where
+/// things are kept names a place to write to.
+pub(super) fn roots(name: &str) -> Roots {
+    let lower = name.to_ascii_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let has = |known: &[&str]| words.iter().any(|word| known.contains(word));
+    // `--dir` alone names the folder that the server is for.
+    let is_kept = has(&KEPT) || matches!(words.as_slice(), ["dir" | "directory" | "folder" | "workdir"]);
+    if is_kept && !has(&LOOKED_AT) { Roots::Write } else { Roots::Read }
 }
 
 /// Whether the command is an interpreter that runs the file at `path`.
@@ -108,6 +121,44 @@ fn is_flag(flag: &str, known: &str) -> bool {
     }
 }
 
+/// In names of options and variables: what a server writes to.
+const KEPT: [&str; 18] = [
+    "cache",
+    "data",
+    "database",
+    "db",
+    "export",
+    "log",
+    "logs",
+    "memory",
+    "notes",
+    "out",
+    "output",
+    "persist",
+    "save",
+    "state",
+    "storage",
+    "store",
+    "vault",
+    "workspace",
+];
+/// What it only reads, whatever else the name says.
+const LOOKED_AT: [&str; 14] = [
+    "ca",
+    "cert",
+    "config",
+    "in",
+    "input",
+    "key",
+    "open",
+    "read",
+    "readonly",
+    "schema",
+    "source",
+    "src",
+    "template",
+    "templates",
+];
 const SHELLS: [&str; 7] = ["sh", "bash", "dash", "zsh", "ksh", "fish", "busybox"];
 const SCRIPTED: [&str; 8] = ["node", "nodejs", "python", "deno", "bun", "ruby", "perl", "php"];
 const WITH_VALUE: [&str; 8] =

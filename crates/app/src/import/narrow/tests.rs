@@ -72,7 +72,7 @@ fn filesystem_server_writes_its_roots_and_others_read_what_they_are_given() {
     let files = cage("npx -y @modelcontextprotocol/server-filesystem@2025.1.1 /h/me/docs ~/repo");
     assert_eq!((files.write, files.read), (vec!["~/docs".to_owned(), "~/repo".to_owned()], vec![]));
     assert_eq!(files.profile.as_deref(), Some("filesystem"));
-    let other = cage("npx -y some-server --dir=/h/me/docs /h/me/docs/a/x.txt");
+    let other = cage("npx -y some-server --root=/h/me/docs /h/me/docs/a/x.txt");
     assert_eq!((other.read, other.write, other.profile), (vec!["~/docs".to_owned()], vec![], None));
     let git = cage("uvx mcp-server-git --repository /h/me/repo");
     assert_eq!((git.write, git.profile.as_deref()), (vec!["~/repo".to_owned()], Some("git")));
@@ -116,12 +116,50 @@ fn scripts_get_their_project_and_programs_what_they_are_made_of() {
 }
 
 #[test]
+fn folder_where_a_server_keeps_things_is_written_to_and_others_are_read() {
+    for (writes, reads) in [
+        ("x --dir /h/me/docs", "x --root /h/me/docs"),
+        ("x --dir=/h/me/docs", "x /h/me/docs"),
+        ("x --data-dir /h/me/docs", "x --config-dir /h/me/docs"),
+        ("x --output_folder /h/me/docs", "x --input_folder /h/me/docs"),
+        ("x --db /h/me/db/notes.db", "x --read-db /h/me/db/notes.db"),
+    ] {
+        let (writes, reads) = (cage(writes), cage(reads));
+        assert!(writes.write.len() == 1 && writes.read.is_empty(), "{writes:?}");
+        assert_eq!((reads.read, reads.write), (writes.write, vec![]));
+    }
+    let env = |name: &str| propose("x", &[(name, Some("/h/me/docs"))], None).unwrap().cage;
+    assert_eq!((env("NOTES_DIR").write.len(), env("DOCS_DIR").write.len(), env("DOCS_DIR").read.len()), (1, 0, 1));
+    // What is known of a package goes before what names say.
+    assert_eq!(cage("npx @modelcontextprotocol/server-github --dir /h/me/docs").read, ["~/docs"]);
+}
+
+#[test]
+fn what_no_cage_may_be_granted_is_not_proposed() {
+    for path in ["/tmp", "/etc", "/proc/self", "/dev/sda", "/run/x.sock"] {
+        let look = |asked: &Path| (asked == Path::new(path)).then(|| (Found::Folder, PathBuf::from(path)));
+        let of = |command: &[&str]| {
+            let command: Vec<String> = command.iter().map(|text| (*text).to_owned()).collect();
+            Known::shipped().unwrap().narrowest(Run { command: &command, env: &[], cwd: None }, &machine(), &look)
+        };
+        let other = of(&["/usr/bin/x", path]).unwrap();
+        let words = format!("not opened: {path}");
+        assert!(
+            other.cage.read.is_empty() && other.reasons.iter().any(|reason| reason.starts_with(&words)),
+            "{other:?}"
+        );
+        assert!(of(&["mcp-server-filesystem", path]).unwrap_err().contains("name the folders"), "{path}");
+    }
+}
+
+#[test]
 fn table_of_known_servers_is_whole() {
     let known = Known::shipped().unwrap();
     let mut seen = std::collections::BTreeSet::new();
     for server in &known.servers {
         assert!(!server.why.is_empty() && !server.names.is_empty(), "{server:?}");
         assert!(server.hosts.iter().all(|host| host.ends_with(":443") && !host.contains('/')), "{server:?}");
+        assert!(server.hosts.iter().all(|host| host.parse::<sekisho_egress::HostRule>().is_ok()), "{server:?}");
         assert!(server.names.iter().all(|name| seen.insert(name)), "{server:?} stands twice");
     }
 }
@@ -132,7 +170,8 @@ fn hosts_come_from_what_is_known_and_from_addresses() {
     assert_eq!(cage("/opt/github-mcp-server stdio").hosts, ["api.github.com:443"]);
     assert_eq!(cage("x/mcp-server-fetch"), Cage::default());
     assert_eq!(cage("python3.11 -m mcp_server_fetch"), Cage::default());
-    assert_eq!(cage("npx other https://a.example/x http://b.example:8080").hosts, ["a.example:443", "b.example:8080"]);
+    let hosts = cage("npx other https://a.example/x http://b.example:8080 wss://c.example").hosts;
+    assert_eq!(hosts, ["a.example:443", "http://b.example:8080", "c.example:443"]);
     let gitlab = |env: &[(&str, Option<&str>)]| propose("npx @zereight/mcp-gitlab", env, None).unwrap().cage.hosts;
     assert_eq!(gitlab(&[]), ["gitlab.com:443"]);
     assert_eq!(gitlab(&[("GITLAB_API_URL", Some("https://git.corp.example/api/v4"))]), ["git.corp.example:443"]);
@@ -147,16 +186,18 @@ fn private_addresses_and_databases_are_told_and_not_opened() {
         "https://10.1.2.3/x",
         "http://db.internal",
         "https://[::1]/",
-        "http://169.254.169.254/x",
+        "http://build",
     ] {
         let proposal = propose(&format!("npx other {address}"), &[], None).unwrap();
         assert_eq!(proposal.cage, Cage::default(), "{address}");
         assert!(proposal.reasons[0].contains("dangerous_private_hosts"), "{:?}", proposal.reasons);
     }
+    let metadata = propose("npx other http://169.254.169.254/x", &[], None).unwrap();
+    assert!(metadata.cage == Cage::default() && metadata.reasons[0].contains("no rule can permit it"));
     let proposal =
         propose("npx other", &[("DATABASE", Some("postgres://me:hunter2@db.example:5432/x"))], None).unwrap();
     assert!(
-        proposal.cage == Cage::default() && proposal.reasons[0].contains("db.example:5432"),
+        proposal.cage == Cage::default() && proposal.reasons[0].contains("\"tcp://db.example:5432\" to `hosts`"),
         "{:?}",
         proposal.reasons
     );
@@ -165,7 +206,7 @@ fn private_addresses_and_databases_are_told_and_not_opened() {
 
 #[test]
 fn variables_and_working_folder_are_looked_at_too() {
-    let env = [("MEMORY_FILE_PATH", Some("/h/me/db/new.json")), ("HOME", Some("/h/me")), ("PATH", Some("/h/me/docs"))];
+    let env = [("MEMORY_FILE_PATH", Some("/h/me/db/new.json")), ("HOME", Some("/h/me"))];
     let memory = propose("npx -y @modelcontextprotocol/server-memory", &env, Some("/h/me/repo")).unwrap();
     assert_eq!((memory.cage.write, memory.cage.read), (vec!["~/db".to_owned()], vec!["~/repo".to_owned()]));
     let sqlite = cage("uvx mcp-server-sqlite --db-path /h/me/db/notes.db");

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use sekisho_keys::SecretRef;
 use sekisho_wire::ServerId;
 
 use crate::home::{Home, Server};
@@ -39,7 +40,7 @@ impl MadeOf {
     }
 
     /// Whether a server of the home configuration is this one.
-    pub(super) fn is_there(&self, server: &Server, home: &Home) -> bool {
+    pub(super) fn is_there(&self, id: &str, server: &Server, home: &Home) -> bool {
         let written = if self.url.is_some() { &server.headers } else { &server.env };
         let is_same = |name: &String, value: &Variable| {
             let there = written.get(name);
@@ -47,7 +48,8 @@ impl MadeOf {
                 Variable::FromClient => there.is_some_and(|there| *there == format!("env:{name}")),
                 Variable::Written(value) if is_left_out(name, value, self.url.is_some()) => there.is_none(),
                 Variable::Written(value) => {
-                    there.is_some_and(|there| there == value.expose_secret() || secrets::is_kept(home, there, value))
+                    let is_kept = |there| secrets::is_kept(home, there, id, name, value);
+                    there.is_some_and(|there| there == value.expose_secret() || is_kept(there))
                 }
             }
         };
@@ -95,7 +97,7 @@ impl MadeOf {
 
 /// A setting that would be read as a reference is kept as a secret is.
 fn is_secret(name: &str, value: &str) -> bool {
-    secrets::smells(name) || secrets::looks_like_one(value) || value.starts_with("env:") || value.starts_with("file:")
+    secrets::smells(name) || secrets::looks_like_one(value) || SecretRef::begins(value)
 }
 
 /// An empty secret is none, and a configuration that names one is refused.
