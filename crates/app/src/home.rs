@@ -375,7 +375,7 @@ impl NewServer {
     pub(crate) fn sandbox(&self) -> Result<sekisho_sandbox::Config, String> {
         let config = self.config()?;
         let server = config.servers.get(self.name.as_str());
-        Ok(server.map(|server| server.sandbox().into_owned()).unwrap_or_default())
+        Ok(server.map(|server| server.sandbox.clone()).unwrap_or_default())
     }
 
     fn config(&self) -> Result<sekisho_catalog::Config, String> {

@@ -252,9 +252,12 @@ impl Narrowing<'_> {
             Ok(()) => None,
             Err(PlanError::TooBroad { what, .. }) => Some(format!("which is, or holds, {what}")),
             Err(PlanError::WayAround { what, .. }) => Some(what.to_owned()),
-            Err(error @ (PlanError::Missing { .. } | PlanError::NotText(_) | PlanError::TooMany)) => {
-                Some(error.to_string())
-            }
+            Err(
+                error @ (PlanError::Missing { .. }
+                | PlanError::CannotHide { .. }
+                | PlanError::NotText(_)
+                | PlanError::TooMany),
+            ) => Some(error.to_string()),
         })
     }
 

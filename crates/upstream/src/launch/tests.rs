@@ -127,6 +127,7 @@ fn server(command: &[&str], approved: Option<ProgramDigest>, now: Option<Program
     let config = sekisho_catalog::Config {
         servers: [("test".to_owned(), stdio_config(command))].into(),
         catalog: sekisho_catalog::PinConfig::default(),
+        machine: sekisho_sandbox::Tier::None,
     };
     let with = |lock: Lock, digest: Option<ProgramDigest>| {
         let programs: BTreeMap<_, _> = digest.map(|digest| ("test".to_owned(), digest)).into_iter().collect();
