@@ -156,6 +156,22 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// What others execute or believe unseen, in folders that may be changed, is shown to read alone, unless it is named.
+    pub(crate) fn guard(&mut self, profiles: &[&Profile]) {
+        let writable = self.views.iter().filter(|(_, access)| **access == Access::Write);
+        let writable: Vec<PathBuf> = writable.map(|(path, _)| path.clone()).collect();
+        let guarded = profiles.iter().flat_map(|profile| &profile.guarded).map(|place| &place.path);
+        let found = guarded.flat_map(|name| writable.iter().map(move |folder| folder.join(name)));
+        // A link leads elsewhere, and can only be followed to what is shown.
+        let is_real = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| !found.is_symlink());
+        let found: Vec<PathBuf> = found
+            .filter(is_real)
+            .filter(|path| !self.is_named(path) && self.shown_as(path) == Some(Access::Write))
+            .collect();
+        self.pin_above(&found);
+        self.views.extend(found.into_iter().map(|path| (path, Access::Read)));
+    }
+
     /// What is hidden stays where it is: a folder above it that the server may rename would take it along, out of its cover at the next
     /// start. The kernel renames no folder that something is attached to.
     pub(crate) fn pin_above(&mut self, hidden: &[PathBuf]) {

@@ -196,7 +196,10 @@ impl Plan {
         ground.keep_from(subject.hidden)?;
         let hidden = hidden(subject.hidden, &ground);
         match tier {
-            Tier::Full => ground.pin_above(&hidden),
+            Tier::Full => {
+                ground.guard(&profiles);
+                ground.pin_above(&hidden);
+            }
             Tier::Partial | Tier::None => ground.carve_out(&hidden)?,
         }
         let hidden = hidden.iter().map(|path| text(path)).collect::<Result<Vec<String>, PlanError>>()?;

@@ -341,3 +341,27 @@ fn offer_of_a_profile_takes_nothing_from_what_was_granted() {
     assert_eq!(access(""), [("home/user/.npm/_npx".to_owned(), Access::Copy)]);
     assert_eq!(access("write = ['~/.npm/_npx']"), [("home/user/.npm/_npx".to_owned(), Access::Write)]);
 }
+
+#[test]
+fn what_others_run_unseen_is_not_changed_in_a_folder_that_is_unless_it_is_named() {
+    let place = Place::new(&[
+        "home/user/project/.git/hooks/pre-commit",
+        "home/user/project/.git/config",
+        "home/user/project/.git/HEAD",
+        "home/user/project/.mcp.json",
+    ]);
+    let shown = |config: &str| place.shown(&place.granting(config).unwrap());
+    let project = |path: &str, access| (format!("home/user/project{path}"), access);
+    let expected = [
+        project("", Access::Write),
+        // By itself, so that it cannot be renamed with what lies in it.
+        project("/.git", Access::Write),
+        project("/.git/config", Access::Read),
+        project("/.git/hooks", Access::Read),
+        project("/.mcp.json", Access::Read),
+    ];
+    assert_eq!(shown("write = ['~/project']"), expected);
+    let named = shown("write = ['~/project', '~/project/.mcp.json']");
+    assert!(!named.contains(&project("/.mcp.json", Access::Read)) && named.contains(&expected[3]), "{named:?}");
+    assert_eq!(shown("read = ['~/project']"), [project("", Access::Read)]);
+}
