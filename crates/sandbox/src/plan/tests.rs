@@ -365,3 +365,74 @@ fn what_others_run_unseen_is_not_changed_in_a_folder_that_is_unless_it_is_named(
     assert!(!named.contains(&project("/.mcp.json", Access::Read)) && named.contains(&expected[3]), "{named:?}");
     assert_eq!(shown("read = ['~/project']"), [project("", Access::Read)]);
 }
+
+#[test]
+fn link_that_the_server_may_change_grants_nothing_out_of_what_it_may_change() {
+    let place = Place::new(&[
+        "home/user/project/data/file",
+        "home/user/documents/letter",
+        "home/user/documents/sub/letter",
+        "etc/settings",
+    ]);
+    let link = |from: &str, to: &str| {
+        let from = place.at(from);
+        let _before = fs::remove_file(&from);
+        symlink(place.at(to), from).unwrap();
+    };
+    // As the server leaves it before its next start.
+    link("home/user/project/swapped", "home/user/documents");
+    for config in [
+        "write = ['~/project']\nread = ['~/project/swapped']",
+        "write = ['~/project']\nread = ['~/project/swapped/sub']",
+        "write = ['~/project', '~/project/swapped']",
+    ] {
+        let refused = place.granting(config).unwrap_err();
+        assert!(matches!(refused, PlanError::WayAround { .. }), "{config}: {refused}");
+    }
+    let command = "npx @modelcontextprotocol/server-filesystem {P}/home/user/project {P}/home/user/project/swapped";
+    assert!(matches!(place.of("", command, |_| {}), Err(PlanError::WayAround { .. })));
+    // What it leads to is not offered, either.
+    link("home/user/project/conf.json", "etc/settings");
+    let plan = place.of("write = ['~/project']", "/bin/true {P}/home/user/project/conf.json", |_| {}).unwrap();
+    assert_eq!(place.shown(&plan), [("home/user/project".to_owned(), Access::Write)]);
+    // Within what it may change it may lead anywhere; and outside of it the link is nobody's but the user's.
+    link("home/user/project/swapped", "home/user/project/data");
+    assert!(place.granting("write = ['~/project']\nread = ['~/project/swapped']").is_ok());
+    link("home/user/own", "home/user/documents");
+    assert!(place.granting("write = ['~/project']\nread = ['~/own']").is_ok());
+}
+
+#[test]
+fn what_a_server_may_write_tells_nothing_about_what_it_may_read() {
+    let place =
+        Place::new(&["home/user/project/.venv/bin/python", "home/user/other/lib/x", "home/user/other/bin/python3"]);
+    let config = place.at("home/user/other/bin").display().to_string();
+    fs::write(place.at("home/user/project/.venv/pyvenv.cfg"), format!("home = {config}\n")).unwrap();
+    let command = "{P}/home/user/project/.venv/bin/python -m server";
+    let shown = |config: &str| place.shown(&place.of(config, command, |_| {}).unwrap());
+    assert!(shown("").contains(&("home/user/other".to_owned(), Access::Read)));
+    assert_eq!(shown("write = ['~/project']"), [("home/user/project".to_owned(), Access::Write)]);
+}
+
+#[test]
+fn what_is_kept_from_all_servers_is_granted_to_none() {
+    let place = Place::new(&["data/homes/other/x", "etc/sekisho.toml", "etc/other"]);
+    let kept = |asked: &mut Asked| asked.hidden = vec![place.at("data"), place.at("etc/sekisho.toml")];
+    for config in ["read = ['../data/homes/other']", "read = ['../data']", "write = ['.']", "read = ['sekisho.toml']"] {
+        let refused = place.of(config, "/bin/true", kept).unwrap_err();
+        assert!(matches!(refused, PlanError::WayAround { .. }), "{config}: {refused}");
+    }
+    let plan = place.of("read = ['.']", "/bin/true", kept).unwrap();
+    assert!(plan.hidden.contains(&place.at("etc/sekisho.toml").display().to_string()), "{plan:?}");
+    assert!(place.of("read = ['other']", "/bin/true", kept).is_ok());
+}
+
+#[test]
+fn program_in_the_home_is_executed_as_the_file_that_it_is() {
+    let place = Place::new(&["home/user/.local/share/srv/bin/srv"]);
+    fs::create_dir_all(place.at("home/user/.local/bin")).unwrap();
+    symlink(place.at("home/user/.local/share/srv/bin/srv"), place.at("home/user/.local/bin/srv")).unwrap();
+    let plan = place.of("", "{P}/home/user/.local/bin/srv --stdio", |_| {}).unwrap();
+    assert_eq!(plan.program, place.at("home/user/.local/share/srv/bin/srv").display().to_string());
+    assert!(plan.command[0].ends_with(".local/bin/srv"), "it is called as it was");
+}
