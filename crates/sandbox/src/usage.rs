@@ -143,7 +143,7 @@ const FILES_COUNTED_MAX: usize = 1024;
 mod tests {
     use super::*;
 
-    fn process(proc: &Path, number: u32, name: &str, [ticks, reaped, pages]: [u64; 3], children: &str, files: u32) {
+    fn process(proc: &Path, (number, name): (u32, &str), [ticks, reaped, pages]: [u64; 3], children: &str, files: u32) {
         let folder = folder(proc, number);
         fs::create_dir_all(folder.join("fd")).unwrap();
         fs::create_dir_all(folder.join(format!("task/{number}"))).unwrap();
@@ -162,9 +162,9 @@ mod tests {
     #[test]
     fn server_and_all_that_it_started_are_counted_and_the_reaper_is_not() {
         let proc = tempfile::tempdir().unwrap();
-        process(proc.path(), 7, "sekisho", [500, 3, 1000], "8 ", 4);
-        process(proc.path(), 8, "a (b) c", [10, 2, 100], "9 10 ", 3);
-        process(proc.path(), 9, "child", [5, 0, 50], "", 2);
+        process(proc.path(), (7, "sekisho"), [500, 3, 1000], "8 ", 4);
+        process(proc.path(), (8, "a (b) c"), [10, 2, 100], "9 10 ", 3);
+        process(proc.path(), (9, "child"), [5, 0, 50], "", 2);
         let usage = Usage::read(proc.path(), 7, Root::Reaper).unwrap();
         let expected = Usage {
             processes: 2,
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn server_that_is_looked_at_itself_is_counted() {
         let proc = tempfile::tempdir().unwrap();
-        process(proc.path(), 7, "server", [4, 0, 10], "", 1);
+        process(proc.path(), (7, "server"), [4, 0, 10], "", 1);
         let usage = Usage::read(proc.path(), 7, Root::Server).unwrap();
         assert_eq!((usage.processes, usage.files, usage.cpu), (1, 1, Duration::from_millis(40)));
     }

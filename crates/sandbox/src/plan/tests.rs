@@ -196,17 +196,17 @@ fn what_profiles_hide_is_hidden_unless_it_is_named() {
 
 #[test]
 fn link_into_what_is_hidden_grants_nothing() {
-    let place = Place::new(&["home/user/.ssh/key", "home/user/work/plain/file"]);
-    symlink("../.ssh", place.at("home/user/work/notes")).unwrap();
-    symlink("../.ssh/key", place.at("home/user/work/file")).unwrap();
-    for path in ["~/work/notes", "~/work/file"] {
+    let place = Place::new(&["home/user/.ssh/key", "home/user/desk/plain/file"]);
+    symlink("../.ssh", place.at("home/user/desk/notes")).unwrap();
+    symlink("../.ssh/key", place.at("home/user/desk/file")).unwrap();
+    for path in ["~/desk/notes", "~/desk/file"] {
         let refused = place.granting(&format!("read = [{path:?}]"));
         assert!(matches!(refused, Err(PlanError::WayAround { .. })), "{path}: {refused:?}");
     }
-    assert!(place.granting("read = ['~/work/plain']").is_ok());
+    assert!(place.granting("read = ['~/desk/plain']").is_ok());
     // Nor does an argument.
-    let shown = place.shows("/bin/true {P}/home/user/work/file {P}/home/user/work/plain/file");
-    assert_eq!(shown, ["home/user/work/plain/file"]);
+    let shown = place.shows("/bin/true {P}/home/user/desk/file {P}/home/user/desk/plain/file");
+    assert_eq!(shown, ["home/user/desk/plain/file"]);
 }
 
 #[test]
@@ -241,12 +241,12 @@ fn without_namespaces_what_is_hidden_is_left_out_or_the_grant_is_refused() {
 
 #[test]
 fn folders_that_a_command_names_are_for_servers_that_work_on_those() {
-    let place = Place::new(&["home/user/work/file", "home/user/repository/file"]);
+    let place = Place::new(&["home/user/desk/file", "home/user/repository/file"]);
     let access = |command: &str| place.of("", command, |_| {}).map(|plan| place.shown(&plan));
     let written = |path: &str| Ok(vec![(path.to_owned(), Access::Write)]);
     assert_eq!(
-        access("/bin/npx -y @modelcontextprotocol/server-filesystem@1.0 {P}/home/user/work"),
-        written("home/user/work")
+        access("/bin/npx -y @modelcontextprotocol/server-filesystem@1.0 {P}/home/user/desk"),
+        written("home/user/desk")
     );
     assert_eq!(
         access("/bin/uvx mcp-server-git --repository {P}/home/user/repository"),
@@ -257,18 +257,18 @@ fn folders_that_a_command_names_are_for_servers_that_work_on_those() {
         written("home/user/repository")
     );
     // Another server gets no folder, and a file to read.
-    assert_eq!(access("/bin/npx other-server {P}/home/user/work"), Ok(Vec::new()));
+    assert_eq!(access("/bin/npx other-server {P}/home/user/desk"), Ok(Vec::new()));
     assert_eq!(
-        access("/bin/other-server --config={P}/home/user/work/file"),
-        Ok(vec![("home/user/work/file".to_owned(), Access::Read)])
+        access("/bin/other-server --config={P}/home/user/desk/file"),
+        Ok(vec![("home/user/desk/file".to_owned(), Access::Read)])
     );
     let whole = access("/bin/npx @modelcontextprotocol/server-filesystem {P}/home/user");
     assert!(matches!(whole, Err(PlanError::TooBroad { .. })), "{whole:?}");
     // The folder that it starts in.
     let here = place.of("", "/bin/npx @modelcontextprotocol/server-filesystem .", |asked| {
-        asked.folder = Some(place.at("home/user/work"))
+        asked.folder = Some(place.at("home/user/desk"))
     });
-    assert_eq!(here.map(|plan| place.shown(&plan)), written("home/user/work"));
+    assert_eq!(here.map(|plan| place.shown(&plan)), written("home/user/desk"));
 }
 
 #[test]
@@ -282,8 +282,8 @@ fn script_brings_its_project_and_one_of_none_only_itself() {
         "home/user/code/tool/helper.py",
         "home/user/lib/node_modules/a/dist/index.js",
         "home/user/lib/node_modules/b/index.js",
-        "home/user/work/bin/server.py",
-        "home/user/work/secret",
+        "home/user/desk/bin/server.py",
+        "home/user/desk/secret",
     ]);
     assert_eq!(place.shows("/usr/bin/node {P}/home/user/project/dist/index.js"), ["home/user/project"]);
     assert_eq!(
@@ -294,7 +294,7 @@ fn script_brings_its_project_and_one_of_none_only_itself() {
     // Where people keep everything.
     assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/loose.py"), ["home/user/loose.py"]);
     assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/Downloads/server.py"), ["home/user/Downloads/server.py"]);
-    assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/work/bin/server.py"), ["home/user/work/bin/server.py"]);
+    assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/desk/bin/server.py"), ["home/user/desk/bin/server.py"]);
 }
 
 #[test]
@@ -310,8 +310,8 @@ fn virtual_environment_brings_itself_and_what_it_stands_on() {
     assert_eq!(place.shows("{P}/home/user/venv/bin/server"), ["home/user/python", "home/user/venv"]);
     assert_eq!(place.shows("{P}/home/user/venv/bin/python -m server"), ["home/user/python", "home/user/venv"]);
     // A folder with a `bin` is none by that alone.
-    let place = Place::new(&["home/user/work/bin/tool", "home/user/work/secret"]);
-    assert_eq!(place.shows("{P}/home/user/work/bin/tool"), ["home/user/work/bin/tool"]);
+    let place = Place::new(&["home/user/desk/bin/tool", "home/user/desk/secret"]);
+    assert_eq!(place.shows("{P}/home/user/desk/bin/tool"), ["home/user/desk/bin/tool"]);
 }
 
 #[test]
