@@ -80,7 +80,12 @@ async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
     let machine = assemble::machine().await.map_err(alone)?;
     eprintln!("asking {} what they offer …", names(&catalog));
     let servers: Vec<Arc<Server>> = catalog.servers().cloned().collect();
-    let surveyed = look_at(loaded, &servers, &Looking { egress, audit: Arc::clone(&audit), machine }).await;
+    let with = Looking { egress, audit: Arc::clone(&audit), machine };
+    let mut surveyed = Vec::new();
+    for some in servers.chunks(AT_ONCE) {
+        surveyed.extend(look_at(loaded, some, &with).await);
+    }
+    drop(with);
     if audit.close().await.is_err() {
         eprintln!("the audit log could not be closed");
     }
@@ -188,5 +193,7 @@ fn alone(problem: Problem) -> Vec<Problem> {
     vec![problem]
 }
 
+/// LIMIT: servers that are started at once. Many that install themselves first would take each other's time.
+const AT_ONCE: usize = 4;
 /// How long a server may take to show up.
 const SETTLE: Duration = Duration::from_secs(60);

@@ -1,5 +1,8 @@
 //! Looking at servers and pinning them.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+
 use crate::support::Home;
 
 /// A demo server, not confined, so that every machine can run it.
@@ -39,4 +42,36 @@ fn a_server_that_cannot_be_set_up_keeps_no_other_from_being_pinned() {
     let said = home.run_with(&["lock", "--yes", "secretive"], &[("SEKISHO_TEST_UNSET", "x")]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(std::fs::read_to_string(home.path("sekisho.lock")).unwrap().contains("\"secretive\""));
+}
+
+#[test]
+fn many_servers_are_looked_at_four_at_a_time() {
+    let names: Vec<String> = (0..6).map(|number| format!("n{number}")).collect();
+    let table = |name: &String| {
+        format!("[servers.{name}]\ncommand = ['./{name}.sh']\n[servers.{name}.sandbox]\ndangerous_unconfined = true\n")
+    };
+    let home = home(&names.iter().map(table).collect::<String>());
+    let order = home.path("order");
+    for name in &names {
+        // Each tells when a process of it begins and ends.
+        let (program, order) = (env!("CARGO_BIN_EXE_sekisho"), order.display());
+        let script = format!(
+            "#!/bin/sh\necho + {name} >> {order}\n{program} demo notes --dir {name}\necho - {name} >> {order}\n"
+        );
+        home.write(&format!("{name}.sh"), &script);
+        std::fs::set_permissions(home.path(&format!("{name}.sh")), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let said = home.run(&["lock", "--yes"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let order = std::fs::read_to_string(order).unwrap();
+    let mut running = BTreeMap::<&str, i32>::new();
+    let mut most = 0;
+    for line in order.lines() {
+        let (sign, name) = line.split_once(' ').unwrap();
+        *running.entry(name).or_default() += if sign == "+" { 1 } else { -1 };
+        most = most.max(running.values().filter(|count| **count > 0).count());
+    }
+    assert!(running.len() == 6 && (2..=4).contains(&most), "{most} at once: {order}");
+    let lock = std::fs::read_to_string(home.path("sekisho.lock")).unwrap();
+    assert!(names.iter().all(|name| lock.contains(&format!("\"{name}\""))), "{lock}");
 }
