@@ -8,7 +8,7 @@ use sekisho_audit::{Audit, Event, EventKind, Outcome};
 use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Server, Unapproved};
 use sekisho_egress::Client;
 use sekisho_sandbox::Machine;
-use sekisho_upstream::{SendError, Spoken};
+use sekisho_upstream::{SendError, Spoken, Upstream};
 use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
@@ -115,7 +115,10 @@ async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Ve
     for (server, upstream) in started {
         let found = match upstream {
             Ok(upstream) => {
-                let found = upstream.survey(server.id()).await.map_err(|error| down(server.id(), &error));
+                let found = match upstream.survey(server.id()).await {
+                    Ok(eras) => Ok(eras),
+                    Err(error) => Err(down(&upstream, server.id(), &error).await),
+                };
                 ends.spawn(async move { upstream.shutdown().await });
                 found
             }
@@ -132,9 +135,13 @@ async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Ve
     surveyed
 }
 
-fn down(server: &ServerId, error: &SendError) -> Problem {
-    Problem::new(Code::Survey, format!("server `{server}` cannot be looked at: {}", chain(error)))
-        .help("`sekisho status` or the log of the server tells more; then do it again")
+async fn down(upstream: &Upstream, server: &ServerId, error: &SendError) -> Problem {
+    // Whoever reads the error stream of a process may be a moment behind the end of it.
+    tokio::time::sleep(LAST_LINE_WITHIN).await;
+    let last = upstream.status().into_iter().find_map(|status| status.last_line);
+    let last = last.map(|line| format!("; the last line of its error stream: “{line}”")).unwrap_or_default();
+    Problem::new(Code::Survey, format!("server `{server}` cannot be looked at: {}{last}", chain(error)))
+        .help("`sekisho audit tail` shows more of what it wrote; then do it again")
 }
 
 /// What it says of itself, once where eras do not differ.
@@ -197,3 +204,5 @@ fn alone(problem: Problem) -> Vec<Problem> {
 const AT_ONCE: usize = 4;
 /// How long a server may take to show up.
 const SETTLE: Duration = Duration::from_secs(60);
+/// How long what a process wrote at its end may be on its way.
+const LAST_LINE_WITHIN: Duration = Duration::from_millis(200);

@@ -75,3 +75,16 @@ fn many_servers_are_looked_at_four_at_a_time() {
     let lock = std::fs::read_to_string(home.path("sekisho.lock")).unwrap();
     assert!(names.iter().all(|name| lock.contains(&format!("\"{name}\""))), "{lock}");
 }
+
+#[test]
+fn a_server_that_ends_at_once_is_told_with_the_last_line_it_wrote() {
+    let home = home(
+        "[servers.sad]\ncommand = ['./sad.sh']\nenv = { LINE = 'TOKEN is missing' }\n[servers.sad.sandbox]\ndangerous_unconfined = true\n",
+    );
+    home.write("sad.sh", "#!/bin/sh\necho first >&2\necho \"$LINE\" >&2\nexit 1\n");
+    std::fs::set_permissions(home.path("sad.sh"), PermissionsExt::from_mode(0o755)).unwrap();
+    let said = home.run(&["lock", "--yes"]);
+    let told = unwrapped(&said.err);
+    assert!(said.code == 1 && told.contains("SK0311") && told.contains("error stream: “TOKEN is missing”"), "{told}");
+    assert!(told.contains("`sekisho audit tail`") && !told.contains("first"), "{told}");
+}
