@@ -121,9 +121,10 @@ impl Pin {
             if known.server(&id).is_none() && is_named {
                 wanted.push(id);
             } else if self.servers.contains(&id) {
-                let words = format!("`{id}` is in `{}` already", file.path().display());
-                let help = format!("`sekisho lock diff {id}` tells what changed, `sekisho approve {id}` takes it over");
-                return Err(vec![Problem::new(Code::Lock, words).help(help)]);
+                eprintln!(
+                    "`{id}` is in `{}` already and stays as it is; `sekisho lock diff {id}` tells what changed, `sekisho approve {id}` takes it over",
+                    file.path().display()
+                );
             }
         }
         if let Some(id) = self.servers.iter().find(|id| !loaded.config.servers.contains_key(id.as_str())) {
@@ -135,8 +136,9 @@ impl Pin {
             ]);
         }
         if wanted.is_empty() {
+            let which = if self.servers.is_empty() { "every server" } else { "every server that is named" };
             println!(
-                "every server is in `{}` already; `sekisho lock --check` tells whether anything changed",
+                "{which} is in `{}` already; `sekisho lock --check` tells whether anything changed",
                 file.path().display()
             );
             return Ok(());

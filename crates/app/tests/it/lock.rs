@@ -88,3 +88,18 @@ fn a_server_that_ends_at_once_is_told_with_the_last_line_it_wrote() {
     assert!(said.code == 1 && told.contains("SK0311") && told.contains("error stream: “TOKEN is missing”"), "{told}");
     assert!(told.contains("`sekisho audit tail`") && !told.contains("first"), "{told}");
 }
+
+#[test]
+fn a_named_server_that_is_pinned_already_stays_as_it_is_and_keeps_no_other_from_being_pinned() {
+    let home = home(&format!("{}{}", notes("old"), notes("next")));
+    let locked = || std::fs::read_to_string(home.path("sekisho.lock")).unwrap();
+    assert_eq!(home.run(&["lock", "--yes", "old"]).code, 0);
+    assert!(locked().contains("\"old\"") && !locked().contains("\"next\""));
+    let said = home.run(&["lock", "--yes", "old", "next"]);
+    assert!(said.code == 0 && said.err.contains("`old` is in") && said.err.contains("sekisho approve"), "{said:?}");
+    assert!(locked().contains("\"old\"") && locked().contains("\"next\""));
+    let said = home.run(&["lock", "--yes", "old"]);
+    assert!(said.code == 0 && said.out.contains("every server that is named is in"), "{said:?}");
+    let said = home.run(&["lock", "--yes", "old", "stranger"]);
+    assert!(said.code == 1 && said.err.contains("has no server `stranger`"), "{said:?}");
+}
