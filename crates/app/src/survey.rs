@@ -117,7 +117,7 @@ async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Ve
             Ok(upstream) => {
                 let found = match upstream.survey(server.id()).await {
                     Ok(eras) => Ok(eras),
-                    Err(error) => Err(down(&upstream, server.id(), &error).await),
+                    Err(error) => Err(down(loaded, &upstream, server.id(), &error).await),
                 };
                 ends.spawn(async move { upstream.shutdown().await });
                 found
@@ -135,13 +135,13 @@ async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Ve
     surveyed
 }
 
-async fn down(upstream: &Upstream, server: &ServerId, error: &SendError) -> Problem {
+async fn down(loaded: &Loaded, upstream: &Upstream, server: &ServerId, error: &SendError) -> Problem {
     // Whoever reads the error stream of a process may be a moment behind the end of it.
     tokio::time::sleep(LAST_LINE_WITHIN).await;
     let last = upstream.status().into_iter().find_map(|status| status.last_line);
     let last = last.map(|line| format!("; the last line of its error stream: “{line}”")).unwrap_or_default();
     Problem::new(Code::Survey, format!("server `{server}` cannot be looked at: {}{last}", chain(error)))
-        .help("`sekisho audit tail` shows more of what it wrote; then do it again")
+        .help(format!("`sekisho audit tail{}` shows more of what it wrote; then do it again", loaded.option()))
 }
 
 /// What it says of itself, once where eras do not differ.

@@ -82,7 +82,8 @@ fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result
         let Some(server) = servers.get(name.as_str()) else {
             let known: Vec<&str> = servers.keys().map(String::as_str).collect();
             let has = if known.is_empty() { "no server".to_owned() } else { known.join(", ") };
-            return Err(refused(format!("`{shown}` has no server `{name}`")).help(format!("it has {has}; {ADD}")));
+            return Err(refused(format!("`{shown}` has no server `{name}`"))
+                .help(format!("it has {has}; {}", add(&loaded.path))));
         };
         let problem = match &server.command {
             Some(configured) if configured == command => return Ok(name.clone()),
@@ -92,7 +93,10 @@ fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result
             )),
             None => refused(format!("server `{name}` has a `url` and no command, so there is nothing to run")),
         };
-        let help = "only what is configured and pinned is run: write the same command in both places, then `sekisho lock diff`";
+        let help = format!(
+            "only what is configured and pinned is run: write the same command in both places, then `sekisho lock diff {name}{}`",
+            loaded.option()
+        );
         return Err(problem.help(help));
     }
     let mut same =
@@ -106,7 +110,7 @@ fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result
         (None, _) => {
             let words =
                 format!("`{shown}` has no server with this command, which has {}", counted(command.len(), "word"));
-            Err(refused(words).help(ADD))
+            Err(refused(words).help(add(&loaded.path)))
         }
     }
 }
@@ -144,14 +148,19 @@ fn check_pinned(loaded: &Loaded, id: &ServerId) -> Result<(), Problem> {
 }
 
 fn not_there(path: &Path) -> Problem {
-    Problem::new(Code::NotConfigured, format!("there is no configuration `{}`", path.display())).help(ADD)
+    Problem::new(Code::NotConfigured, format!("there is no configuration `{}`", path.display())).help(add(path))
 }
 
 fn alone(problem: Problem) -> Vec<Problem> {
     vec![problem]
 }
 
-const ADD: &str = "`sekisho import` takes over the servers of your clients; or add a `[servers.NAME]` with this `command`, and `sekisho lock` it";
+fn add(path: &Path) -> String {
+    format!(
+        "`sekisho import` takes over the servers of your clients; or add a `[servers.NAME]` with this `command`, and pin it: `sekisho lock --config {} NAME`",
+        path.display()
+    )
+}
 
 #[cfg(test)]
 mod tests {

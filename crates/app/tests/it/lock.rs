@@ -103,3 +103,34 @@ fn a_named_server_that_is_pinned_already_stays_as_it_is_and_keeps_no_other_from_
     let said = home.run(&["lock", "--yes", "old", "stranger"]);
     assert!(said.code == 1 && said.err.contains("has no server `stranger`"), "{said:?}");
 }
+
+#[test]
+fn without_a_configuration_here_that_of_the_user_is_pinned_and_every_help_names_it() {
+    let home = home(&notes("good"));
+    std::fs::create_dir_all(home.path("xdg/sekisho")).unwrap();
+    for file in ["sekisho.toml", "sekisho.lock", "jwks.json", "policy.cedar"] {
+        std::fs::rename(home.path(file), home.path(&format!("xdg/sekisho/{file}"))).unwrap();
+    }
+    let config = home.path("xdg/sekisho/sekisho.toml").display().to_string();
+    let xdg = home.path("xdg").display().to_string();
+    let run = |arguments: &[&str]| home.run_with(arguments, &[("XDG_CONFIG_HOME", xdg.as_str())]);
+    let checked = run(&["lock", "--check"]);
+    assert!(unwrapped(&checked.err).contains(&format!("there is no `sekisho.toml` here: `{config}` is used")));
+    assert!(checked.code == 1 && glued(&checked.err).contains(&glued(&format!("lock good --config {config}"))));
+    for (arguments, code) in
+        [(&["lock", "--yes"][..], 0), (&["catalog"], 0), (&["approve", "good", "--yes"], 0), (&["rollback"], 0)]
+    {
+        let said = run(arguments);
+        assert!(said.code == code && said.err.matches("there is no `sekisho.toml` here").count() == 1, "{said:?}");
+    }
+    // One that is here is the one that is meant.
+    home.write("sekisho.toml", &home.config());
+    home.write("sekisho.lock", "{\"lockVersion\": 1, \"servers\": {}}\n");
+    let here = run(&["lock", "--check"]);
+    assert!(here.code == 1 && !here.err.contains("is used") && !here.err.contains("--config"), "{here:?}");
+}
+
+/// Without any space: long paths are broken anywhere.
+fn glued(report: &str) -> String {
+    unwrapped(report).replace(' ', "")
+}
