@@ -14,7 +14,7 @@ use sekisho_egress::Client;
 use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
 use sekisho_guard::Guard;
 use sekisho_identity::{Identity, Revocations};
-use sekisho_keys::{Purpose, SealingKey, SecretRef};
+use sekisho_keys::{Purpose, ResolveError, SealingKey, SecretRef};
 use sekisho_limits::Limits;
 use sekisho_policy::{LoadError, Policy};
 use sekisho_sandbox::{Launcher, Machine};
@@ -469,6 +469,9 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         Error::Tier { .. } | Error::NoNetwork { .. } => problem.help(
             "`sekisho doctor` tells why, and how to get more; `tier_min = \"partial\"` in its `sandbox` takes what there is, if that is `partial`",
         ),
+        Error::Secret { source: ResolveError::Unset { name }, .. } => {
+            problem.help(format!("set `{name}=…` in the environment of this command, or seal it with `sekisho secret`"))
+        }
         Error::Config(_)
         | Error::Secret { .. }
         | Error::Header { .. }

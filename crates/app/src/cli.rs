@@ -125,7 +125,7 @@ struct ConfigFile {
     path: PathBuf,
 }
 
-/// The configuration of a command about what runs already.
+/// The configuration of a command about what runs or is pinned already.
 #[derive(Debug, Clone, Args)]
 struct Running {
     /// The configuration file; if not given, `sekisho.toml`, or where there is none, that of `sekisho run`

@@ -143,6 +143,13 @@ pub(crate) fn folder_of(path: &Path) -> Result<Folder, Vec<Problem>> {
 }
 
 impl Loaded {
+    /// What a command needs besides to be about this configuration: nothing where it is looked for, or ` --config PATH`.
+    #[must_use]
+    pub(crate) fn option(&self) -> String {
+        let is_found = self.path == Path::new("sekisho.toml");
+        if is_found { String::new() } else { format!(" --config {}", self.path.display()) }
+    }
+
     /// The data folder.
     #[must_use]
     pub(crate) fn folder(&self) -> Folder {

@@ -210,14 +210,22 @@ pub(crate) fn tell_all(folders: &[Folder], order: &Order) -> Result<Vec<(Folder,
         }
     }
     if answers.is_empty() {
-        let worst = problems.iter().position(|problem| problem.code_of() != Code::NotRunning).unwrap_or_default();
-        let nothing = || Problem::new(Code::NotRunning, "no gateway was asked");
-        return Err(problems.into_iter().nth(worst).unwrap_or_else(nothing));
+        let other = problems.into_iter().find(|problem| problem.code_of() != Code::NotRunning);
+        return Err(other.unwrap_or_else(|| nothing_runs(folders)));
     }
     for problem in problems.iter().filter(|problem| problem.code_of() != Code::NotRunning) {
         eprintln!("{}", problem.line());
     }
     Ok(answers)
+}
+
+fn nothing_runs(folders: &[Folder]) -> Problem {
+    let with = folders.first().map(|folder| format!(" with the data folder `{}`", folder.path().display()));
+    let words = format!("nothing runs now{}: no gateway, and no server for a client", with.unwrap_or_default());
+    Problem::new(Code::NotRunning, words).help(
+        "start a gateway with `sekisho up` or `sekisho serve`; the servers that were imported are started by their clients, when \
+         they need them; `--config FILE` names another configuration",
+    )
 }
 
 const ORDER: Limits = Limits { bytes_max: 16 * 1024, depth_max: 2, nodes_max: 16 };

@@ -208,6 +208,13 @@ impl Problem {
         self
     }
 
+    /// The same as the cause of something else; place and help stay.
+    #[must_use]
+    pub(crate) fn within(mut self, code: Code, what: &str) -> Problem {
+        (self.code, self.words) = (code, format!("{}: {}", visible(what), self.words));
+        self
+    }
+
     /// The same once more.
     #[must_use]
     pub(crate) fn again(&self) -> Problem {

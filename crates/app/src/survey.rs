@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sekisho_audit::{Audit, Event, EventKind, Outcome};
-use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Unapproved};
-use sekisho_upstream::{Spoken, Upstream};
+use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Server, Unapproved};
+use sekisho_egress::Client;
+use sekisho_sandbox::Machine;
+use sekisho_upstream::{SendError, Spoken, Upstream};
 use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
 use tokio::runtime::Builder;
+use tokio::task::JoinSet;
 
 use crate::assemble;
 use crate::config::Loaded;
@@ -44,7 +47,7 @@ pub(crate) struct Face {
 /// Looks at what these servers offer; at all of them if none is named. `note` is written down beside it.
 ///
 /// # Errors
-/// The configuration cannot be used, or names no such server. A server that cannot be looked at is no error.
+/// The configuration cannot be used, or names no such server. A server that cannot be set up or looked at is no error.
 pub(crate) fn survey(loaded: &Loaded, only: &[ServerId]) -> Result<Vec<Surveyed>, Vec<Problem>> {
     let mut loaded = loaded.clone();
     for id in only {
@@ -76,32 +79,81 @@ async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
     catalog.servers().for_each(|server| eprint!("{}", known::before_it_runs(loaded, server)));
     let machine = assemble::machine().await.map_err(alone)?;
     eprintln!("asking {} what they offer …", names(&catalog));
-    let servers = catalog.servers().cloned();
-    let upstream = assemble::start_servers(loaded, servers, &egress, &audit, &machine).map_err(alone)?;
-    upstream.settle(SETTLE).await;
+    let servers: Vec<Arc<Server>> = catalog.servers().cloned().collect();
+    let with = Looking { egress, audit: Arc::clone(&audit), machine };
     let mut surveyed = Vec::new();
-    for server in catalog.servers() {
-        let mut introductions: Vec<Introduction> = Vec::new();
-        let found = upstream.survey(server.id()).await.inspect(|eras| {
-            for (_, spoken, _) in eras {
-                let said = Introduction::of(&spoken.server, spoken.instructions.as_deref());
-                if !introductions.contains(&said) {
-                    introductions.push(said);
-                }
+    for some in servers.chunks(AT_ONCE) {
+        surveyed.extend(look_at(loaded, some, &with).await);
+    }
+    drop(with);
+    if audit.close().await.is_err() {
+        eprintln!("the audit log could not be closed");
+    }
+    Ok(surveyed)
+}
+
+/// What it takes to look at servers.
+struct Looking {
+    egress: Arc<Client>,
+    audit: Arc<Audit>,
+    machine: Machine,
+}
+
+/// Looks at these servers at once. Each is set up alone: one that cannot be is told like one that is down, and hides no other.
+async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Vec<Surveyed> {
+    let start = |server: &Arc<Server>| {
+        assemble::start_servers(loaded, [Arc::clone(server)], &with.egress, &with.audit, &with.machine)
+    };
+    let started: Vec<_> = servers.iter().map(|server| (server, start(server))).collect();
+    let deadline = Instant::now() + SETTLE;
+    for (_, upstream) in &started {
+        if let Ok(upstream) = upstream {
+            upstream.settle(deadline.saturating_duration_since(Instant::now())).await;
+        }
+    }
+    let (mut surveyed, mut ends) = (Vec::new(), JoinSet::new());
+    for (server, upstream) in started {
+        let found = match upstream {
+            Ok(upstream) => {
+                let found = match upstream.survey(server.id()).await {
+                    Ok(eras) => Ok(eras),
+                    Err(error) => Err(down(loaded, &upstream, server.id(), &error).await),
+                };
+                ends.spawn(async move { upstream.shutdown().await });
+                found
             }
-        });
-        let offered = found.map(sorted).map_err(|error| {
-            let words = format!("server `{}` cannot be looked at: {}", server.id(), chain(&error));
-            Problem::new(Code::Survey, words)
-                .help("`sekisho status` or the log of the server tells more; then do it again")
-        });
-        note(&audit, server.id(), offered.as_ref().map(BTreeMap::len).map_err(Problem::line)).await;
+            Err(problem) => Err(problem.within(Code::Survey, &format!("server `{}` cannot be set up", server.id()))),
+        };
+        let introductions = found.as_ref().map(|eras| said(eras)).unwrap_or_default();
+        let offered = found.map(sorted);
+        note(&with.audit, server.id(), offered.as_ref().map(BTreeMap::len).map_err(Problem::line)).await;
         let open = server.config().unpinned_resources.clone();
         let (id, identity) = (server.id().clone(), server.identity().clone());
         surveyed.push(Surveyed { id, identity, open, introductions, offered });
     }
-    end(upstream, audit).await;
-    Ok(surveyed)
+    ends.join_all().await;
+    surveyed
+}
+
+async fn down(loaded: &Loaded, upstream: &Upstream, server: &ServerId, error: &SendError) -> Problem {
+    // Whoever reads the error stream of a process may be a moment behind the end of it.
+    tokio::time::sleep(LAST_LINE_WITHIN).await;
+    let last = upstream.status().into_iter().find_map(|status| status.last_line);
+    let last = last.map(|line| format!("; the last line of its error stream: “{line}”")).unwrap_or_default();
+    Problem::new(Code::Survey, format!("server `{server}` cannot be looked at: {}{last}", chain(error)))
+        .help(format!("`sekisho audit tail{}` shows more of what it wrote; then do it again", loaded.option()))
+}
+
+/// What it says of itself, once where eras do not differ.
+fn said(eras: &[(Era, Spoken, Vec<Items>)]) -> Vec<Introduction> {
+    let mut introductions: Vec<Introduction> = Vec::new();
+    for (_, spoken, _) in eras {
+        let said = Introduction::of(&spoken.server, spoken.instructions.as_deref());
+        if !introductions.contains(&said) {
+            introductions.push(said);
+        }
+    }
+    introductions
 }
 
 fn sorted(eras: Vec<(Era, Spoken, Vec<Items>)>) -> Offered {
@@ -134,14 +186,6 @@ async fn note(audit: &Audit, server: &ServerId, found: Result<usize, String>) {
     }
 }
 
-async fn end(upstream: Arc<Upstream>, audit: Arc<Audit>) {
-    upstream.shutdown().await;
-    drop(upstream);
-    if audit.close().await.is_err() {
-        eprintln!("the audit log could not be closed");
-    }
-}
-
 fn names(catalog: &Catalog) -> String {
     catalog.servers().map(|server| server.id().as_str()).collect::<Vec<_>>().join(", ")
 }
@@ -156,5 +200,9 @@ fn alone(problem: Problem) -> Vec<Problem> {
     vec![problem]
 }
 
+/// LIMIT: servers that are started at once. Many that install themselves first would take each other's time.
+const AT_ONCE: usize = 4;
 /// How long a server may take to show up.
 const SETTLE: Duration = Duration::from_secs(60);
+/// How long what a process wrote at its end may be on its way.
+const LAST_LINE_WITHIN: Duration = Duration::from_millis(200);

@@ -29,6 +29,8 @@ pub(crate) struct Notes {
     tasks: Tasks,
     security: Mutex<Budget>,
     stderr: Mutex<Budget>,
+    /// What its processes wrote last on their error streams.
+    last_line: Mutex<Option<Box<str>>>,
     watches: Watches,
 }
 
@@ -43,6 +45,7 @@ impl Notes {
             tasks,
             security: budget(SECURITY_A_MINUTE),
             stderr: budget(stderr_lines_max),
+            last_line: Mutex::default(),
             watches: Watches::default(),
         }
     }
@@ -101,9 +104,17 @@ impl Notes {
     pub(crate) fn stderr(&self, line: &str) {
         let line = words(line);
         tracing::debug!(target: "upstream", server = %self.server, %line, "stderr");
+        if !line.trim().is_empty() {
+            *self.last_line.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
+        }
         if let Some(unsaid) = spend(&self.stderr) {
             self.write(event(EventKind::Server, Outcome::Noted, "error stream", &line), unsaid);
         }
+    }
+
+    /// The last line that its processes wrote on their error streams: visible characters, bounded.
+    pub(crate) fn last_line(&self) -> Option<Box<str>> {
+        self.last_line.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The server came up, went down, ended or was restarted.

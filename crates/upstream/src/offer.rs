@@ -38,6 +38,8 @@ pub struct Status {
     pub eras: Vec<Era>,
     /// Why it is not up, in visible characters.
     pub trouble: Option<Box<str>>,
+    /// The last line that its processes wrote on their error streams, in visible characters. Often it tells why the server is not up.
+    pub last_line: Option<Box<str>>,
     /// Connections in use: legacy sessions, processes, modern requests over HTTP.
     pub connections: usize,
     /// Connections that ended by themselves and were made anew.

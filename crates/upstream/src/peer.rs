@@ -174,6 +174,7 @@ impl Peer {
             up,
             eras,
             trouble,
+            last_line: self.notes.last_line(),
             connections: self.pool.connections(),
             restarts: self.restarts.load(Ordering::Relaxed),
             tier: self.setup.way.tier(),

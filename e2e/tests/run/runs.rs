@@ -34,13 +34,14 @@ fn what_is_not_configured_is_not_run_and_told_how_it_can_be() {
     let home = Home::locked(&table);
     let longer: Vec<String> = command.iter().cloned().chain(["--lax".to_owned()]).collect();
     for (options, command, words) in [
-        (&[][..], &longer, "has no server with the command"),
-        (&["--server", "everything"], &longer, "is configured, and"),
+        (&[][..], &longer, "has no server with this command"),
+        (&["--server", "everything"], &longer, "are configured, and"),
         (&["--server", "other"], &command, "has no server `other`"),
         (&["--config", "nowhere.toml"], &command, "there is no configuration `nowhere.toml`"),
     ] {
         let refused = home.refused(options, command);
         assert!(refused.contains("SK0213") && refused.contains(words), "{options:?} {refused}");
+        assert!(!refused.contains("--lax"), "arguments can be secrets: {refused}");
     }
     assert!(adds(&mut home.open(&command, Era::Modern)), "its neighbour is");
 }

@@ -5,7 +5,7 @@ use sekisho_catalog::{Lock, Locked, Mark, Pin, noun};
 use sekisho_wire::ServerId;
 
 use super::lock::{Asked, Target, alone, confirm, counted, servers_of, told};
-use super::{ConfigFile, Outcome};
+use super::{Outcome, Running};
 use crate::config::{self, Loaded};
 use crate::drift::{Compared, Item, State, compare};
 use crate::local::{self, Order};
@@ -37,7 +37,7 @@ pub(crate) struct Approve {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 /// Take the last change of sekisho.lock back: what was approved before is approved again
@@ -45,13 +45,13 @@ pub(crate) struct Approve {
 #[command(after_help = "Example:\n  sekisho rollback")]
 pub(crate) struct Rollback {
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 impl Approve {
     pub(super) fn run(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
-        let file = LockFile::of(&loaded);
+        let loaded = config::load(&self.config.path())?;
+        let (file, option) = (LockFile::of(&loaded), loaded.option());
         let Some(before) = file.read().map_err(alone)? else { return Err(Vec::from_iter(pins::absent(&loaded))) };
         let mut lock = before.clone();
         let (removed, asked): (Vec<_>, Vec<_>) = servers_of(&self.targets)
@@ -62,7 +62,7 @@ impl Approve {
             if !is_whole || !self.sha256.is_empty() {
                 let words = format!("`{id}` is not configured any more");
                 return Err(vec![
-                    Problem::new(Code::Lock, words).help(format!("`sekisho approve {id}` takes all of it out")),
+                    Problem::new(Code::Lock, words).help(format!("`sekisho approve {id}{option}` takes all of it out")),
                 ]);
             }
             println!("{id}  is not configured any more");
@@ -72,7 +72,7 @@ impl Approve {
         self.check_rules(&compared)?;
         let mut count = 0_usize;
         for server in compared {
-            count = count.saturating_add(self.take(server, &mut lock)?);
+            count = count.saturating_add(self.take(server, &mut lock, &option)?);
         }
         if lock == before {
             println!("nothing differs from what is approved");
@@ -81,7 +81,7 @@ impl Approve {
         let asked = if self.yes { Asked::No } else { Asked::Terminal };
         confirm(asked, &format!("\nApprove {}?", counted(count.max(removed.len()), "change")))?;
         file.write(&lock, Some(&before)).map_err(alone)?;
-        println!("{} written; commit it. `sekisho rollback` takes it back.", file.path().display());
+        println!("{} written; commit it. `sekisho rollback{option}` takes it back.", file.path().display());
         Ok(())
     }
 
@@ -107,17 +107,18 @@ impl Approve {
     }
 
     /// Takes over what is wanted of one server; how much that is.
-    fn take(&self, server: Compared, lock: &mut Lock) -> Result<usize, Vec<Problem>> {
+    fn take(&self, server: Compared, lock: &mut Lock, option: &str) -> Result<usize, Vec<Problem>> {
         print!("{}{}", told::identity(&server), told::introductions(&server));
         let is_whole = self.targets.iter().any(|target| target.server == server.id && target.name.is_none());
         if !server.is_known && !is_whole {
             let words = format!("nothing of `{}` is approved yet", server.id);
-            return Err(vec![Problem::new(Code::Lock, words).help(format!("sekisho lock {}", server.id))]);
+            return Err(vec![Problem::new(Code::Lock, words).help(format!("sekisho lock {}{option}", server.id))]);
         }
         if let Some(why) = server.stranger.as_ref().filter(|_| !is_whole) {
             let words = format!("`{}` is not the server that was approved: {why}", server.id);
             return Err(vec![
-                Problem::new(Code::Drift, words).help(format!("if that is right: `sekisho approve {}`", server.id)),
+                Problem::new(Code::Drift, words)
+                    .help(format!("if that is right: `sekisho approve {}{option}`", server.id)),
             ]);
         }
         let marks: Vec<Mark> = server.unaccepted().into_iter().cloned().collect();
@@ -147,7 +148,9 @@ impl Approve {
                     server.id,
                     target.name.as_deref().unwrap_or_default()
                 );
-                return Err(vec![Problem::new(Code::Lock, words).help(format!("sekisho lock diff {}", server.id))]);
+                return Err(vec![
+                    Problem::new(Code::Lock, words).help(format!("sekisho lock diff {}{option}", server.id)),
+                ]);
             }
         }
         let mut locked = lock.server(&server.id).cloned().unwrap_or_else(|| Locked::new(server.identity.clone()));
@@ -272,7 +275,7 @@ fn digest(text: &str) -> Result<String, String> {
 
 impl Rollback {
     pub(super) fn run(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
+        let loaded = config::load(&self.config.path())?;
         let file = LockFile::of(&loaded);
         let lock = file.roll_back().map_err(alone)?;
         let count: usize = lock.servers().map(|(_, locked)| locked.count()).sum();

@@ -1,10 +1,12 @@
 //! `sekisho catalog`
 
+use std::path::Path;
+
 use clap::{Args, Subcommand};
 use sekisho_wire::json::{Array, Object};
 
 use super::lock::{Target, alone, servers_of, told};
-use super::{ConfigFile, Outcome};
+use super::{Outcome, Running};
 use crate::config;
 use crate::drift::{Compared, Item, State, compare};
 use crate::local;
@@ -38,7 +40,7 @@ struct List {
     #[arg(value_name = "SERVER")]
     servers: Vec<Target>,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
     /// As JSON, for machines
     #[arg(long)]
     json: bool,
@@ -57,7 +59,7 @@ struct Show {
     #[arg(value_name = "SERVER/NAME")]
     target: Target,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 impl Catalog {
@@ -71,7 +73,8 @@ impl Catalog {
 
 impl List {
     fn run(self) -> Outcome {
-        let compared = look(&self.config, &self.servers)?;
+        let path = self.config.path();
+        let compared = look(&path, &self.servers)?;
         if self.json {
             let mut servers = Array::new();
             for server in &compared {
@@ -86,7 +89,7 @@ impl List {
                 }
             }
         }
-        let folder = config::folder_of(&self.config.path)?;
+        let folder = config::folder_of(&path)?;
         let named: Vec<&str> = compared.iter().map(|server| server.id.as_str()).collect();
         if let Some(withheld) =
             local::ask(&folder).ok().map(|seen| seen.withheld(&named)).filter(|told| !told.is_empty() && !self.json)
@@ -105,7 +108,7 @@ impl Show {
             return Err(vec![problem.help(format!("sekisho catalog {}", self.target.server))]);
         };
         let mut found = false;
-        for server in look(&self.config, std::slice::from_ref(&self.target))? {
+        for server in look(&self.config.path(), std::slice::from_ref(&self.target))? {
             let items = server.items.map_err(alone)?;
             for item in items.iter().filter(|item| item.name == wanted) {
                 found = true;
@@ -125,8 +128,8 @@ impl Show {
     }
 }
 
-fn look(config: &ConfigFile, targets: &[Target]) -> Result<Vec<Compared>, Vec<Problem>> {
-    let loaded = config::load(&config.path)?;
+fn look(path: &Path, targets: &[Target]) -> Result<Vec<Compared>, Vec<Problem>> {
+    let loaded = config::load(path)?;
     let lock = LockFile::of(&loaded).read().map_err(alone)?.unwrap_or_default();
     Ok(compare(survey(&loaded, &servers_of(targets))?, &lock))
 }

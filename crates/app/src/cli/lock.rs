@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use sekisho_catalog::{Effect, Lock as Pins, Locked};
 use sekisho_wire::ServerId;
 
-use super::{ConfigFile, Outcome, server};
+use super::{Outcome, Running, server};
 use crate::config::{self, Loaded};
 use crate::drift::{Compared, State, compare};
 use crate::pins::LockFile;
@@ -44,7 +44,7 @@ struct Pin {
     #[arg(value_name = "SERVER", value_parser = server)]
     servers: Vec<ServerId>,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
     /// Write nothing; exit code 1 if servers offer anything else than what is approved
     #[arg(long)]
     check: bool,
@@ -73,7 +73,7 @@ struct Diff {
     #[arg(value_name = "SERVER[/NAME]")]
     targets: Vec<Target>,
     #[command(flatten)]
-    config: ConfigFile,
+    config: Running,
 }
 
 /// A server, or a thing that it offers.
@@ -111,8 +111,8 @@ impl Lock {
 
 impl Pin {
     fn run(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
-        let file = LockFile::of(&loaded);
+        let loaded = config::load(&self.config.path())?;
+        let (file, option) = (LockFile::of(&loaded), loaded.option());
         let before = file.read().map_err(alone)?;
         let known = before.clone().unwrap_or_default();
         let mut wanted: Vec<ServerId> = Vec::new();
@@ -121,9 +121,10 @@ impl Pin {
             if known.server(&id).is_none() && is_named {
                 wanted.push(id);
             } else if self.servers.contains(&id) {
-                let words = format!("`{id}` is in `{}` already", file.path().display());
-                let help = format!("`sekisho lock diff {id}` tells what changed, `sekisho approve {id}` takes it over");
-                return Err(vec![Problem::new(Code::Lock, words).help(help)]);
+                eprintln!(
+                    "`{id}` is in `{}` already and stays as it is; `sekisho lock diff {id}{option}` tells what changed, `sekisho approve {id}{option}` takes it over",
+                    file.path().display()
+                );
             }
         }
         if let Some(id) = self.servers.iter().find(|id| !loaded.config.servers.contains_key(id.as_str())) {
@@ -135,19 +136,20 @@ impl Pin {
             ]);
         }
         if wanted.is_empty() {
+            let which = if self.servers.is_empty() { "every server" } else { "every server that is named" };
             println!(
-                "every server is in `{}` already; `sekisho lock --check` tells whether anything changed",
+                "{which} is in `{}` already; `sekisho lock --check{option}` tells whether anything changed",
                 file.path().display()
             );
             return Ok(());
         }
         let compared = compare(survey(&loaded, &wanted)?, &known);
         let asked = if self.yes { Asked::No } else { Asked::Terminal };
-        pin(&file, before, compared, asked)
+        pin(&loaded, before, compared, asked)
     }
 
     fn check(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
+        let loaded = config::load(&self.config.path())?;
         let file = LockFile::of(&loaded);
         let lock = match file.read() {
             Ok(Some(lock)) => lock,
@@ -160,10 +162,13 @@ impl Pin {
         let compared = compare(survey(&loaded, &self.servers)?, &lock);
         let mut problems = Vec::new();
         for server in &compared {
-            problems.extend(told::problems(server));
+            problems.extend(told::problems(server, &loaded.option()));
         }
         for (id, _) in lock.servers().filter(|(id, _)| !loaded.config.servers.contains_key(id.as_str())) {
-            eprintln!("`{id}` is approved and not configured any more; `sekisho approve {id}` takes it out");
+            eprintln!(
+                "`{id}` is approved and not configured any more; `sekisho approve {id}{}` takes it out",
+                loaded.option()
+            );
         }
         self.report(&sarif::report(&compared, &loaded))?;
         if problems.is_empty() {
@@ -188,7 +193,7 @@ impl Pin {
 
 impl Diff {
     fn run(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
+        let loaded = config::load(&self.config.path())?;
         let lock = LockFile::of(&loaded).read().map_err(alone)?.unwrap_or_default();
         let compared = compare(survey(&loaded, &servers_of(&self.targets))?, &lock);
         let mut problems = Vec::new();
@@ -228,7 +233,8 @@ pub(crate) enum Asked {
 ///
 /// # Errors
 /// A server cannot be looked at, nobody confirmed, or nothing can be written. Those that could be looked at are approved all the same.
-pub(crate) fn pin(file: &LockFile, before: Option<Pins>, compared: Vec<Compared>, asked: Asked) -> Outcome {
+pub(crate) fn pin(loaded: &Loaded, before: Option<Pins>, compared: Vec<Compared>, asked: Asked) -> Outcome {
+    let (file, option) = (LockFile::of(loaded), loaded.option());
     let mut lock = before.clone().unwrap_or_default();
     let (mut problems, mut left_out, mut count) = (Vec::new(), Vec::new(), 0_usize);
     for server in compared {
@@ -269,7 +275,9 @@ pub(crate) fn pin(file: &LockFile, before: Option<Pins>, compared: Vec<Compared>
     }
     if !left_out.is_empty() {
         println!("Withheld, as marked above: {}.", left_out.join(", "));
-        println!("What is harmless can be approved all the same: `sekisho approve <server>/<name> --despite <rule>`.");
+        println!(
+            "What is harmless can be approved all the same: `sekisho approve <server>/<name> --despite <rule>{option}`."
+        );
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
@@ -304,7 +312,7 @@ pub(crate) fn first(loaded: &Loaded) -> Outcome {
     let file = LockFile::of(loaded);
     let compared = compare(survey(loaded, &[])?, &Pins::default());
     println!("What the servers offer, approved by this first start:\n");
-    let pinned = pin(&file, None, compared, Asked::No);
+    let pinned = pin(loaded, None, compared, Asked::No);
     println!();
     let Err(problems) = pinned else { return Ok(()) };
     print(&problems);
@@ -326,7 +334,7 @@ pub(crate) fn added(loaded: &Loaded, servers: &[ServerId]) -> Outcome {
     }
     let compared = compare(survey(loaded, &wanted)?, &known);
     println!("What the servers offer, approved by this import:\n");
-    pin(&file, before, compared, Asked::No)
+    pin(loaded, before, compared, Asked::No)
 }
 
 pub(super) fn servers_of(targets: &[Target]) -> Vec<ServerId> {

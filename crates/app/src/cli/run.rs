@@ -8,6 +8,7 @@ use sekisho_catalog::Catalog;
 use sekisho_identity::Local;
 use sekisho_wire::{Endpoint, ServerId};
 
+use super::lock::counted;
 use super::{Outcome, server};
 use crate::config::{self, Loaded};
 use crate::pins;
@@ -81,19 +82,22 @@ fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result
         let Some(server) = servers.get(name.as_str()) else {
             let known: Vec<&str> = servers.keys().map(String::as_str).collect();
             let has = if known.is_empty() { "no server".to_owned() } else { known.join(", ") };
-            return Err(refused(format!("`{shown}` has no server `{name}`")).help(format!("it has {has}; {ADD}")));
+            return Err(refused(format!("`{shown}` has no server `{name}`"))
+                .help(format!("it has {has}; {}", add(&loaded.path))));
         };
         let problem = match &server.command {
             Some(configured) if configured == command => return Ok(name.clone()),
             Some(configured) => refused(format!(
-                "what should be run is not the command of server `{name}`: `{}` is configured, and `{}` should be run",
-                configured.join(" "),
-                command.join(" ")
+                "what should be run is not the command of server `{name}`: {}",
+                difference(configured, command)
             )),
             None => refused(format!("server `{name}` has a `url` and no command, so there is nothing to run")),
         };
-        let help = "only what is configured and pinned is run: write the same command in both places, then `sekisho lock diff`";
-        return Err(problem.help(help).at(loaded.document.place_of(&["servers", name.as_str(), "command"])));
+        let help = format!(
+            "only what is configured and pinned is run: write the same command in both places, then `sekisho lock diff {name}{}`",
+            loaded.option()
+        );
+        return Err(problem.help(help));
     }
     let mut same =
         servers.iter().filter(|(_, server)| server.command.as_deref() == Some(command)).map(|(name, _)| name);
@@ -104,8 +108,20 @@ fn find(loaded: &Loaded, named: Option<&ServerId>, command: &[String]) -> Result
             Err(refused(words).help("name the one that is meant with `--server NAME`"))
         }
         (None, _) => {
-            Err(refused(format!("`{shown}` has no server with the command `{}`", command.join(" "))).help(ADD))
+            let words =
+                format!("`{shown}` has no server with this command, which has {}", counted(command.len(), "word"));
+            Err(refused(words).help(add(&loaded.path)))
         }
+    }
+}
+
+/// Where the commands differ, and no word of them: clients write this into their log files, and arguments can be secrets.
+fn difference(configured: &[String], command: &[String]) -> String {
+    let (there, here) = (counted(configured.len(), "word"), counted(command.len(), "word"));
+    match configured.iter().zip(command).position(|(one, other)| one != other) {
+        Some(0) => "another program is configured".to_owned(),
+        Some(at) => format!("argument {at} is another one than is configured"),
+        None => format!("{there} are configured, and {here} should be run"),
     }
 }
 
@@ -132,14 +148,19 @@ fn check_pinned(loaded: &Loaded, id: &ServerId) -> Result<(), Problem> {
 }
 
 fn not_there(path: &Path) -> Problem {
-    Problem::new(Code::NotConfigured, format!("there is no configuration `{}`", path.display())).help(ADD)
+    Problem::new(Code::NotConfigured, format!("there is no configuration `{}`", path.display())).help(add(path))
 }
 
 fn alone(problem: Problem) -> Vec<Problem> {
     vec![problem]
 }
 
-const ADD: &str = "`sekisho import` takes over the servers of your clients; or add a `[servers.NAME]` with this `command`, and `sekisho lock` it";
+fn add(path: &Path) -> String {
+    format!(
+        "`sekisho import` takes over the servers of your clients; or add a `[servers.NAME]` with this `command`, and pin it: `sekisho lock --config {} NAME`",
+        path.display()
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -171,15 +192,17 @@ mod tests {
         assert_eq!(found(TWO, None, &["x", "-v"]).as_deref(), Ok("a"));
         assert_eq!(found(TWO, Some("b"), &["y"]).as_deref(), Ok("b"));
         for (named, command, words) in [
-            (None, &["x"][..], "has no server with the command `x`"),
-            (None, &["x", "-v", "-w"], "has no server with the command"),
-            (Some("a"), &["x"], "`x -v` is configured, and `x` should be run"),
-            (Some("b"), &["x", "-v"], "`y` is configured, and `x -v` should be run"),
+            (None, &["x"][..], "has no server with this command, which has 1 word"),
+            (None, &["x", "-v", "-w"], "has no server with this command, which has 3 words"),
+            (Some("a"), &["x"], "2 words are configured, and 1 word should be run"),
+            (Some("a"), &["x", "-s3cret"], "argument 1 is another one than is configured"),
+            (Some("b"), &["x", "-v"], "another program is configured"),
             (Some("c"), &["y"], "has a `url` and no command"),
             (Some("d"), &["y"], "has no server `d`; it has a, b, c"),
         ] {
             let refused = found(TWO, named, command).unwrap_err();
             assert!(refused.contains(words) && refused.ends_with("(SK0213)"), "{refused}");
+            assert!(!refused.contains("s3cret") && !refused.contains("-v"), "arguments can be secrets: {refused}");
         }
     }
 

@@ -11,6 +11,7 @@ mod config;
 mod demo;
 mod egress;
 mod import;
+mod lock;
 mod running;
 mod secret;
 mod support;

@@ -28,6 +28,7 @@ fn status_without_a_gateway_says_so() {
     let said = Home::new().run(&["status"]);
     assert_eq!(said.code, 1);
     assert!(said.err.contains("SK0301") && said.err.contains("sekisho serve"), "{said:?}");
+    assert!(said.err.contains("nothing runs now"), "{said:?}");
 }
 
 #[test]

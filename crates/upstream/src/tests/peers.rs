@@ -6,7 +6,7 @@ use sekisho_identity::Authenticated;
 use sekisho_wire::message::Meta;
 use sekisho_wire::server::{AskedOn, ServerRequest};
 use sekisho_wire::{Answer, Askable, Era, Filter, FromServer, Id, Inbound, ListKind, ServerId, input};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::rooms::{House, session_of};
 use super::site::{Listening, Reply};
@@ -197,12 +197,32 @@ async fn a_process_that_ended_is_started_again_at_once_and_a_crash_loop_has_paus
 }
 
 #[tokio::test]
+async fn the_last_line_of_the_error_stream_of_a_server_that_ends_is_kept_and_cannot_steer_a_terminal() {
+    let house = House::new(
+        "[servers.sad]\ncommand = ['sh', '-c', 'echo first >&2; printf \"no \\\\033[2Jkey\\\\n\\\\n\" >&2']\ndangerous_launch = ['sh -c']\n",
+    );
+    house.upstream.settle(Duration::from_secs(5)).await;
+    let mut last = None;
+    for _ in 0..100 {
+        last = house.upstream.status().remove(0).last_line;
+        if last.as_deref().is_some_and(|line| line.contains("key")) {
+            break;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+    let last = last.expect("a line");
+    assert!(last.starts_with("no ") && last.ends_with("key") && !last.contains('\u{1b}'), "{last}");
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_server_that_is_down_says_why_and_is_found_when_it_comes_up() {
     let house = House::new("[servers.late]\ncommand = ['./late']\n");
     house.upstream.settle(Duration::from_secs(5)).await;
     let status = house.upstream.status().remove(0);
     assert!(!status.up && status.eras.is_empty());
     assert!(status.trouble.unwrap().contains("cannot be started"));
+    assert_eq!(status.last_line, None, "nothing ran that could have written");
     assert!(house.upstream.offer(&id("late")).is_none());
     let ann = house.modern("ann").await;
     assert!(matches!(house.call("late", "pid", &ann).await, Err(SendError::Unreachable(_))));

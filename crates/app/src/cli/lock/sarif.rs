@@ -100,7 +100,7 @@ fn of_server(server: &Compared, uri: &str, lines: &Lines<'_>) -> Vec<Value> {
     for item in items.iter().filter(|item| item.needs_a_look()) {
         let line = lines.line(id.as_str(), Some(item));
         let (rule, level) = of_item(item);
-        results.push(about(rule, level, &told::problem(id, item).line(), line, &format!("/{}", item.name)));
+        results.push(about(rule, level, &told::problem(id, item, "").line(), line, &format!("/{}", item.name)));
     }
     results
 }

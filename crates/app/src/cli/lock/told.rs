@@ -107,8 +107,8 @@ pub(in crate::cli) fn state(item: &Item) -> String {
     }
 }
 
-/// Everything about a server that whoever answers for it has to look at.
-pub(in crate::cli) fn problems(server: &Compared) -> Vec<Problem> {
+/// Everything about a server that whoever answers for it has to look at; `option` is what commands about it need besides.
+pub(in crate::cli) fn problems(server: &Compared, option: &str) -> Vec<Problem> {
     let id = &server.id;
     let items = match &server.items {
         Ok(items) => items,
@@ -117,29 +117,30 @@ pub(in crate::cli) fn problems(server: &Compared) -> Vec<Problem> {
     let mut problems = Vec::new();
     if !server.is_known {
         let words = format!("server `{id}` is not in the lock file: nobody has approved what it offers");
-        return vec![Problem::new(Code::Drift, words).help(format!("sekisho lock {id}"))];
+        return vec![Problem::new(Code::Drift, words).help(format!("sekisho lock {id}{option}"))];
     }
     if let Some(why) = &server.stranger {
         let words = format!("server `{id}` is not the one that was approved: {why}");
-        problems.push(Problem::new(Code::Drift, words).help(format!("if that is right: `sekisho approve {id}`")));
+        problems
+            .push(Problem::new(Code::Drift, words).help(format!("if that is right: `sekisho approve {id}{option}`")));
     }
     if server.says_something_else || !server.unaccepted().is_empty() {
         let words =
             format!("server `{id}` says something of itself that was not approved: its instructions or its name");
         let help = format!(
-            "`sekisho lock diff {id}` shows it; if that is right: `sekisho approve {id}{}`",
+            "`sekisho lock diff {id}{option}` shows it; if that is right: `sekisho approve {id}{}{option}`",
             despite(&server.unaccepted())
         );
         problems.push(Problem::new(Code::Drift, words).help(help));
     }
     for item in items.iter().filter(|item| item.needs_a_look()) {
-        problems.push(problem(id, item));
+        problems.push(problem(id, item, option));
     }
     problems
 }
 
 /// One thing that has to be looked at.
-pub(in crate::cli) fn problem(id: &ServerId, item: &Item) -> Problem {
+pub(in crate::cli) fn problem(id: &ServerId, item: &Item, option: &str) -> Problem {
     let mut words = format!("{} `{id}/{}`: {}", noun(item.kind), name(item), state(item));
     if let State::Changed(differences) = &item.state {
         for one in differences.iter().take(SAID_MAX) {
@@ -150,11 +151,11 @@ pub(in crate::cli) fn problem(id: &ServerId, item: &Item) -> Problem {
         let _ = write!(words, "; {} at {}: {}", mark.rule, at(&mark.at), mark.why);
     }
     let despite = despite(&item.unaccepted());
-    let more = format!("`sekisho lock diff {id}` tells more");
+    let more = format!("`sekisho lock diff {id}{option}` tells more");
     let help = match &item.state {
         State::Unusable(_) => format!("{more}; its server has to mend it"),
         State::Approved | State::Open | State::Unapproved { .. } | State::Changed(_) | State::Gone => {
-            format!("{more}; if that is right: `sekisho approve {}{despite}`", quoted(id, item))
+            format!("{more}; if that is right: `sekisho approve {}{despite}{option}`", quoted(id, item))
         }
     };
     Problem::new(Code::Drift, words).help(help)
