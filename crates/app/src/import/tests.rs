@@ -701,7 +701,10 @@ fn what_is_shown_of_a_cage_is_what_its_plan_has() {
         fs::create_dir_all(user.path(hidden)).unwrap();
     }
     let mut wide = plan.servers[2].new.clone();
-    wide.cage.write = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
+    wide.cage.write = vec!["~/.local".to_owned()];
+    assert!(super::sight::of(&wide, &user.around, Tier::Full).unwrap_err().contains("cannot be granted"));
+    wide.cage.write.clear();
+    wide.cage.read = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
     let sight = super::sight::of(&wide, &user.around, Tier::Full).unwrap();
     let Some(Sight::Known(wide)) = sight else { panic!("{sight:?}") };
     let mut hidden: Vec<PathBuf> = wide.hidden;
