@@ -6,10 +6,11 @@ mod command;
 use std::path::{Component, Path, PathBuf};
 
 use sekisho_egress::{BadHostRule, HostRule};
-use sekisho_sandbox::PlanError;
+use sekisho_sandbox::{Plan, PlanError, Profile};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::clients::{self, Candidate};
 use crate::home::{Cage, Machine};
 use crate::problem::{Code, Problem};
 
@@ -208,7 +209,7 @@ impl Narrowing<'_> {
             let is_folder = |parent: &&Path| matches!((self.look)(parent), Some((Found::Folder, _)));
             let parent = path.parent().filter(|parent| self.known.beside && is_folder(parent));
             match parent {
-                Some(parent) if self.guarded(parent).is_none() => self.open(parent, roots, origin),
+                Some(parent) if self.guarded(parent).is_none() => self.open_around(parent, path, roots, origin),
                 Some(_) | None => self.shut(path, "which is not there", origin),
             }
             return Ok(());
@@ -227,7 +228,7 @@ impl Narrowing<'_> {
             (Found::File, _) if command::runs_script(command, path) => self.project(path),
             (Found::File | Found::Folder, _) => path.to_owned(),
         };
-        self.open(&open, roots, origin);
+        self.open_around(&open, path, roots, origin);
         Ok(())
     }
 
@@ -247,8 +248,10 @@ impl Narrowing<'_> {
     fn guarded(&self, path: &Path) -> Option<String> {
         let real = |path: &Path| (self.look)(path).map_or_else(|| path.to_owned(), |(_, real)| real);
         let home = self.machine.home();
-        let ours = guarded(path, home).or_else(|| guarded(&real(path), &real(home))).map(str::to_owned);
-        ours.or_else(|| match sekisho_sandbox::Plan::judge(&real(path), Some(home)) {
+        let ours = self.kept(path, home).or_else(|| self.kept(&real(path), &real(home))).map(str::to_owned);
+        // By its own name, too: what `/dev/stdin` leads to is another file at the next start.
+        let judged = [path.to_owned(), real(path)].iter().try_for_each(|path| Plan::judge(path, Some(home)));
+        ours.or_else(|| match judged {
             Ok(()) => None,
             Err(PlanError::TooBroad { what, .. }) => Some(format!("which is, or holds, {what}")),
             Err(PlanError::WayAround { what, .. }) => Some(what.to_owned()),
@@ -261,14 +264,52 @@ impl Narrowing<'_> {
         })
     }
 
+    /// Why a path is kept from every server: the home, the machine's own folders, and what profiles hide and this table adds.
+    fn kept(&self, path: &Path, home: &Path) -> Option<&'static str> {
+        if home.starts_with(path) {
+            return Some("which is your whole home, or above it");
+        }
+        let touches = |place: &Path| path.starts_with(place) || place.starts_with(path);
+        let of_home = |place: &str| Some(home.join(place.strip_prefix("~/")?));
+        let hidden = Profile::all().iter().flat_map(|profile| &profile.hidden);
+        let hidden = hidden.map(|place| of_home(&place.path).unwrap_or_else(|| PathBuf::from(&place.path)));
+        if hidden.chain(SECRETS.iter().map(|place| home.join(place))).any(|place| touches(&place)) {
+            return Some("where credentials lie, or what starts by itself");
+        }
+        // With what lies beside: rules, hooks, what was said.
+        let is_clients = |file: &Candidate| {
+            let folder = file.path.parent().filter(|folder| !home.starts_with(folder));
+            let folder = folder.and_then(|folder| Some(home.join(folder.strip_prefix(self.machine.home()).ok()?)));
+            folder.is_some_and(|folder| touches(&folder))
+        };
+        if clients::candidates(self.machine, None).iter().any(is_clients) {
+            return Some("where a client keeps which programs it starts");
+        }
+        let is_shown = || {
+            let shown = Profile::all().iter().take(1).flat_map(|base| &base.read);
+            { shown }.any(|place| path.starts_with(&place.path))
+        };
+        (MACHINE.iter().any(|place| path.starts_with(place)) && !is_shown()).then_some("which is the machine's own")
+    }
+
     fn open(&mut self, path: &Path, roots: Roots, origin: &str) {
+        self.open_around(path, path, roots, origin);
+    }
+
+    /// Opens what `named` lies in.
+    fn open_around(&mut self, path: &Path, named: &Path, roots: Roots, origin: &str) {
         let shown = self.machine.short(path);
+        let origin = if path == named {
+            format!(": {origin}")
+        } else {
+            format!(", the folder of {}", origin.strip_prefix("variable ").unwrap_or(origin))
+        };
         let (verb, paths) = match roots {
             Roots::Read => ("reads", &mut self.proposal.cage.read),
             Roots::Write => ("writes", &mut self.proposal.cage.write),
         };
         if !paths.contains(&shown) {
-            self.proposal.reasons.push(format!("{verb} {shown}: {origin}"));
+            self.proposal.reasons.push(format!("{verb} {shown}{origin}"));
             paths.push(shown);
         }
     }
@@ -325,15 +366,6 @@ impl Narrowing<'_> {
     }
 }
 
-fn guarded(path: &Path, home: &Path) -> Option<&'static str> {
-    if home.starts_with(path) {
-        return Some("which is your whole home, or above it");
-    }
-    let rest = path.strip_prefix(home).ok()?;
-    let is_secret = SECRETS.iter().any(|secret| rest.starts_with(secret) || Path::new(secret).starts_with(rest));
-    is_secret.then_some("where credentials lie")
-}
-
 /// Without `.` and `..`: what is proposed is what is shown.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
@@ -358,32 +390,38 @@ fn is_private(host: &Host<&str>) -> bool {
     }
 }
 
-/// Below the home, where credentials commonly lie, and what would let a server out of its cage.
-const SECRETS: [&str; 23] = [
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".password-store",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/sekisho",
-    ".config/google-chrome",
-    ".config/chromium",
-    ".mozilla",
-    ".local/state/sekisho",
-    ".local/share/keyrings",
-    ".local/share/sekisho",
-    ".claude.json",
+/// Below the home, beside what profiles hide: more credentials, and what runs by itself at the next login or command.
+const SECRETS: [&str; 27] = [
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
     ".bashrc",
+    ".cargo/credentials.toml",
+    ".config/autostart",
+    ".config/environment.d",
+    ".config/fish",
+    ".config/git",
+    ".config/systemd",
+    ".gitconfig",
+    ".kshrc",
+    ".local/share/applications",
+    ".pam_environment",
+    ".pgpass",
     ".profile",
+    ".vault-token",
+    ".vscode",
+    ".xinitrc",
+    ".xprofile",
+    ".xsessionrc",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
 ];
+/// No server has business with what the machine keeps here, but for what every server sees.
+const MACHINE: [&str; 7] = ["/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/var/run"];
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/snap"];
 const ANCESTORS_MAX: usize = 6;
 

@@ -644,6 +644,8 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         (r#"{"command": "x\u0000"}"#, "NUL"),
         (r#"{"command": "x", "cwd": "sub"}"#, "relative"),
         (r#"{"command": "mcp-server-filesystem", "args": ["HOME_FOLDER"]}"#, "name the folders"),
+        (r#"{"command": "mcp-server-filesystem", "args": ["/etc"]}"#, "name the folders"),
+        (r#"{"command": "not-there", "cwd": "/not/there"}"#, "not there"),
         (r#"{"command": "x", "disabled": true}"#, "switched off"),
         (r#"{"command": "/usr/bin/sekisho", "args": ["run"]}"#, "Protected"),
         (r#"{"command": "sekisho", "args": ["stdio", "--config", "x"]}"#, "Protected"),
