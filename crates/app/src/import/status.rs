@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::backup::{Backups, Kept};
+use super::backup::{Backups, Kept, Standing};
 use super::entry::{self, Entry};
 use super::plan::{Surroundings, places};
-use super::undo::{Standing, standing};
 use super::{clients, source};
 use crate::problem::Problem;
 
@@ -83,5 +82,5 @@ fn is_edited(kept: &Kept, place: &[String], key: &str, now: &super::tree::Node) 
         return false;
     };
     let before = kept.step.original().ok().and_then(|text| source::parse(kept.step.format, &text).ok());
-    before.is_some_and(|before| standing(entry, now, &before) == Standing::Edited)
+    before.is_some_and(|before| entry.standing(now, &before) == Standing::Edited)
 }

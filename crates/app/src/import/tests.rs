@@ -532,11 +532,81 @@ fn undo_of_a_file_that_was_changed_since_turns_back_our_entries_alone() {
     let report = user.undo();
     assert_eq!(report.files, [(path.clone(), Undone::Merged(vec!["two".to_owned()]))]);
     assert!(report.problems[0].line().contains("entry `one`"), "{:?}", report.problems);
+    let told = format!("{:?}", report.problems[0]);
+    assert!(told.contains("it started `npx -y one` before") && !told.contains("hunter2"), "{told}");
     assert!(user.read(CURSOR).contains("\"uno\"") && user.read(CURSOR).contains("\"command\": \"two-server\""));
     // Once it says again what was written, it can be taken back.
     user.write(CURSOR, &user.read(CURSOR).replace("uno", "one"));
     assert_eq!(user.undo().files, [(path, Undone::Merged(vec!["one".to_owned()]))]);
     assert_eq!(user.read(CURSOR), SIMPLE);
+}
+
+#[test]
+fn undo_keeps_what_the_client_put_into_our_entries() {
+    for (name, text, from, to) in [
+        (
+            CURSOR,
+            SIMPLE,
+            "\"command\": \"/opt",
+            "\"autoApprove\": [\"x\"], // by the client\n      \"disabled\": true, \"command\": \"/opt",
+        ),
+        (
+            ".codex/config.toml",
+            "# c\n[mcp_servers.one] # f\ncommand = \"x\" # run\nargs = [\"a\"]\n[mcp_servers.one.env]\nA_KEY = \"hunter2\"\n\n[tui]\nx = 1\n",
+            "command = ",
+            "startup_timeout_sec = 90 # by the client\ncommand = ",
+        ),
+        (
+            ".config/goose/config.yaml",
+            "extensions:\n  one: # f\n    cmd: x\n    args:\n      - a\n    envs:\n      A_KEY: hunter2\n      B: c\nz: 1 # end\n",
+            "    cmd: ",
+            "    timeout: 90 # by the client\n    cmd: ",
+        ),
+        (
+            ".continue/config.yaml",
+            "mcpServers:\n  - name: one\n    command: x\n    env:\n      A_KEY: hunter2\nz: 1\n",
+            "    command: ",
+            "    connectionTimeout: 90\n    command: ",
+        ),
+    ] {
+        let user = User::new();
+        user.write(name, text);
+        user.import();
+        let after = user.read(name);
+        let touched = after.replace(from, to);
+        assert_ne!(after, touched, "{name}");
+        user.write(name, &touched);
+        assert_eq!(user.state("one"), "protected");
+        let report = user.undo();
+        assert!(report.problems.is_empty(), "{name}: {:?}", report.problems);
+        let program = from.replace("\"/opt", "\"npx");
+        let expected = text.replace(&program, &to.replace("\"/opt", "\"npx"));
+        let expected = if name == CURSOR {
+            let two = to.replace("\"/opt", "\"two-server");
+            expected.replace("\"command\": \"two-server", &two)
+        } else {
+            expected
+        };
+        assert_eq!(user.read(name), expected, "{name}");
+        assert!(user.undo().files.is_empty());
+    }
+}
+
+#[test]
+fn undo_of_an_address_and_of_what_the_client_left_out_keeps_the_rest() {
+    let user = User::new();
+    let text = "{\"mcpServers\": {\n  \"far\": { \"url\": \"https://a.example/mcp\", \"headers\": { \"X-Key\": \"hunter2\" } },\n  \"near\": { \"command\": \"near\", \"env\": { \"A_KEY\": \"hunter2\" } }\n}}";
+    user.write(CURSOR, text);
+    user.import_with(RemoteEntries::Imported);
+    let after = user.read(CURSOR);
+    let touched = after.replace(", \"env\": {}", "").replace("\"command\"", "\"autoApprove\": [], \"command\"");
+    assert!(!touched.contains("\"env\"") && touched.matches("autoApprove").count() == 2, "{touched}");
+    user.write(CURSOR, &touched);
+    assert!(user.undo().problems.is_empty());
+    let says = |text: &str| parse(Format::Json, text).unwrap().canonical();
+    let expected = text.replace("\"url\"", "\"autoApprove\": [], \"url\"");
+    let expected = expected.replace("\"command\"", "\"autoApprove\": [], \"command\"");
+    assert_eq!(says(&user.read(CURSOR)), says(&expected), "{}", user.read(CURSOR));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::backup::{Backups, Kept, Written, digest};
+use super::backup::{Backups, Kept, Standing, Written, digest};
+use super::entry::{self, Entry};
 use super::plan::Surroundings;
 use super::tree::Node;
-use super::{apply, edit, source};
+use super::{apply, clients, edit, secrets, source};
 use crate::problem::{Code, Problem};
 
 /// What became of one file.
@@ -104,21 +105,21 @@ fn one(kept: &Kept, report: &mut Report) -> Result<Undone, Problem> {
     let before = source::parse(step.format, &original).map_err(|why| refused(&why))?;
     let (mut ours, mut theirs): (Vec<&Written>, Vec<&Written>) = (Vec::new(), Vec::new());
     for entry in &step.entries {
-        match standing(entry, &tree, &before) {
+        match entry.standing(&tree, &before) {
             Standing::AsWritten => ours.push(entry),
             Standing::Edited => theirs.push(entry),
             Standing::AsBefore | Standing::Gone => {}
         }
     }
     if !ours.is_empty() {
-        let entries: Vec<(&[String], &str)> = ours.iter().map(|entry| (&*entry.place, &*entry.key)).collect();
-        let text = edit::restore(step.format, &now.text, &original, &entries).map_err(|why| refused(&why))?;
+        let text = edit::restore(step.format, &now.text, &original, &ours).map_err(|why| refused(&why))?;
         apply::write(&now.target, &now.text, &text).map_err(|why| refused(&why))?;
         report.servers.extend(ours.iter().map(|entry| entry.server.clone()));
     }
     for entry in &theirs {
         let words = format!("entry `{}` of `{}` was changed since, and is left alone", entry.key, step.path.display());
-        let help = format!("change it yourself; what it was before is kept in `{}`", kept.path.display());
+        let started = started(&step.client, entry, &before).unwrap_or_else(|| "change it yourself".to_owned());
+        let help = format!("{started}; what the file was is kept in `{}`", kept.path.display());
         report.problems.push(Problem::new(Code::ClientFile, words).help(help));
     }
     if theirs.is_empty() {
@@ -133,28 +134,12 @@ fn one(kept: &Kept, report: &mut Report) -> Result<Undone, Problem> {
     })
 }
 
-/// What became of an entry since it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It says what was written, in whatever layout.
-    AsWritten,
-    /// It says what it said before.
-    AsBefore,
-    /// It says something else.
-    Edited,
-    /// It is not there.
-    Gone,
-}
-
-/// What became of an entry.
-pub(crate) fn standing(entry: &Written, now: &Node, before: &Node) -> Standing {
-    let find = |tree: &Node| -> Option<String> {
-        tree.find(entry.place.iter().map(String::as_str))?.entry(&entry.key).map(Node::canonical)
-    };
-    match find(now) {
-        None => Standing::Gone,
-        Some(says) if says == entry.says => Standing::AsWritten,
-        Some(says) if find(before) == Some(says.clone()) => Standing::AsBefore,
-        Some(_) => Standing::Edited,
+/// What an entry started before, with its secrets hidden: for who has to write it again.
+fn started(client: &str, entry: &Written, before: &Node) -> Option<String> {
+    let client = clients::called(client)?;
+    match entry::read(client, entry.of(before)?, &|_| false) {
+        Entry::Local(local) => Some(format!("it started `{}` before", secrets::masked_command(&local.command))),
+        Entry::Remote(remote) => Some(format!("it asked `{}` before", secrets::masked_words(&remote.url))),
+        Entry::Protected(_) | Entry::Skipped(_) | Entry::Refused(_) => None,
     }
 }
