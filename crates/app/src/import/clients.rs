@@ -156,7 +156,9 @@ pub(crate) fn candidates(machine: &Machine, project: Option<&Path>) -> Vec<Candi
                 Base::Support => machine.home().join("Library/Application Support"),
                 Base::Roaming => machine.roaming().to_owned(),
             };
-            let (format, servers, root) = (file.format, file.servers, machine.home().to_owned());
+            // XDG_CONFIG_HOME may be somewhere else.
+            let root = if folder.starts_with(machine.home()) { machine.home() } else { &folder };
+            let (format, servers, root) = (file.format, file.servers, root.to_owned());
             found.push(Candidate { client, path: folder.join(path), format, servers, root, is_project: false });
         }
         if let (Some(file), Some(folder)) = (&client.project, project) {

@@ -675,6 +675,27 @@ fn files_of_a_project_are_imported_with_the_project_as_their_folder() {
 }
 
 #[test]
+fn configuration_folder_outside_of_the_home_is_looked_at_and_links_out_of_both_are_not() {
+    let mut user = User::new();
+    let (home, elsewhere) = (user.home().to_owned(), user.dir.path().canonicalize().unwrap().join("xdg"));
+    let machine =
+        Machine::new(System::Linux, home, &|name| (name == "XDG_CONFIG_HOME").then(|| elsewhere.clone().into()));
+    user.around = Surroundings { home: Home::locate(&machine), machine, program: user.around.program.clone() };
+    fs::create_dir_all(elsewhere.join("Claude")).unwrap();
+    let path = elsewhere.join("Claude/claude_desktop_config.json");
+    fs::write(&path, SIMPLE).unwrap();
+    let outside = user.dir.path().join("outside.json");
+    fs::write(&outside, SIMPLE).unwrap();
+    fs::create_dir_all(elsewhere.join("Code/User")).unwrap();
+    symlink(&outside, elsewhere.join("Code/User/mcp.json")).unwrap();
+    let (plan, applied) = user.import();
+    assert_eq!((applied.files, plan.problems.len()), (vec![path.clone()], 1));
+    assert!(plan.problems[0].line().contains("outside of"));
+    assert!(user.undo().problems.is_empty());
+    assert_eq!(fs::read_to_string(&path).unwrap(), SIMPLE);
+}
+
+#[test]
 fn only_the_client_and_server_that_are_named_are_touched() {
     let user = User::new();
     user.write(CURSOR, SIMPLE);
