@@ -696,6 +696,18 @@ fn configuration_folder_outside_of_the_home_is_looked_at_and_links_out_of_both_a
 }
 
 #[test]
+fn servers_that_another_entry_runs_are_not_told_to_be_taken_out() {
+    let user = User::new();
+    user.write(CURSOR, SIMPLE);
+    user.write(".kiro/settings/mcp.json", SIMPLE);
+    user.import();
+    // By a copy of an entry that no import knows of.
+    user.write(".lmstudio/mcp.json", &user.read(CURSOR).replace("\"one\":", "\"mine\":").replace("two", "gone"));
+    assert_eq!(undo(&user.around, &["cursor".to_owned()]).unwrap().servers, [""; 0], "Kiro runs them");
+    assert_eq!(user.undo().servers, ["two"], "LM Studio runs the other");
+}
+
+#[test]
 fn only_the_client_and_server_that_are_named_are_touched() {
     let user = User::new();
     user.write(CURSOR, SIMPLE);

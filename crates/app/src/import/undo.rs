@@ -1,11 +1,11 @@
 //! Takes imports back: byte for byte where the file is as it was left, entry by entry where somebody changed it since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::backup::{Backups, Kept, Standing, Written, digest};
 use super::entry::{self, Entry};
-use super::plan::Surroundings;
+use super::plan::{Surroundings, places};
 use super::tree::Node;
 use super::{apply, clients, edit, secrets, source};
 use crate::problem::{Code, Problem};
@@ -44,6 +44,7 @@ pub(crate) fn undo(around: &Surroundings, clients: &[String]) -> Result<Report, 
         }
     }
     let mut report = Report::default();
+    let roots: BTreeSet<PathBuf> = by_file.values().flatten().map(|kept| kept.step.root.clone()).collect();
     for (path, steps) in by_file {
         let mut state = Undone::Nothing;
         for kept in steps.iter().rev() {
@@ -58,9 +59,29 @@ pub(crate) fn undo(around: &Surroundings, clients: &[String]) -> Result<Report, 
         }
         report.files.push((path, state));
     }
+    let used = used(&backups, around, &roots).map_err(|problem| vec![problem])?;
+    report.servers.retain(|server| !used.contains(server));
     report.servers.sort();
     report.servers.dedup();
     Ok(report)
+}
+
+/// The servers that some entry runs still: those of imports that are not taken back, and of entries that anybody wrote.
+fn used(backups: &Backups, around: &Surroundings, roots: &BTreeSet<PathBuf>) -> Result<BTreeSet<String>, Problem> {
+    let left = backups.all()?;
+    let mut used: BTreeSet<String> =
+        left.iter().flat_map(|kept| &kept.step.entries).map(|entry| entry.server.clone()).collect();
+    let roots = roots.iter().chain(left.iter().map(|kept| &kept.step.root));
+    let is_ours = |program: &str| program == around.program || super::is_this(program);
+    for candidate in roots.flat_map(|root| clients::candidates(&around.machine, Some(root))) {
+        // What cannot be read runs nothing, and is told where something is to be written to it.
+        let Ok(Some(source)) = source::read(&candidate.path, &candidate.root) else { continue };
+        let Ok(tree) = source::parse(candidate.format, &source.text) else { continue };
+        let entries = places(&tree, candidate.servers).into_iter().flat_map(|(_, entries)| entries);
+        let servers = entries.filter_map(|(_, node)| entry::server(candidate.client, node, &is_ours));
+        used.extend(servers.map(str::to_owned));
+    }
+    Ok(used)
 }
 
 impl Undone {
