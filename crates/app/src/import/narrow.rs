@@ -3,6 +3,8 @@
 
 mod command;
 
+pub(crate) use command::check;
+
 use std::path::{Component, Path, PathBuf};
 
 use sekisho_egress::{BadHostRule, HostRule};

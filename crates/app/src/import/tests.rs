@@ -527,7 +527,7 @@ fn undo_of_a_file_that_was_changed_since_turns_back_our_entries_alone() {
     let edited = after.replace("\"-y\", \"one\"", "\"-y\", \"uno\"");
     assert_ne!(after, edited);
     user.write(CURSOR, &edited);
-    assert_eq!(user.state("one"), "changed since the import");
+    assert_eq!(user.state("one"), "protected, changed since");
     assert_eq!(user.state("two"), "protected");
     let report = user.undo();
     assert_eq!(report.files, [(path.clone(), Undone::Merged(vec!["two".to_owned()]))]);
@@ -869,11 +869,14 @@ fn entry_names_the_configuration_where_it_is_not_in_its_usual_place() {
 fn status_tells_each_server() {
     let user = User::new();
     user.write(CURSOR, &SIMPLE.replace("\"two\": {", "\"far\": { \"url\": \"https://a.example/mcp\" }, \"two\": {"));
-    assert_eq!((user.state("one"), user.state("far")), ("not protected".to_owned(), "remote".to_owned()));
+    assert_eq!(user.state("far"), "remote");
+    assert_eq!(user.state("one"), "not protected: `sekisho import` would");
+    user.write(".lmstudio/mcp.json", r#"{"mcpServers": {"box": {"command": "docker", "args": ["run", "x"]}}}"#);
+    assert!(user.state("box").contains("not protected: `docker` starts the server somewhere else"));
     user.import();
     assert_eq!((user.state("one"), user.state("two")), ("protected".to_owned(), "protected".to_owned()));
     user.write(CURSOR, &user.read(CURSOR).replace("/opt/sekisho/sekisho", "/gone/sekisho"));
-    assert!(user.state("one").starts_with("changed since"));
+    assert!(user.state("one").contains("`/gone/sekisho` is not there any more"));
     fs::remove_dir_all(user.around.home.state()).unwrap();
     assert!(user.state("one").contains("`/gone/sekisho` is not there any more"));
     user.write(".kiro/settings/mcp.json", "{");
