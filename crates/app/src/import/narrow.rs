@@ -95,7 +95,8 @@ impl Known {
         command::check(run.command)?;
         let package = command::package(run.command).unwrap_or_default();
         let known = self.server(&package);
-        let mut narrowing = Narrowing { machine, look, known, proposal: Proposal::default() };
+        let folder = run.cwd.map(Path::new);
+        let mut narrowing = Narrowing { machine, look, known, folder, proposal: Proposal::default() };
         narrowing.known(&package, run);
         narrowing.program(run.command);
         let roots = narrowing.known.roots;
@@ -118,6 +119,9 @@ impl Known {
         texts.extend(run.cwd.map(|cwd| (cwd, Roots::Read, "its working folder".to_owned())));
         for (text, roots, origin) in texts {
             narrowing.known.roots = roots;
+            // The name of a package is none of a folder, and of variables few are.
+            let is_led = if origin.starts_with("argument") { text != package } else { text.contains('/') };
+            narrowing.folder = folder.filter(|_| is_led || matches!(text, "." | ".."));
             narrowing.text(text, &origin, run.command)?;
         }
         Ok(narrowing.tidied())
@@ -128,6 +132,8 @@ struct Narrowing<'a> {
     machine: &'a Machine,
     look: Look<'a>,
     known: KnownServer,
+    /// Where relative paths start, if that is known.
+    folder: Option<&'a Path>,
     proposal: Proposal,
 }
 
@@ -183,7 +189,7 @@ impl Narrowing<'_> {
     fn text(&mut self, text: &str, origin: &str, command: &[String]) -> Result<(), String> {
         let behind = text.split_once('=').map(|(_, behind)| behind);
         for part in [Some(text), behind].into_iter().flatten() {
-            if let Some(path) = self.path(part) {
+            if let Some(path) = self.path(part).or_else(|| self.relative(part)) {
                 return self.named(&path, origin, command);
             }
             if part.contains("://") {
@@ -203,6 +209,14 @@ impl Narrowing<'_> {
             None => return None,
         };
         Some(plain(&path))
+    }
+
+    /// What is there under that name, from where the server runs. Most words are none.
+    fn relative(&self, text: &str) -> Option<PathBuf> {
+        let is_path = !text.is_empty() && !text.starts_with(['-', '@', '/', '~']) && !text.contains("://");
+        let path = plain(&self.folder.filter(|_| is_path)?.join(text));
+        let is_dotted = matches!(text, "." | "..") || text.starts_with("./") || text.starts_with("../");
+        (is_dotted || (self.look)(&path).is_some()).then_some(path)
     }
 
     fn named(&mut self, path: &Path, origin: &str, command: &[String]) -> Result<(), String> {

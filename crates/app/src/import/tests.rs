@@ -667,11 +667,38 @@ fn files_of_a_project_are_imported_with_the_project_as_their_folder() {
     let plan = plan(&wanted, &user.around).unwrap();
     let own = &plan.servers[0].new;
     assert_eq!((own.server.cwd.as_ref(), own.cage.read.as_slice()), (Some(&folder), &["~/projects".to_owned()][..]));
-    assert_eq!(plan.servers[1].new.server.cwd, None);
+    assert_eq!(plan.servers[1].new.server.cwd.as_ref(), Some(&folder), "its client starts it there");
     apply(&plan, &user.around, &manner(&|_| Ok(()))).unwrap();
     assert!(user.read("projects/.mcp.json").contains("/opt/sekisho/sekisho"));
     user.undo();
     assert_eq!(user.read("projects/.mcp.json"), text);
+}
+
+#[test]
+fn servers_of_a_project_in_the_users_file_run_in_that_project() {
+    let user = User::new();
+    let entry = |args: &str| {
+        format!(r#"{{ "mcpServers": {{ "files": {{ "command": "mcp-server-filesystem", "args": [{args}] }} }} }}"#)
+    };
+    user.write(
+        ".claude.json",
+        &format!(
+            r#"{{ "projects": {{ "HOME_FOLDER/projects": {}, "HOME_FOLDER/gone": {} }}, "mcpServers": {{}} }}"#,
+            entry(r#"".""#),
+            entry(r#""..""#)
+        ),
+    );
+    let plan = user.plan(RemoteEntries::Left);
+    let (here, gone) = (&plan.servers[0].new, &plan.servers[1].new);
+    assert_eq!(
+        (here.server.cwd.as_ref(), here.cage.write.as_slice()),
+        (Some(&user.path("projects")), &["~/projects".to_owned()][..])
+    );
+    assert_eq!((gone.server.cwd.as_ref(), gone.cage.write.len()), (None, 0));
+    // Above the project there is the home.
+    user.write(".claude.json", &format!(r#"{{ "projects": {{ "HOME_FOLDER/projects": {} }} }}"#, entry(r#""..""#)));
+    let fate = format!("{:?}", user.plan(RemoteEntries::Left).files[0].entries[0].fate);
+    assert!(fate.contains("name the folders"), "{fate}");
 }
 
 #[test]
@@ -746,6 +773,7 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         (r#"{"command": ""}"#, "no text"),
         (r#"{"command": "x\u0000"}"#, "NUL"),
         (r#"{"command": "x", "cwd": "sub"}"#, "relative"),
+        (r#"{"command": "./x"}"#, "whole path"),
         (r#"{"command": "mcp-server-filesystem", "args": ["HOME_FOLDER"]}"#, "name the folders"),
         (r#"{"command": "mcp-server-filesystem", "args": ["/etc"]}"#, "name the folders"),
         (r#"{"command": "not-there", "cwd": "/not/there"}"#, "not there"),

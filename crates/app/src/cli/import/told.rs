@@ -67,6 +67,9 @@ fn server(text: &mut String, planned: &ServerPlan, around: &Surroundings) {
         Some(url) => line(text, &format!("    asks {}", masked_words(url))),
         None => line(text, &format!("    runs {}", masked_command(&server.command))),
     }
+    if let Some(folder) = &server.cwd {
+        line(text, &format!("    in {}", around.machine.short(folder)));
+    }
     if planned.is_there {
         return;
     }

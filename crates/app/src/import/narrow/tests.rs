@@ -79,6 +79,32 @@ fn filesystem_server_writes_its_roots_and_others_read_what_they_are_given() {
 }
 
 #[test]
+fn relative_arguments_lead_from_the_folder_that_it_runs_in() {
+    let files = |argument: &str, cwd: Option<&str>| {
+        propose(&format!("npx @modelcontextprotocol/server-filesystem {argument}"), &[], cwd)
+    };
+    for (argument, cwd, write) in [
+        (".", "/h/me/docs", "~/docs"),
+        ("..", "/h/me/docs/a", "~/docs"),
+        ("./a", "/h/me/docs", "~/docs/a"),
+        ("a", "/h/me/docs", "~/docs/a"),
+        ("--root=a", "/h/me/docs", "~/docs/a"),
+    ] {
+        assert_eq!(files(argument, Some(cwd)).unwrap().cage.write, [write], "{argument}");
+    }
+    for argument in ["b", "-a", "@a", "https://a.example"] {
+        assert!(files(argument, Some("/h/me/docs")).unwrap().cage.write.is_empty(), "{argument}");
+    }
+    assert!(files("..", Some("/h/me/docs")).unwrap_err().contains("name the folders"));
+    assert_eq!(files("a", None).unwrap().cage, Cage { profile: Some("filesystem".to_owned()), ..Cage::default() });
+    let env = |value| propose("x", &[("NOTES_DIR", Some(value))], Some("/h/me/docs")).unwrap().cage.write;
+    assert_eq!((env("./a"), env("a")), (vec!["~/docs/a".to_owned()], vec![]), "a bare word is a setting");
+    // The name of a package is none of a folder.
+    let read = |command| propose(command, &[], Some("/h/me")).unwrap().cage.read;
+    assert_eq!((read("uvx docs"), read("uvx x docs").len()), (vec!["~/.local/bin/uvx".to_owned()], 2));
+}
+
+#[test]
 fn whole_home_and_credentials_are_not_opened() {
     for root in ["/h/me", "/h/me/all", "~", "/", "/h", "/h/me/docs/.."] {
         let refused = propose(&format!("npx @modelcontextprotocol/server-filesystem {root}"), &[], None).unwrap_err();
