@@ -97,6 +97,11 @@ impl Written {
         self.says.keys().chain(&self.took).map(String::as_str)
     }
 
+    /// Whether the entry named an address before.
+    pub(crate) fn is_of_address(&self) -> bool {
+        self.took.iter().any(|key| key.to_ascii_lowercase().ends_with("url") || key == "uri")
+    }
+
     /// The entry, in what a file says.
     pub(crate) fn of<'a>(&self, tree: &'a Node) -> Option<&'a Node> {
         tree.find(self.place.iter().map(String::as_str))?.entry(&self.key)

@@ -600,6 +600,7 @@ fn undo_of_an_address_and_of_what_the_client_left_out_keeps_the_rest() {
     user.import_with(RemoteEntries::Imported);
     let after = user.read(CURSOR);
     let touched = after.replace(", \"env\": {}", "").replace("\"command\"", "\"autoApprove\": [], \"command\"");
+    let touched = touched.replace("\"far\": {", "\"far\": { \"type\": \"stdio\",");
     assert!(!touched.contains("\"env\"") && touched.matches("autoApprove").count() == 2, "{touched}");
     user.write(CURSOR, &touched);
     assert!(user.undo().problems.is_empty());

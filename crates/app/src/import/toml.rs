@@ -37,12 +37,7 @@ pub(crate) fn transplant(text: &str, from: &str, keys: &[&str]) -> Result<String
 ///
 /// # Errors
 /// Either text has no such table.
-pub(crate) fn transplant_members(
-    text: &str,
-    from: &str,
-    keys: &[&str],
-    members: &mut dyn Iterator<Item = &str>,
-) -> Result<String, String> {
+pub(crate) fn transplant_members(text: &str, from: &str, keys: &[&str], members: &[&str]) -> Result<String, String> {
     let gone = || "an entry is not where it was".to_owned();
     let mut document = edited(text)?;
     let from = edited(from)?;

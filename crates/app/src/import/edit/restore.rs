@@ -22,10 +22,13 @@ fn restored(format: Format, text: &str, original: &str, entry: &Written) -> Resu
     let now = tree.find(keys()).and_then(|place| place.entry(&entry.key)).ok_or_else(gone)?;
     let then = from.find(keys()).and_then(|place| place.entry(&entry.key)).ok_or_else(gone)?;
     let mut wanted = now.clone();
-    for key in entry.members() {
+    // Some clients say of any entry what it is: of a program, which this one is not any more.
+    let kind = Some("type").filter(|key| entry.is_of_address() && then.get(key).is_none());
+    let members: Vec<&str> = entry.members().chain(kind).collect();
+    for key in &members {
         match then.get(key) {
             Some(node) => wanted.set(key, node.clone()),
-            None => wanted.members_mut().into_iter().for_each(|members| members.retain(|member| member.key != key)),
+            None => wanted.members_mut().into_iter().for_each(|members| members.retain(|member| member.key != **key)),
         }
     }
     let is_whole = wanted.canonical() == then.canonical();
@@ -38,7 +41,7 @@ fn restored(format: Format, text: &str, original: &str, entry: &Written) -> Resu
         let edited = if is_whole {
             toml::transplant(text, original, &keys)?
         } else {
-            toml::transplant_members(text, original, &keys, &mut entry.members())?
+            toml::transplant_members(text, original, &keys, &members)?
         };
         return proven(format, edited, &expected);
     }
@@ -47,7 +50,7 @@ fn restored(format: Format, text: &str, original: &str, entry: &Written) -> Resu
         return put(original.get(then.at.clone()).ok_or_else(gone)?.to_owned());
     }
     // As it was written, where it was; or else as it was written; or else what it said.
-    let exchanged = Exchange { text, original, now, then }.splices(entry);
+    let exchanged = Exchange { text, original, now, then }.splices(&members);
     let exchanged = exchanged.and_then(|splices| proven(format, spliced(text, splices)?, &expected));
     exchanged
         .or_else(|_| put(rebuilt(format, text, now, &wanted, Some((original, then)))?))
@@ -63,9 +66,9 @@ struct Exchange<'a> {
 }
 
 impl Exchange<'_> {
-    fn splices(&self, entry: &Written) -> Result<Vec<Splice>, String> {
+    fn splices(&self, members: &[&str]) -> Result<Vec<Splice>, String> {
         let mut splices = Vec::new();
-        for key in entry.members() {
+        for key in members {
             splices.extend(match (self.now.member(key), self.then.member(key)) {
                 (Some(now), Some(then)) => {
                     let written = self.original.get(then.key_at.start..then.node.at.end);
