@@ -3,8 +3,6 @@
 
 mod command;
 
-pub(crate) use command::check;
-
 use std::path::{Component, Path, PathBuf};
 
 use sekisho_egress::{BadHostRule, HostRule};
@@ -285,6 +283,13 @@ impl Narrowing<'_> {
         if home.starts_with(path) {
             return Some("which is your whole home, or above it");
         }
+        let is_shown = || {
+            let shown = Profile::all().iter().take(1).flat_map(|base| &base.read);
+            { shown }.any(|place| path.starts_with(&place.path))
+        };
+        if MACHINE.iter().any(|place| path.starts_with(place)) && !is_shown() {
+            return Some("which is the machine's own");
+        }
         let touches = |place: &Path| path.starts_with(place) || place.starts_with(path);
         let of_home = |place: &str| Some(home.join(place.strip_prefix("~/")?));
         let hidden = Profile::all().iter().flat_map(|profile| &profile.hidden);
@@ -301,11 +306,7 @@ impl Narrowing<'_> {
         if clients::candidates(self.machine, None).iter().any(is_clients) {
             return Some("where a client keeps which programs it starts");
         }
-        let is_shown = || {
-            let shown = Profile::all().iter().take(1).flat_map(|base| &base.read);
-            { shown }.any(|place| path.starts_with(&place.path))
-        };
-        (MACHINE.iter().any(|place| path.starts_with(place)) && !is_shown()).then_some("which is the machine's own")
+        None
     }
 
     fn open(&mut self, path: &Path, roots: Roots, origin: &str) {

@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use sekisho_sandbox::Tier;
+
 use super::backup::{Backups, Kept, Standing};
 use super::entry::{self, Entry};
-use super::plan::{Surroundings, places};
-use super::{clients, narrow, source};
+use super::plan::{EntryPlan, Fate, RemoteEntries, Surroundings, Wanted, places, plan};
+use super::{clients, source};
 use crate::problem::Problem;
 
 /// One server of one client.
@@ -23,6 +25,7 @@ pub(crate) struct Row {
 /// What is kept of imports cannot be used.
 pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<Row>, Problem> {
     let steps = Backups::of(&around.home).all()?;
+    let refused = refused(around, project);
     let mut rows: Vec<Row> = Vec::new();
     let mut seen: Vec<PathBuf> = Vec::new();
     for candidate in clients::candidates(&around.machine, project) {
@@ -61,7 +64,16 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<
                     }
                     Entry::Protected(_) if is_edited => "protected, changed since".to_owned(),
                     Entry::Protected(_) => "protected".to_owned(),
-                    Entry::Local(local) => why_not(&local.command, is_edited),
+                    Entry::Local(_) => {
+                        let is_it = |(path, there, name, _): &&(PathBuf, Vec<String>, String, String)| {
+                            (path, there, name) == (&candidate.path, &place, &key)
+                        };
+                        match refused.iter().find(is_it) {
+                            Some((_, _, _, why)) => format!("not protected: {why}"),
+                            None if is_edited => "not protected: its entry was changed since the import".to_owned(),
+                            None => "not protected: it is not imported".to_owned(),
+                        }
+                    }
                     Entry::Remote(_) => "remote".to_owned(),
                     Entry::Skipped(why) => format!("skipped: {why}"),
                     Entry::Refused(why) => format!("not protected: {why}"),
@@ -73,13 +85,26 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<
     Ok(rows)
 }
 
-/// Why a server that is started by its client is: it cannot be imported, or was not.
-fn why_not(command: &[String], is_edited: bool) -> String {
-    match narrow::check(command) {
-        Err(why) => format!("not protected: {why}"),
-        Ok(()) if is_edited => "not protected: its entry was changed since the import".to_owned(),
-        Ok(()) => "not protected: `sekisho import` would".to_owned(),
+/// Why entries cannot be imported, by file, place and key. Nothing where the home configuration cannot be read: that is told elsewhere.
+fn refused(around: &Surroundings, project: Option<&Path>) -> Vec<(PathBuf, Vec<String>, String, String)> {
+    // What this machine can confine is the affair of `sekisho doctor`.
+    let wanted = Wanted {
+        clients: Vec::new(),
+        servers: Vec::new(),
+        remote: RemoteEntries::Left,
+        project: project.map(Path::to_owned),
+        tier: Tier::Full,
+    };
+    let files = plan(&wanted, around).map(|plan| plan.files).unwrap_or_default();
+    let mut refused = Vec::new();
+    for file in files {
+        for EntryPlan { place, key, fate } in file.entries {
+            if let Fate::Refused(why) = fate {
+                refused.push((file.candidate.path.clone(), place, key, why));
+            }
+        }
     }
+    refused
 }
 
 fn is_gone(program: &str) -> bool {

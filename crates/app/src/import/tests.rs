@@ -899,8 +899,15 @@ fn status_tells_each_server() {
     let user = User::new();
     user.write(CURSOR, &SIMPLE.replace("\"two\": {", "\"far\": { \"url\": \"https://a.example/mcp\" }, \"two\": {"));
     assert_eq!(user.state("far"), "remote");
-    assert_eq!(user.state("one"), "not protected: `sekisho import` would");
-    user.write(".lmstudio/mcp.json", r#"{"mcpServers": {"box": {"command": "docker", "args": ["run", "x"]}}}"#);
+    assert_eq!(user.state("one"), "not protected: it is not imported");
+    user.write(
+        ".lmstudio/mcp.json",
+        r#"{"mcpServers": {
+        "box": {"command": "docker", "args": ["run", "x"]},
+        "etc": {"command": "mcp-server-filesystem", "args": ["/etc"]}
+    }}"#,
+    );
+    assert!(user.state("etc").contains("not protected: it is given `/etc`, which is the machine's own"));
     assert!(user.state("box").contains("not protected: `docker` starts the server somewhere else"));
     user.import();
     assert_eq!((user.state("one"), user.state("two")), ("protected".to_owned(), "protected".to_owned()));
