@@ -22,7 +22,6 @@ use sekisho_upstream::{Cages, Secrets, Upstream};
 
 use crate::config::Loaded;
 use crate::export::{Sender, SenderError};
-use crate::folder::DEMO;
 use crate::pins;
 use crate::problem::{Code, Place, Problem};
 
@@ -294,10 +293,21 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name)
 }
 
+/// What no server sees or changes: what tells what servers may do, what this program keeps, and the secrets of all of them.
+fn kept(loaded: &Loaded) -> Vec<PathBuf> {
+    let secrets = loaded.config.servers.values().flat_map(references).filter_map(|(_, reference)| reference.file());
+    let secrets: Vec<PathBuf> = secrets.map(|file| loaded.base.join(file)).collect();
+    let mut kept = loaded.files();
+    kept.push(loaded.folder().path().to_owned());
+    kept.extend(folder_of_key());
+    kept.extend(secrets);
+    kept
+}
+
 /// Calls `with` what servers are set up with.
 fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
     let folder = loaded.folder();
-    let hidden: Vec<PathBuf> = std::iter::once(folder.path().to_owned()).chain(folder_of_key()).collect();
+    let hidden = kept(loaded);
     let config = &loaded.config;
     let own_ports: Vec<u16> =
         [Some(config.gateway.listen), config.admin.listen].iter().flatten().map(SocketAddr::port).collect();
@@ -326,11 +336,7 @@ pub(crate) async fn machine() -> Result<Machine, Problem> {
 
 /// What servers may change must not be what tells what they may do: each grant that would let one in.
 fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
-    let mut ours = loaded.files();
-    ours.push(loaded.folder().path().to_owned());
-    ours.extend(folder_of_key());
-    let ours: Vec<PathBuf> = ours.iter().filter_map(|path| path.canonicalize().ok()).collect();
-    let data = loaded.folder().path().canonicalize().ok();
+    let ours: Vec<PathBuf> = kept(loaded).iter().filter_map(|path| path.canonicalize().ok()).collect();
     let home = variable("HOME").map(PathBuf::from);
     let mut problems = Vec::new();
     for (name, server) in &loaded.config.servers {
@@ -338,10 +344,7 @@ fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
             let at_home = path.strip_prefix("~").ok().zip(home.as_ref()).map(|(rest, home)| home.join(rest));
             let path = at_home.unwrap_or_else(|| loaded.base.join(path));
             let Ok(granted) = path.canonicalize() else { continue };
-            let lies_in_data =
-                data.as_ref().is_some_and(|data| granted.starts_with(data) && !granted.starts_with(data.join(DEMO)));
-            let holds = ours.iter().find(|file| file.starts_with(&granted));
-            if let Some(file) = holds.or(data.as_ref().filter(|_| lies_in_data)) {
+            if let Some(file) = ours.iter().find(|file| file.starts_with(&granted) || granted.starts_with(file)) {
                 let words = format!(
                     "server `{name}` could change `{}`, which tells what it may do, by way of `{}`",
                     file.display(),
@@ -457,6 +460,7 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         }
         Error::Tier { server, .. }
         | Error::Plan { server, .. }
+        | Error::NoHome { server }
         | Error::Gate { server, .. }
         | Error::NoNetwork { server, .. } => (Code::Sandbox, vec!["servers", server.as_str(), "sandbox"]),
     };
@@ -473,6 +477,7 @@ fn refused_server(loaded: &Loaded, error: &sekisho_upstream::StartError) -> Prob
         | Error::Header { .. }
         | Error::Destination { .. }
         | Error::Gate { .. }
+        | Error::NoHome { .. }
         | Error::Plan { .. } => problem,
     }
 }

@@ -196,6 +196,9 @@ impl Loaded {
             if server.sandbox.dangerous_unconfined {
                 dangers.push(format!("servers.{name}.sandbox.dangerous_unconfined"));
             }
+            if server.sandbox.dangerous_unix_sockets {
+                dangers.push(format!("servers.{name}.sandbox.dangerous_unix_sockets"));
+            }
             if !server.sandbox.dangerous_private_hosts.is_empty() {
                 let hosts: Vec<String> =
                     server.sandbox.dangerous_private_hosts.iter().map(ToString::to_string).collect();

@@ -149,8 +149,6 @@ impl Folder {
     }
 }
 
-/// The one folder in it that is for servers: those of the demonstration.
-pub(crate) const DEMO: &str = "demo";
 /// LIMIT: clients that are served over stdio from one data folder at once.
 pub(crate) const PLACES_MAX: u8 = 32;
 

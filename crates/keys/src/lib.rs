@@ -152,7 +152,16 @@ impl SecretRef {
         [ENVIRONMENT, FILE, SEALED].iter().any(|start| text.starts_with(start))
     }
 
-    /// The file that the secret is sealed in, if it is.
+    /// The file that the secret is in, if it is in one.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.0 {
+            Place::Environment(_) => None,
+            Place::File(path) | Place::Sealed(path) => Some(path),
+        }
+    }
+
+    /// The file that it is sealed in.
     #[must_use]
     pub fn sealed(&self) -> Option<&Path> {
         match &self.0 {

@@ -50,6 +50,10 @@ pub struct Config {
     /// Largest file that it may write, in MiB: 1 to 1,048,576. Each of its temporary folders holds as much, but no more than 1 GiB.
     #[schemars(range(min = 1, max = 1_048_576), extend("x-requirement" = "10.1"))]
     pub file_mib_max: u32,
+    /// It may use sockets of the file system: whoever listens on one in a folder that is granted, such as an agent of keys or a container
+    /// engine, is not confined, and does what it is told.
+    #[schemars(extend("x-requirement" = "10.1"))]
+    pub dangerous_unix_sockets: bool,
     /// It is not confined at all: whatever the user can read, change and reach, it can, too.
     #[schemars(extend("x-requirement" = "10.1"))]
     pub dangerous_unconfined: bool,
@@ -70,6 +74,7 @@ impl Default for Config {
             processes_max: 256,
             open_files_max: 4096,
             file_mib_max: 1024,
+            dangerous_unix_sockets: false,
             dangerous_unconfined: false,
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::plan::{Access, Link, PlanError, Subject, VIEWS_MAX, View, text};
 use crate::profile::Profile;
 
+mod crossings;
 pub(crate) mod programs;
 
 /// What was granted so far.
@@ -18,6 +19,10 @@ pub(crate) struct Ground<'a> {
     links: BTreeMap<PathBuf, PathBuf>,
     /// What somebody named, and not a profile.
     named: Vec<PathBuf>,
+    /// As it was named, and where that leads.
+    granted: Vec<(PathBuf, PathBuf)>,
+    /// What must be neither seen nor changed, whatever is granted.
+    always: &'a [PathBuf],
     /// What is shown by itself although it lies in what is shown alike.
     pinned: BTreeSet<PathBuf>,
     /// What profiles hide: as they name it, and where that leads.
@@ -25,18 +30,24 @@ pub(crate) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    pub(crate) fn new(base: &'a Path, home: Option<&'a Path>, profiles: &[&Profile]) -> Ground<'a> {
+    pub(crate) fn new(
+        base: &'a Path,
+        home: Option<&'a Path>,
+        profiles: &[&Profile],
+        always: &'a [PathBuf],
+    ) -> Ground<'a> {
         let secret = secret(profiles, home);
         let (views, links, named, pinned) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
-        Ground { base, home, views, links, named, pinned, secret }
+        Ground { base, home, views, links, named, granted: Vec::new(), always, pinned, secret }
     }
 
     /// What a profile names. What is not there, or would be too much, is left out: a profile is not of this machine.
     pub(crate) fn offer(&mut self, place: &str, access: Access, subject: &Subject<'_>, interpreter: Option<&Path>) {
         let found = match place {
             "{prefix}" => {
-                let programs = [Some(subject.program), interpreter];
-                programs.into_iter().flatten().flat_map(programs::prefixes).collect()
+                let programs = [Some(subject.program), interpreter].into_iter().flatten();
+                let straight = programs.filter(|program| !self.is_led_astray(program));
+                straight.flat_map(|program| programs::prefixes(program, &|folder| self.is_changed(folder))).collect()
             }
             "{script}" => self.scripts(subject, interpreter),
             place => vec![self.absolute(Path::new(place))],
@@ -89,6 +100,7 @@ impl<'a> Ground<'a> {
         let canonical = wanted.canonicalize().map_err(missing)?;
         self.check((&wanted, &canonical), path)?;
         self.named.push(canonical.clone());
+        self.granted.push((wanted.clone(), path.to_owned()));
         self.add(&wanted, canonical, access);
         Ok(())
     }
@@ -105,6 +117,22 @@ impl<'a> Ground<'a> {
         })
     }
 
+    /// The file that is executed. In the home, which the server's own takes the place of, it is the file itself: a link there would be the
+    /// server's to replace.
+    ///
+    /// # Errors
+    /// It is not shown.
+    pub(crate) fn program(&self, program: &Path) -> Result<PathBuf, PlanError> {
+        let missing = || PlanError::Missing { path: program.display().to_string() };
+        let canonical = program.canonicalize().unwrap_or_else(|_| program.to_owned());
+        let homes = [self.home.map(Path::to_owned), self.home.and_then(|home| home.canonicalize().ok())];
+        let is_at_home = |path: &Path| homes.iter().flatten().any(|home| path.starts_with(home));
+        if !is_at_home(program) && !is_at_home(&canonical) {
+            return Ok(program.to_owned());
+        }
+        if self.is_shown(&canonical) { Ok(canonical) } else { Err(missing()) }
+    }
+
     /// The folder that it starts in, as it is called inside. None: its home.
     ///
     /// # Errors
@@ -118,7 +146,7 @@ impl<'a> Ground<'a> {
             return text(&canonical).map(Some);
         }
         // Its home, or what holds it: it starts in the home of its own, which has the same name.
-        if self.judge(&wanted, &canonical).is_err() {
+        if self.judge(&wanted, &canonical).is_err() || self.is_led_astray(&wanted) {
             return Ok(None);
         }
         self.add(&wanted, canonical.clone(), Access::Read);
@@ -133,6 +161,36 @@ impl<'a> Ground<'a> {
     /// As what a path is shown already, by itself or with what it lies in.
     fn shown_as(&self, path: &Path) -> Option<Access> {
         path.ancestors().find_map(|ancestor| self.views.get(ancestor)).copied()
+    }
+
+    /// Whether a link that the server may change decides where a path leads, out of what it may change.
+    fn is_led_astray(&self, wanted: &Path) -> bool {
+        let Ok(real) = wanted.canonicalize() else { return true };
+        let changed = |place: &Path| {
+            let above = place.ancestors().find(|above| self.views.get(*above) == Some(&Access::Write));
+            above.map(Path::to_owned)
+        };
+        let crossed = crossings::crossings(wanted);
+        crossed.iter().filter_map(|place| changed(place)).any(|above| !real.starts_with(above))
+    }
+
+    /// Whether the server may change what lies in a folder.
+    fn is_changed(&self, folder: &Path) -> bool {
+        folder.canonicalize().is_ok_and(|folder| self.shown_as(&folder) == Some(Access::Write))
+    }
+
+    /// What was granted leads to where it did when it was granted, whatever the server did meanwhile in folders that it may change.
+    ///
+    /// # Errors
+    /// Something may lead elsewhere.
+    pub(crate) fn keep_straight(&self) -> Result<(), PlanError> {
+        match self.granted.iter().find(|(wanted, _)| self.is_led_astray(wanted)) {
+            Some((_, path)) => Err(PlanError::WayAround {
+                path: path.display().to_string(),
+                what: "a symbolic link in a folder that the server may change leads there",
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Whether somebody named this very path.
@@ -152,6 +210,41 @@ impl<'a> Ground<'a> {
                 path: view.display().to_string(),
                 what: "it holds what tells what the server may do; name folders in it",
             }),
+            None => Ok(()),
+        }
+    }
+
+    /// What others execute or believe unseen, in folders that may be changed, is shown to read alone, unless it is named.
+    pub(crate) fn guard(&mut self, profiles: &[&Profile]) {
+        let writable = self.views.iter().filter(|(_, access)| **access == Access::Write);
+        let writable: Vec<PathBuf> = writable.map(|(path, _)| path.clone()).collect();
+        let guarded = profiles.iter().flat_map(|profile| &profile.guarded).map(|place| &place.path);
+        let found = guarded.flat_map(|name| writable.iter().map(move |folder| folder.join(name)));
+        // A link leads elsewhere, and can only be followed to what is shown.
+        let is_real = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| !found.is_symlink());
+        let found: Vec<PathBuf> = found
+            .filter(is_real)
+            .filter(|path| !self.is_named(path) && self.shown_as(path) == Some(Access::Write))
+            .collect();
+        self.pin_above(&found);
+        self.views.extend(found.into_iter().map(|path| (path, Access::Read)));
+    }
+
+    /// Without namespaces, what lies in a folder that may be changed may be changed, too (landlock(7): rights add up).
+    ///
+    /// # Errors
+    /// Something in one is to be read alone.
+    pub(crate) fn refuse_read_in_write(&mut self, profiles: &[&Profile]) -> Result<(), PlanError> {
+        self.guard(profiles);
+        let writable = |path: &Path| {
+            let above = path.ancestors().skip(1).find(|above| self.views.get(*above) == Some(&Access::Write));
+            above.map(Path::to_owned)
+        };
+        let read = self.views.iter().filter(|(_, access)| **access == Access::Read);
+        match read.filter_map(|(path, _)| Some((writable(path)?, path))).next() {
+            Some((above, path)) => {
+                Err(PlanError::CannotHide { path: above.display().to_string(), hidden: path.display().to_string() })
+            }
             None => Ok(()),
         }
     }
@@ -217,7 +310,7 @@ impl<'a> Ground<'a> {
     /// What somebody granted stays as it was granted: an offer of less does not take from it.
     fn add_if_narrow(&mut self, wanted: &Path, access: Access) {
         let Ok(canonical) = wanted.canonicalize() else { return };
-        if self.judge(wanted, &canonical).is_err() {
+        if self.judge(wanted, &canonical).is_err() || self.is_led_astray(wanted) {
             return;
         }
         if self.shown_as(&canonical).is_some_and(|held| held >= access) {
@@ -261,7 +354,7 @@ impl<'a> Ground<'a> {
     fn scripts(&self, subject: &Subject<'_>, interpreter: Option<&Path>) -> Vec<PathBuf> {
         let own = interpreter.map(|_| subject.program.to_owned());
         let named = self.paths_in_command(subject).into_iter().find(|path| path.is_file());
-        let script = [own, named].into_iter().flatten();
+        let script = [own, named].into_iter().flatten().filter(|script| !self.is_led_astray(script));
         script.flat_map(|script| programs::projects(&script, self.home)).collect()
     }
 
@@ -287,6 +380,11 @@ impl<'a> Ground<'a> {
         }
         if KERNEL.iter().any(|path| canonical.starts_with(path)) {
             return Err(Wrong::WayAround("it is the kernel's or the machine's services'"));
+        }
+        if self.always.iter().any(|always| canonical.starts_with(settled(always))) {
+            return Err(Wrong::WayAround(
+                "it is, or lies in, what tells what servers may do, or another server's home",
+            ));
         }
         // Whoever may change a folder can put a link into it, for the next start or for another server.
         let is_led_there = |(named, real): &(PathBuf, PathBuf)| {
@@ -333,7 +431,7 @@ fn secret(profiles: &[&Profile], home: Option<&Path>) -> Vec<(PathBuf, PathBuf)>
 }
 
 /// Where a path leads, as far as it is there.
-fn settled(path: &Path) -> PathBuf {
+pub(crate) fn settled(path: &Path) -> PathBuf {
     let there = path.ancestors().find_map(|above| Some((above.canonicalize().ok()?, path.strip_prefix(above).ok()?)));
     match there {
         // Joined with nothing, it would end in a slash.

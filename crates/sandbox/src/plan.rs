@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::grants::{Ground, hidden, programs};
+use crate::grants::{Ground, hidden, programs, settled};
 use crate::profile::{Profile, ProfileName};
 use crate::tier::Tier;
 
@@ -36,6 +36,8 @@ pub struct Plan {
     pub variables: Vec<(String, String)>,
     /// Whether there is a way out.
     pub way_out: bool,
+    /// Whether it may use sockets of the file system.
+    pub unix_sockets: bool,
     /// How much it may use.
     pub bounds: Bounds,
     /// What it may ask of the kernel.
@@ -135,7 +137,7 @@ pub enum PlanError {
     },
     /// Something is hidden in what is granted, and nothing can be covered without namespaces.
     #[error(
-        "`{path}` cannot be granted on this machine: without namespaces `{hidden}` in it cannot be hidden; name the folders in it that are needed"
+        "`{path}` cannot be granted on this machine: without namespaces `{hidden}` in it cannot be hidden or kept as it is; name the folders in it that are needed"
     )]
     CannotHide {
         /// What is granted.
@@ -157,7 +159,7 @@ impl Plan {
     /// # Errors
     /// It would give away too much, or lead out of the cage.
     pub fn judge(path: &Path, home: Option<&Path>) -> Result<(), PlanError> {
-        Ground::new(Path::new("/"), home, &[]).check((path, path), path)
+        Ground::new(Path::new("/"), home, &[], &[]).check((path, path), path)
     }
 
     /// What a server of this configuration is started with.
@@ -169,7 +171,7 @@ impl Plan {
         let runner = interpreter.as_deref().unwrap_or(subject.program);
         let profiles = Profile::of(config.profile, runner, subject.command);
         let home = subject.home.filter(|home| home.is_absolute() && *home != Path::new("/"));
-        let mut ground = Ground::new(subject.base, home, &profiles);
+        let mut ground = Ground::new(subject.base, home, &profiles, subject.hidden);
         // First, so that what is offered besides takes nothing of it away.
         for path in &config.read {
             ground.grant(path, Access::Read)?;
@@ -177,6 +179,10 @@ impl Plan {
         for path in &config.write {
             ground.grant(path, Access::Write)?;
         }
+        for access in profiles.iter().filter_map(|profile| profile.arguments) {
+            ground.offer_arguments(subject, access)?;
+        }
+        ground.keep_straight()?;
         for profile in &profiles {
             for place in &profile.read {
                 ground.offer(&place.path, Access::Read, subject, interpreter.as_deref());
@@ -187,20 +193,24 @@ impl Plan {
             for place in &profile.toolchain {
                 ground.offer_toolchain(&place.path, [Some(subject.program), interpreter.as_deref()]);
             }
-            if let Some(access) = profile.arguments {
-                ground.offer_arguments(subject, access)?;
-            }
         }
         ground.offer_named_files(subject);
+        let program = ground.program(subject.program)?;
         let folder = ground.folder(subject)?;
         ground.keep_from(subject.hidden)?;
         let hidden = hidden(subject.hidden, &ground);
         match tier {
-            Tier::Full => ground.pin_above(&hidden),
-            Tier::Partial | Tier::None => ground.carve_out(&hidden)?,
+            Tier::Full => {
+                ground.guard(&profiles);
+                ground.pin_above(&hidden);
+            }
+            Tier::Partial | Tier::None => {
+                ground.refuse_read_in_write(&profiles)?;
+                ground.carve_out(&hidden)?;
+            }
         }
         let hidden = hidden.iter().map(|path| text(path)).collect::<Result<Vec<String>, PlanError>>()?;
-        let own_home = text(subject.own_home)?;
+        let own_home = text(&settled(subject.own_home))?;
         let shown_home = match (tier, home) {
             (Tier::Full, Some(home)) => text(home)?,
             (Tier::Full, None) => HOMELESS.to_owned(),
@@ -211,7 +221,7 @@ impl Plan {
         Ok(Plan {
             tier,
             profiles: profiles.iter().map(|profile| profile.name).collect(),
-            program: text(subject.program)?,
+            program: text(&program)?,
             command: subject.command.to_vec(),
             folder: folder.unwrap_or_else(|| shown_home.clone()),
             home: shown_home,
@@ -221,6 +231,7 @@ impl Plan {
             hidden,
             variables: variables(&profiles, subject.way_out),
             way_out: subject.way_out,
+            unix_sockets: config.dangerous_unix_sockets,
             bounds: Bounds::of(config),
             calls: profiles.iter().flat_map(|profile| profile.calls()).map(String::from).collect(),
         })

@@ -52,6 +52,9 @@ pub struct Profile {
     /// What is never shown, unless it is named.
     #[serde(default)]
     pub hidden: Vec<Place>,
+    /// What it may read and not change in folders that it may change, by its path in them.
+    #[serde(default)]
+    pub guarded: Vec<Place>,
     /// Environment variables that it is given.
     #[serde(default)]
     pub variable: Vec<Variable>,
@@ -181,7 +184,7 @@ mod tests {
     #[test]
     fn every_entry_says_why() {
         for profile in Profile::all() {
-            let places = [&profile.read, &profile.copy, &profile.toolchain, &profile.hidden];
+            let places = [&profile.read, &profile.copy, &profile.toolchain, &profile.hidden, &profile.guarded];
             let whys = places.iter().flat_map(|places| places.iter().map(|place| &place.why));
             let whys = whys.chain(profile.variable.iter().map(|variable| &variable.why));
             let whys = whys.chain(profile.offline.iter().map(|variable| &variable.why));

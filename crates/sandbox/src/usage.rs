@@ -82,7 +82,12 @@ impl Usage {
     }
 
     fn add(&mut self, proc: &Path, process: u32, stat: &Stat) {
-        let files = fs::read_dir(folder(proc, process).join("fd")).map(Iterator::count).unwrap_or(0);
+        let fd = folder(proc, process).join("fd");
+        // Since Linux 6.2 the folder tells how many it holds. Before, they are counted, up to a bound: a server decides how many there are.
+        let is_kernels = proc == Path::new("/proc");
+        let told = fs::metadata(&fd).ok().filter(|_| is_kernels).and_then(|about| usize::try_from(about.len()).ok());
+        let counted = || fs::read_dir(&fd).map(|entries| entries.take(FILES_COUNTED_MAX).count()).unwrap_or(0);
+        let files = told.filter(|told| *told > 0).unwrap_or_else(counted);
         self.processes = self.processes.saturating_add(1);
         self.files = self.files.saturating_add(u32::try_from(files).unwrap_or(u32::MAX));
         self.memory_bytes = self.memory_bytes.saturating_add(stat.resident_pages.saturating_mul(page_bytes()));
@@ -130,13 +135,15 @@ const FIRST_FIELD: usize = 3;
 /// The kernel tells times to programs in hundredths of a second, whatever it counts in itself.
 const MILLISECONDS_A_TICK: u64 = 10;
 /// LIMIT: processes of one server that are looked at.
-const PROCESSES_MAX: u32 = 4096;
+const PROCESSES_MAX: u32 = 1024;
+/// LIMIT: open files of one process that are counted.
+const FILES_COUNTED_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn process(proc: &Path, number: u32, name: &str, [ticks, reaped, pages]: [u64; 3], children: &str, files: u32) {
+    fn process(proc: &Path, (number, name): (u32, &str), [ticks, reaped, pages]: [u64; 3], children: &str, files: u32) {
         let folder = folder(proc, number);
         fs::create_dir_all(folder.join("fd")).unwrap();
         fs::create_dir_all(folder.join(format!("task/{number}"))).unwrap();
@@ -155,9 +162,9 @@ mod tests {
     #[test]
     fn server_and_all_that_it_started_are_counted_and_the_reaper_is_not() {
         let proc = tempfile::tempdir().unwrap();
-        process(proc.path(), 7, "sekisho", [500, 3, 1000], "8 ", 4);
-        process(proc.path(), 8, "a (b) c", [10, 2, 100], "9 10 ", 3);
-        process(proc.path(), 9, "child", [5, 0, 50], "", 2);
+        process(proc.path(), (7, "sekisho"), [500, 3, 1000], "8 ", 4);
+        process(proc.path(), (8, "a (b) c"), [10, 2, 100], "9 10 ", 3);
+        process(proc.path(), (9, "child"), [5, 0, 50], "", 2);
         let usage = Usage::read(proc.path(), 7, Root::Reaper).unwrap();
         let expected = Usage {
             processes: 2,
@@ -172,7 +179,7 @@ mod tests {
     #[test]
     fn server_that_is_looked_at_itself_is_counted() {
         let proc = tempfile::tempdir().unwrap();
-        process(proc.path(), 7, "server", [4, 0, 10], "", 1);
+        process(proc.path(), (7, "server"), [4, 0, 10], "", 1);
         let usage = Usage::read(proc.path(), 7, Root::Server).unwrap();
         assert_eq!((usage.processes, usage.files, usage.cpu), (1, 1, Duration::from_millis(40)));
     }

@@ -85,6 +85,12 @@ pub enum StartError {
         #[source]
         source: PlanError,
     },
+    /// The user has no home folder, so that nothing in it could be kept from a server.
+    #[error("server `{server}` cannot be confined, for this user has no home folder; set HOME to one")]
+    NoHome {
+        /// Which server.
+        server: ServerId,
+    },
     /// What it may reach is refused.
     #[error("the hosts that server `{server}` may reach are refused")]
     Gate {
@@ -274,7 +280,7 @@ fn confinement(
         command: command.to_vec(),
         folder: config.cwd.as_ref().map(|folder| secrets.base.join(folder)),
         base: secrets.base.to_owned(),
-        home: (secrets.env)("HOME").map(PathBuf::from),
+        home: Some(home(secrets.env).ok_or_else(|| StartError::NoHome { server: id() })?),
         search: search.map(safe_path).and_then(|path| path.into_string().ok()),
         own_home: secrets.cages.homes.join(server.id().as_str()),
         hidden: secrets.cages.hidden.to_vec(),
@@ -289,6 +295,13 @@ fn confinement(
         blueprint.plan(&program).map_err(|source| StartError::Plan { server: id(), source })?;
     }
     Ok(Confinement::Cage(Box::new(blueprint)))
+}
+
+/// The user's home: without it nothing in it could be kept from a server.
+fn home(env: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let known = || nix::unistd::User::from_uid(nix::unistd::Uid::effective()).ok().flatten().map(|user| user.dir);
+    let is_one = |home: &PathBuf| home.is_absolute() && *home != Path::new("/");
+    env("HOME").map(PathBuf::from).filter(is_one).or_else(|| known().filter(is_one))
 }
 
 /// The way out of a server's cages, if it has one.

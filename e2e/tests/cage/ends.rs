@@ -80,7 +80,7 @@ fn server_that_crashes_is_not_started_again_at_once_and_its_neighbour_goes_on() 
         asked += 1;
     }
     let started = yard.text("work/starts").lines().count();
-    assert!(started >= 1 && started <= 12, "{started} starts for {asked} questions");
+    assert!((1..=12).contains(&started), "{started} starts for {asked} questions");
     gateway.wait_for_servers(&["time"]).expect("its neighbour");
 }
 

@@ -8,7 +8,7 @@ use sekisho_e2e::process::{self, Running};
 use sekisho_e2e::{peers, place};
 use serde_json::json;
 
-use crate::yard::{LIMIT, Yard, call, display, script};
+use crate::yard::{LIMIT, Yard, call, display};
 
 /// A registry on this machine, until it is dropped, and where it is.
 fn registry(kind: &str, package: &str) -> (Running, String) {
@@ -28,9 +28,9 @@ fn once(yard: &Yard, command: &[&str], variables: &[(&str, &str)]) {
     assert!(ended.status.success(), "{} {}", ended.out, ended.err);
 }
 
-fn with_variables(table: &str, variables: &[(&str, &str)]) -> String {
+fn with_variables(table: &str, variables: &[(&str, &str)], launch: &str) -> String {
     let listed: Vec<String> = variables.iter().map(|(name, value)| format!("{name} = {value:?}")).collect();
-    format!("{table}env = {{ {} }}\n", listed.join(", "))
+    format!("{table}env = {{ {} }}\ndangerous_launch = [{launch:?}]\n", listed.join(", "))
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn npx_runs_the_package_that_it_installed_before() {
     // From here on there is no registry.
     drop(shelf);
     let command = ["npx", "-y", &package].map(ToOwned::to_owned);
-    yard.locked(&with_variables(&stdio_server("memory", &command), &variables));
+    yard.locked(&with_variables(&stdio_server("memory", &command), &variables, "npm_config_registry"));
     let entity = json!({"entities": [{"name": "Hakone", "entityType": "place", "observations": []}]});
     let mut line = yard.open("memory");
     let made = call(&mut line, "create_entities", entity);
@@ -68,10 +68,9 @@ fn uvx_runs_the_package_that_it_installed_before() {
     let command = [command, vec!["mcp-server-time".to_owned()]].concat();
     once(&yard, &command.iter().map(String::as_str).collect::<Vec<_>>(), &variables);
     drop(shelf);
-    yard.locked(&with_variables(&stdio_server("time", &command), &variables));
+    yard.locked(&with_variables(&stdio_server("time", &command), &variables, "UV_DEFAULT_INDEX"));
     let told = call(&mut yard.open("time"), "get_current_time", json!({"timezone": "Asia/Tokyo"}));
     assert!(told.as_ref().is_ok_and(|told| told.contains("+09:00")), "{told:?}");
-    assert!(script("shelf.py").is_file());
 }
 
 #[test]
@@ -80,7 +79,8 @@ fn package_that_was_never_installed_is_not_fetched() {
     let (_shelf, origin) = registry("npm", "");
     let variables = [("npm_config_registry", origin.as_str())];
     let command = ["npx", "-y", "@modelcontextprotocol/server-memory@latest"].map(ToOwned::to_owned);
-    yard.configures(&with_variables(&stdio_server("memory", &command), &variables));
+    yard.configures(&with_variables(&stdio_server("memory", &command), &variables, "npm_config_registry"));
     let locked = yard.sekisho(&["lock", "--yes"]);
     assert!(!locked.status.success(), "the registry is there, and it cannot reach it: {} {}", locked.out, locked.err);
+    assert!(!locked.err.contains("SK0112"), "it was started: {}", locked.err);
 }

@@ -108,11 +108,6 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A file of these tests.
-pub(crate) fn script(name: &str) -> PathBuf {
-    place::source("tests/cage").join(name)
-}
-
 pub(crate) fn display(path: &Path) -> String {
     path.display().to_string()
 }

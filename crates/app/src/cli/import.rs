@@ -38,6 +38,7 @@ Examples:
   sekisho import --dry-run
   sekisho import --client cursor --server github
   sekisho import --yes --remote
+  sekisho import --project .
   sekisho import status
   sekisho import undo"
 )]
@@ -81,7 +82,8 @@ struct Bring {
 /// The folder with files of a project.
 #[derive(Debug, Args)]
 struct Project {
-    /// The project whose .mcp.json, .vscode/mcp.json and .cursor/mcp.json are looked at; the folder that you are in, if not given
+    /// Look at this project's .mcp.json, .vscode/mcp.json and .cursor/mcp.json too. Whoever wrote the project wrote them: none is looked
+    /// at unless you name it
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
 }
@@ -188,15 +190,13 @@ impl Status {
 }
 
 impl Project {
-    /// The folder, if there is one. The one that is stood in may be gone; one that is named may not.
+    /// The folder that is named. Never the one that is stood in: a repository that was only just cloned names programs to start, too.
     fn folder(&self) -> Result<Option<PathBuf>, Problem> {
-        match &self.project {
-            None => Ok(std::env::current_dir().ok()),
-            Some(named) => named.canonicalize().map(Some).map_err(|error| {
-                Problem::new(Code::Import, format!("the project `{}` cannot be looked at: {error}", named.display()))
-                    .help("name a folder that is there, or leave `--project` out")
-            }),
-        }
+        let Some(named) = &self.project else { return Ok(None) };
+        named.canonicalize().map(Some).map_err(|error| {
+            Problem::new(Code::Import, format!("the project `{}` cannot be looked at: {error}", named.display()))
+                .help("name a folder that is there, or leave `--project` out")
+        })
     }
 }
 

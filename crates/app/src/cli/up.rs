@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::Outcome;
 use crate::config::Loaded;
-use crate::folder::{DEMO, Folder};
+use crate::folder::Folder;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
 use crate::schema::schema;
@@ -63,9 +63,9 @@ impl Up {
         std::fs::create_dir_all(&self.dir).map_err(|error| unwritable(&self.dir, &error))?;
         let data = Folder::new(self.dir.join(DATA));
         data.prepare()?;
-        let demo = data.path().join(DEMO);
+        let demo = self.dir.join(DEMO);
         for folder in ["demo-files", "demo-notes"] {
-            std::fs::create_dir_all(demo.join(folder)).map_err(|error| unwritable(data.path(), &error))?;
+            std::fs::create_dir_all(demo.join(folder)).map_err(|error| unwritable(&demo, &error))?;
         }
         let welcome = demo.join("demo-files/welcome.txt");
         write_if_missing(&welcome, WELCOME)?;
@@ -187,17 +187,17 @@ files = ["policy.cedar"]
 # A program runs in a sandbox: it sees the system, the files that its command names, and what is granted here; no network.
 [servers.files]
 command = [{own}, "demo", "files", "--root", "demo-files"]
-cwd = "{DATA}/{DEMO}"
+cwd = "{DEMO}"
 # Files come and go, and their names with them.
 unpinned_resources = ["demo-files:///"]
 
 [servers.notes]
 command = [{own}, "demo", "notes", "--dir", "demo-notes"]
-cwd = "{DATA}/{DEMO}"
+cwd = "{DEMO}"
 unpinned_resources = ["note://"]
 
 [servers.notes.sandbox]
-write = ["{DATA}/{DEMO}/demo-notes"]
+write = ["{DEMO}/demo-notes"]
 "#
     )
 }
@@ -222,6 +222,8 @@ fn unwritable(path: &Path, error: &io::Error) -> Problem {
 
 const CONFIG: &str = "sekisho.toml";
 const DATA: &str = "sekisho-data";
+/// Where the demonstration servers keep their things.
+const DEMO: &str = "sekisho-demo";
 /// The first line of the configuration names it, so that editors help; beside nothing else of this version it would be stale.
 const SCHEMA: &str = "sekisho.schema.json";
 const PORT: u16 = 8700;

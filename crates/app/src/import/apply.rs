@@ -143,12 +143,8 @@ fn step(file: &FilePlan, after: &str, time: &str) -> Result<Step, Vec<Problem>> 
 fn written(file: &FilePlan, tree: &Node, entry: &EntryPlan) -> Option<Written> {
     let change = entry.change()?;
     let node = tree.find(entry.place.iter().map(String::as_str))?.entry(&entry.key)?;
-    Some(Written {
-        place: entry.place.clone(),
-        key: entry.key.clone(),
-        server: change.server()?.to_owned(),
-        says: wanted(file.candidate.format, file.candidate.client, node, &change.turn).canonical(),
-    })
+    let after = wanted(file.candidate.format, file.candidate.client, node, &change.turn);
+    Some(Written::new(&entry.place, &entry.key, change.server()?, node, &after))
 }
 
 fn with_origin(server: &ServerPlan, time: &str) -> NewServer {

@@ -2,6 +2,7 @@
 //!
 //! A step is on the disk before the file is touched. It holds the secrets that the file held, so it is for its owner alone.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -13,6 +14,7 @@ use sekisho_audit::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::clients::Format;
+use super::tree::{Member, Node};
 use crate::folder::Folder;
 use crate::home::{Home, files};
 use crate::problem::{Code, Problem};
@@ -53,8 +55,75 @@ pub(crate) struct Written {
     pub(crate) key: String,
     /// The server that it runs since.
     pub(crate) server: String,
-    /// What it says since, in canonical form.
-    pub(crate) says: String,
+    /// Members that were taken out.
+    took: Vec<String>,
+    /// Members that were written, with what they say since, in canonical form.
+    says: BTreeMap<String, String>,
+}
+
+/// What became of what was written in an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It says what was written, in whatever layout.
+    AsWritten,
+    /// It says what it said before.
+    AsBefore,
+    /// It says something else.
+    Edited,
+    /// The entry is not there.
+    Gone,
+}
+
+impl Written {
+    /// What makes the entry `after` of the entry `before`.
+    #[must_use]
+    pub(crate) fn new(place: &[String], key: &str, server: &str, before: &Node, after: &Node) -> Written {
+        let took = before.members().iter().map(|member| &member.key).filter(|key| after.get(key).is_none());
+        let is_new = |member: &&Member| {
+            before.get(&member.key).is_none_or(|before| before.canonical() != member.node.canonical())
+        };
+        let says = after.members().iter().filter(is_new).map(|member| (member.key.clone(), member.node.canonical()));
+        Written {
+            place: place.to_vec(),
+            key: key.to_owned(),
+            server: server.to_owned(),
+            took: took.cloned().collect(),
+            says: says.collect(),
+        }
+    }
+
+    /// The members that were written or taken out. What else is in the entry is its client's.
+    pub(crate) fn members(&self) -> impl Iterator<Item = &str> {
+        self.says.keys().chain(&self.took).map(String::as_str)
+    }
+
+    /// Whether the entry named an address before.
+    pub(crate) fn is_of_address(&self) -> bool {
+        self.took.iter().any(|key| key.to_ascii_lowercase().ends_with("url") || key == "uri")
+    }
+
+    /// The entry, in what a file says.
+    pub(crate) fn of<'a>(&self, tree: &'a Node) -> Option<&'a Node> {
+        tree.find(self.place.iter().map(String::as_str))?.entry(&self.key)
+    }
+
+    /// What became of it, where the file says `now` and said `before`.
+    #[must_use]
+    pub(crate) fn standing(&self, now: &Node, before: &Node) -> Standing {
+        let Some(now) = self.of(now) else { return Standing::Gone };
+        let member = |entry: &Node, key: &str| entry.get(key).map(Node::canonical);
+        // Some clients leave out what is empty when they write their file.
+        let is_written = |(key, says): (&String, &String)| match member(now, key) {
+            Some(now) => now == *says,
+            None => says == "{}",
+        };
+        if self.says.iter().all(is_written) && self.took.iter().all(|key| now.get(key).is_none()) {
+            return Standing::AsWritten;
+        }
+        let before = self.of(before);
+        let is_before = |key: &str| before.is_some_and(|before| member(before, key) == member(now, key));
+        if self.members().all(is_before) { Standing::AsBefore } else { Standing::Edited }
+    }
 }
 
 /// All steps of this user.
@@ -238,7 +307,7 @@ fn damaged(path: &Path) -> Problem {
         .help("move it away, and look at the client's file that it names before you do it again")
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// LIMIT: changes of one file that can be undone.
 const STEPS_MAX: usize = 64;
 /// LIMIT: a file of 4 MiB in base64, and what is said of it.

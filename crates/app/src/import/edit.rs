@@ -1,6 +1,8 @@
 //! Entries are changed where they stand: bytes of single values are exchanged. What comes of it is read again, and must say what it said
 //! before in everything but the entries that were meant.
 
+mod restore;
+
 use std::ops::Range;
 
 use sekisho_wire::Json;
@@ -10,6 +12,8 @@ use super::entry::holder;
 use super::source::parse;
 use super::toml;
 use super::tree::{Member, Node, Style, Value};
+
+pub(crate) use restore::restore;
 
 /// Another entry, or what becomes of one.
 #[derive(Debug, Clone)]
@@ -71,43 +75,8 @@ pub(crate) fn rewrite(format: Format, text: &str, client: &Client, changes: &[Ch
                 splices.extend(Wrap { text, client, entry }.splices(program, front, kept)?);
             }
             (Format::Json | Format::Yaml, Turn::Point { .. }) => {
-                splices.push(Splice { at: entry.at.clone(), text: rebuilt(format, text, entry, &wanted)? });
+                splices.push(Splice { at: entry.at.clone(), text: rebuilt(format, text, entry, &wanted, None)? });
             }
-        }
-    }
-    if format != Format::Toml {
-        edited = spliced(text, splices)?;
-    }
-    proven(format, edited, &expected)
-}
-
-/// The text with entries as they are written in `original`.
-///
-/// # Errors
-/// They cannot be put back without touching something else.
-pub(crate) fn restore(
-    format: Format,
-    text: &str,
-    original: &str,
-    entries: &[(&[String], &str)],
-) -> Result<String, String> {
-    let (tree, from) = (parse(format, text)?, parse(format, original)?);
-    let mut expected = tree.clone();
-    let (mut splices, mut edited) = (Vec::new(), text.to_owned());
-    for (place, key) in entries {
-        let keys = || place.iter().map(String::as_str);
-        let gone = || format!("entry `{key}` is not where it was");
-        let now = tree.find(keys()).and_then(|place| place.entry(key)).ok_or_else(gone)?;
-        let then = from.find(keys()).and_then(|place| place.entry(key)).ok_or_else(gone)?;
-        if let Some(place) = expected.find_mut(keys()).and_then(|place| place.entry_mut(key)) {
-            *place = then.clone();
-        }
-        if format == Format::Toml {
-            let keys: Vec<&str> = keys().chain([*key]).collect();
-            edited = toml::transplant(&edited, original, &keys)?;
-        } else {
-            let then = original.get(then.at.clone()).ok_or_else(gone)?;
-            splices.push(Splice { at: now.at.clone(), text: then.to_owned() });
         }
     }
     if format != Format::Toml {
@@ -308,18 +277,26 @@ impl Wrap<'_> {
     }
 }
 
-/// An entry written again: the members that stay as they are written, the others behind them.
-fn rebuilt(format: Format, text: &str, entry: &Node, wanted: &Node) -> Result<String, String> {
+/// An entry written again: the members that stay as they are written, the others behind them, as `other` has them or anew.
+fn rebuilt(
+    format: Format,
+    text: &str,
+    entry: &Node,
+    wanted: &Node,
+    other: Option<(&str, &Node)>,
+) -> Result<String, String> {
     let first = entry.members().first().ok_or("an entry has no members")?;
     let line = line_before(text, first.key_at.start);
     let is_block = entry.style == Style::Block;
     let mut members = Vec::new();
     for member in wanted.members() {
-        let kept = entry.member(&member.key).filter(|old| old.node.canonical() == member.node.canonical());
-        match kept {
-            Some(old) => {
-                members.push(text.get(old.key_at.start..old.node.at.end).unwrap_or_default().to_owned());
-            }
+        let written = |text: &str, entry: &Node| {
+            let same = |old: &&Member| old.node.canonical() == member.node.canonical();
+            let old = entry.member(&member.key).filter(same)?;
+            text.get(old.key_at.start..old.node.at.end).map(str::to_owned)
+        };
+        match written(text, entry).or_else(|| other.and_then(|(text, entry)| written(text, entry))) {
+            Some(written) => members.push(written),
             None if format == Format::Yaml => members.push(format!("{}: {}", member.key, member.node.canonical())),
             None => members.push(format!("{}: {}", quoted(&member.key), spaced(&member.node))),
         }

@@ -87,6 +87,14 @@ pub(crate) fn read(client: &Client, node: &Node, is_ours: &dyn Fn(&str) -> bool)
     }
 }
 
+/// The server that an entry of this program runs.
+pub(crate) fn server<'a>(client: &Client, node: &'a Node, is_ours: &dyn Fn(&str) -> bool) -> Option<&'a str> {
+    let start = start(client, node)?;
+    let (program, arguments) = start.split_first()?;
+    let named = arguments.iter().skip_while(|word| **word != "--server").nth(1).copied();
+    named.filter(|_| is_ours(program))
+}
+
 /// The map that holds program, arguments and variables: the entry, or what older versions of Zed have under `command`.
 #[must_use]
 pub(crate) fn holder<'a>(client: &Client, node: &'a Node) -> (&'a Node, &'static str) {

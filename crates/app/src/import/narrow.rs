@@ -3,13 +3,16 @@
 
 mod command;
 
+pub(crate) use command::check;
+
 use std::path::{Component, Path, PathBuf};
 
 use sekisho_egress::{BadHostRule, HostRule};
-use sekisho_sandbox::PlanError;
+use sekisho_sandbox::{Plan, PlanError, Profile};
 use serde::Deserialize;
 use url::{Host, Url};
 
+use super::clients::{self, Candidate};
 use crate::home::{Cage, Machine};
 use crate::problem::{Code, Problem};
 
@@ -92,7 +95,8 @@ impl Known {
         command::check(run.command)?;
         let package = command::package(run.command).unwrap_or_default();
         let known = self.server(&package);
-        let mut narrowing = Narrowing { machine, look, known, proposal: Proposal::default() };
+        let folder = run.cwd.map(Path::new);
+        let mut narrowing = Narrowing { machine, look, known, folder, proposal: Proposal::default() };
         narrowing.known(&package, run);
         narrowing.program(run.command);
         let roots = narrowing.known.roots;
@@ -115,6 +119,9 @@ impl Known {
         texts.extend(run.cwd.map(|cwd| (cwd, Roots::Read, "its working folder".to_owned())));
         for (text, roots, origin) in texts {
             narrowing.known.roots = roots;
+            // The name of a package is none of a folder, and of variables few are.
+            let is_led = if origin.starts_with("argument") { text != package } else { text.contains('/') };
+            narrowing.folder = folder.filter(|_| is_led || matches!(text, "." | ".."));
             narrowing.text(text, &origin, run.command)?;
         }
         Ok(narrowing.tidied())
@@ -125,6 +132,8 @@ struct Narrowing<'a> {
     machine: &'a Machine,
     look: Look<'a>,
     known: KnownServer,
+    /// Where relative paths start, if that is known.
+    folder: Option<&'a Path>,
     proposal: Proposal,
 }
 
@@ -180,7 +189,7 @@ impl Narrowing<'_> {
     fn text(&mut self, text: &str, origin: &str, command: &[String]) -> Result<(), String> {
         let behind = text.split_once('=').map(|(_, behind)| behind);
         for part in [Some(text), behind].into_iter().flatten() {
-            if let Some(path) = self.path(part) {
+            if let Some(path) = self.path(part).or_else(|| self.relative(part)) {
                 return self.named(&path, origin, command);
             }
             if part.contains("://") {
@@ -202,13 +211,21 @@ impl Narrowing<'_> {
         Some(plain(&path))
     }
 
+    /// What is there under that name, from where the server runs. Most words are none.
+    fn relative(&self, text: &str) -> Option<PathBuf> {
+        let is_path = !text.is_empty() && !text.starts_with(['-', '@', '/', '~']) && !text.contains("://");
+        let path = plain(&self.folder.filter(|_| is_path)?.join(text));
+        let is_dotted = matches!(text, "." | "..") || text.starts_with("./") || text.starts_with("../");
+        (is_dotted || (self.look)(&path).is_some()).then_some(path)
+    }
+
     fn named(&mut self, path: &Path, origin: &str, command: &[String]) -> Result<(), String> {
         let roots = self.known.roots;
         let Some((found, _)) = (self.look)(path) else {
             let is_folder = |parent: &&Path| matches!((self.look)(parent), Some((Found::Folder, _)));
             let parent = path.parent().filter(|parent| self.known.beside && is_folder(parent));
             match parent {
-                Some(parent) if self.guarded(parent).is_none() => self.open(parent, roots, origin),
+                Some(parent) if self.guarded(parent).is_none() => self.open_around(parent, path, roots, origin),
                 Some(_) | None => self.shut(path, "which is not there", origin),
             }
             return Ok(());
@@ -227,7 +244,7 @@ impl Narrowing<'_> {
             (Found::File, _) if command::runs_script(command, path) => self.project(path),
             (Found::File | Found::Folder, _) => path.to_owned(),
         };
-        self.open(&open, roots, origin);
+        self.open_around(&open, path, roots, origin);
         Ok(())
     }
 
@@ -247,8 +264,10 @@ impl Narrowing<'_> {
     fn guarded(&self, path: &Path) -> Option<String> {
         let real = |path: &Path| (self.look)(path).map_or_else(|| path.to_owned(), |(_, real)| real);
         let home = self.machine.home();
-        let ours = guarded(path, home).or_else(|| guarded(&real(path), &real(home))).map(str::to_owned);
-        ours.or_else(|| match sekisho_sandbox::Plan::judge(&real(path), Some(home)) {
+        let ours = self.kept(path, home).or_else(|| self.kept(&real(path), &real(home))).map(str::to_owned);
+        // By its own name, too: what `/dev/stdin` leads to is another file at the next start.
+        let judged = [path.to_owned(), real(path)].iter().try_for_each(|path| Plan::judge(path, Some(home)));
+        ours.or_else(|| match judged {
             Ok(()) => None,
             Err(PlanError::TooBroad { what, .. }) => Some(format!("which is, or holds, {what}")),
             Err(PlanError::WayAround { what, .. }) => Some(what.to_owned()),
@@ -261,14 +280,52 @@ impl Narrowing<'_> {
         })
     }
 
+    /// Why a path is kept from every server: the home, the machine's own folders, and what profiles hide and this table adds.
+    fn kept(&self, path: &Path, home: &Path) -> Option<&'static str> {
+        if home.starts_with(path) {
+            return Some("which is your whole home, or above it");
+        }
+        let touches = |place: &Path| path.starts_with(place) || place.starts_with(path);
+        let of_home = |place: &str| Some(home.join(place.strip_prefix("~/")?));
+        let hidden = Profile::all().iter().flat_map(|profile| &profile.hidden);
+        let hidden = hidden.map(|place| of_home(&place.path).unwrap_or_else(|| PathBuf::from(&place.path)));
+        if hidden.chain(SECRETS.iter().map(|place| home.join(place))).any(|place| touches(&place)) {
+            return Some("where credentials lie, or what starts by itself");
+        }
+        // With what lies beside: rules, hooks, what was said.
+        let is_clients = |file: &Candidate| {
+            let folder = file.path.parent().filter(|folder| !home.starts_with(folder));
+            let folder = folder.and_then(|folder| Some(home.join(folder.strip_prefix(self.machine.home()).ok()?)));
+            folder.is_some_and(|folder| touches(&folder))
+        };
+        if clients::candidates(self.machine, None).iter().any(is_clients) {
+            return Some("where a client keeps which programs it starts");
+        }
+        let is_shown = || {
+            let shown = Profile::all().iter().take(1).flat_map(|base| &base.read);
+            { shown }.any(|place| path.starts_with(&place.path))
+        };
+        (MACHINE.iter().any(|place| path.starts_with(place)) && !is_shown()).then_some("which is the machine's own")
+    }
+
     fn open(&mut self, path: &Path, roots: Roots, origin: &str) {
+        self.open_around(path, path, roots, origin);
+    }
+
+    /// Opens what `named` lies in.
+    fn open_around(&mut self, path: &Path, named: &Path, roots: Roots, origin: &str) {
         let shown = self.machine.short(path);
+        let origin = if path == named {
+            format!(": {origin}")
+        } else {
+            format!(", the folder of {}", origin.strip_prefix("variable ").unwrap_or(origin))
+        };
         let (verb, paths) = match roots {
             Roots::Read => ("reads", &mut self.proposal.cage.read),
             Roots::Write => ("writes", &mut self.proposal.cage.write),
         };
         if !paths.contains(&shown) {
-            self.proposal.reasons.push(format!("{verb} {shown}: {origin}"));
+            self.proposal.reasons.push(format!("{verb} {shown}{origin}"));
             paths.push(shown);
         }
     }
@@ -325,15 +382,6 @@ impl Narrowing<'_> {
     }
 }
 
-fn guarded(path: &Path, home: &Path) -> Option<&'static str> {
-    if home.starts_with(path) {
-        return Some("which is your whole home, or above it");
-    }
-    let rest = path.strip_prefix(home).ok()?;
-    let is_secret = SECRETS.iter().any(|secret| rest.starts_with(secret) || Path::new(secret).starts_with(rest));
-    is_secret.then_some("where credentials lie")
-}
-
 /// Without `.` and `..`: what is proposed is what is shown.
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
@@ -358,32 +406,38 @@ fn is_private(host: &Host<&str>) -> bool {
     }
 }
 
-/// Below the home, where credentials commonly lie, and what would let a server out of its cage.
-const SECRETS: [&str; 23] = [
-    ".ssh",
-    ".gnupg",
-    ".aws",
-    ".azure",
-    ".kube",
-    ".docker",
-    ".netrc",
-    ".npmrc",
-    ".pypirc",
-    ".git-credentials",
-    ".password-store",
-    ".config/gcloud",
-    ".config/gh",
-    ".config/sekisho",
-    ".config/google-chrome",
-    ".config/chromium",
-    ".mozilla",
-    ".local/state/sekisho",
-    ".local/share/keyrings",
-    ".local/share/sekisho",
-    ".claude.json",
+/// Below the home, beside what profiles hide: more credentials, and what runs by itself at the next login or command.
+const SECRETS: [&str; 27] = [
+    ".bash_aliases",
+    ".bash_login",
+    ".bash_logout",
+    ".bash_profile",
     ".bashrc",
+    ".cargo/credentials.toml",
+    ".config/autostart",
+    ".config/environment.d",
+    ".config/fish",
+    ".config/git",
+    ".config/systemd",
+    ".gitconfig",
+    ".kshrc",
+    ".local/share/applications",
+    ".pam_environment",
+    ".pgpass",
     ".profile",
+    ".vault-token",
+    ".vscode",
+    ".xinitrc",
+    ".xprofile",
+    ".xsessionrc",
+    ".zlogin",
+    ".zlogout",
+    ".zprofile",
+    ".zshenv",
+    ".zshrc",
 ];
+/// No server has business with what the machine keeps here, but for what every server sees.
+const MACHINE: [&str; 7] = ["/boot", "/dev", "/etc", "/proc", "/run", "/sys", "/var/run"];
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib64", "/snap"];
 const ANCESTORS_MAX: usize = 6;
 

@@ -212,7 +212,7 @@ impl Planner<'_> {
             Entry::Protected(_) => Fate::Protected,
             Entry::Skipped(why) => Fate::Skipped(why),
             Entry::Refused(why) => Fate::Refused(why),
-            Entry::Local(local) => match self.local(candidate, key, local) {
+            Entry::Local(local) => match self.local(candidate, place, key, local) {
                 Ok((server, turn)) => {
                     Fate::Import { server, change: Change { place: place.to_vec(), key: key.to_owned(), turn } }
                 }
@@ -222,8 +222,19 @@ impl Planner<'_> {
         }
     }
 
-    fn local(&mut self, candidate: &Candidate, key: &str, local: Local) -> Result<(usize, Turn), String> {
-        let cwd = folder(candidate, &local)?;
+    fn local(
+        &mut self,
+        candidate: &Candidate,
+        place: &[String],
+        key: &str,
+        local: Local,
+    ) -> Result<(usize, Turn), String> {
+        if local.command.first().is_some_and(|program| program.contains('/') && !program.starts_with('/')) {
+            return Err(
+                "its program is named from a folder that only its client knows: write its whole path".to_owned()
+            );
+        }
+        let cwd = folder(candidate, place, &local, self.around.machine.home())?;
         let kept: Vec<String> = local
             .env
             .iter()
@@ -352,24 +363,20 @@ impl Change {
     }
 }
 
-/// Where the server runs. In a file of a project that is the project's folder, if its command leads from there.
-fn folder(candidate: &Candidate, local: &Local) -> Result<Option<PathBuf>, String> {
-    if let Some(cwd) = &local.cwd {
-        let cwd = match cwd.strip_prefix("~/") {
-            Some(rest) if !candidate.is_project => candidate.root.join(rest),
-            Some(_) | None => PathBuf::from(cwd),
-        };
-        return match (cwd.is_absolute(), candidate.is_project) {
-            (true, _) => Ok(Some(cwd)),
-            (false, true) => Ok(Some(candidate.root.join(cwd))),
-            (false, false) => Err("its working folder is relative to where the client runs: write it whole".to_owned()),
-        };
-    }
-    let leads = |text: &String| {
-        let is_path = text.contains('/') && !text.starts_with(['/', '-', '@', '~']) && !text.contains("://");
-        is_path && candidate.root.join(text).exists()
+/// Where the server runs: what its entry says, from the project that the entry is for; or else in that project, where its client starts it.
+fn folder(candidate: &Candidate, place: &[String], local: &Local, home: &Path) -> Result<Option<PathBuf>, String> {
+    let named = place.iter().map(Path::new).find(|key| key.is_absolute() && key.is_dir());
+    let project = if candidate.is_project { Some(candidate.root.as_path()) } else { named };
+    let Some(cwd) = &local.cwd else { return Ok(project.map(Path::to_owned)) };
+    let cwd = match cwd.strip_prefix("~/") {
+        Some(rest) if !candidate.is_project => home.join(rest),
+        Some(_) | None => PathBuf::from(cwd),
     };
-    Ok((candidate.is_project && local.command.iter().any(leads)).then(|| candidate.root.clone()))
+    match project {
+        _ if cwd.is_absolute() => Ok(Some(cwd)),
+        Some(project) => Ok(Some(project.join(cwd))),
+        None => Err("its working folder is relative to where the client runs: write it whole".to_owned()),
+    }
 }
 
 fn look(path: &Path) -> Option<(Found, PathBuf)> {

@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sekisho_keys::{Purpose, SealingKey, SecretRef, is_sealed};
-use sekisho_wire::ServerId;
+use sekisho_wire::{Json, ServerId};
 use subtle::ConstantTimeEq as _;
 
 use super::tree::Node;
@@ -121,23 +122,32 @@ fn is_random(text: &str) -> bool {
     digits >= 3 && letters >= 3 && separators.saturating_mul(6) <= text.len() && changes.saturating_mul(5) >= text.len()
 }
 
-/// The text of a file with every value hidden that looks like a secret, by the name that it stands under or by itself.
+/// The text of a file with every value hidden that looks like a secret, by the name that it stands under, by what stands before it in a
+/// command, or by itself.
 #[must_use]
 pub(crate) fn masked(text: &str, tree: &Node) -> String {
-    let mut places: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut places: Vec<(Range<usize>, String)> = Vec::new();
     tree.each_text("", &mut |key, node, value| {
         let is_header = key.eq_ignore_ascii_case("authorization");
         if !value.is_empty() && (smells(key) || is_header || looks_like_one(value)) && !is_reference(value) {
-            places.push(node.at.clone());
+            places.push((node.at.clone(), HIDDEN.to_owned()));
         }
     });
-    places.sort_by_key(|place| place.start);
+    each_list(tree, &mut |elements| {
+        for (at, element) in elements.iter().enumerate() {
+            let before = at.checked_sub(1).and_then(|before| elements.get(before)).and_then(Node::as_text);
+            let hidden = element.as_text().and_then(|word| masked_word(before.unwrap_or_default(), word));
+            places.extend(hidden.map(|hidden| (element.at.clone(), hidden)));
+        }
+    });
+    places.sort_by_key(|(place, _)| place.start);
     let (mut masked, mut done) = (String::with_capacity(text.len()), 0);
-    for place in places {
+    for (place, hidden) in places {
         let (Some(before), Some(value)) = (text.get(done..place.start), text.get(place.clone())) else { continue };
         if !value.is_empty() {
             // Line ends stay, so that lines can be compared.
-            masked.push_str(&format!("{before}\"{HIDDEN}\"{}", "\n".repeat(value.matches('\n').count())));
+            let hidden = Json::text(&hidden);
+            masked.push_str(&format!("{before}{}{}", hidden.as_str(), "\n".repeat(value.matches('\n').count())));
             done = place.end;
         }
     }
@@ -145,16 +155,107 @@ pub(crate) fn masked(text: &str, tree: &Node) -> String {
     masked
 }
 
-/// A line with every word hidden that looks like a secret by itself, wherever it stands: in comments, too.
+fn each_list(node: &Node, see: &mut dyn FnMut(&[Node])) {
+    see(node.elements());
+    node.elements().iter().for_each(|element| each_list(element, see));
+    node.members().iter().for_each(|member| each_list(&member.node, see));
+}
+
+/// A command on one line, with its secrets hidden.
+#[must_use]
+pub(crate) fn masked_command(command: &[String]) -> String {
+    let mut words = Vec::new();
+    for (at, word) in command.iter().enumerate() {
+        let before = at.checked_sub(1).and_then(|before| command.get(before)).map_or("", String::as_str);
+        words.push(masked_word(before, word).unwrap_or_else(|| masked_words(word)));
+    }
+    words.join(" ")
+}
+
+/// Whether a word of a command holds a secret. What a `--key-file` names is none.
+#[must_use]
+pub(crate) fn is_in_word(before: &str, word: &str) -> bool {
+    let named = if word.starts_with('-') { word } else { before };
+    let names = named.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    let is_place = ["file", "path", "dir", "folder", "name", "id", "url"].iter().any(|end| names.ends_with(end));
+    let value = word.split_once('=').map_or(word, |(_, value)| value);
+    looks_like_one(value) || looks_like_one(word) || (!is_place && masked_word(before, word).is_some())
+}
+
+/// A word of a command with the secret in it hidden, if it is known for one by a name: that of the option before it, of an option or
+/// variable in it (`--token=…`), of a header (`Authorization: …`), or of a parameter of an address.
+fn masked_word(before: &str, word: &str) -> Option<String> {
+    let is_option = before.starts_with('-') && !before.contains('=');
+    let is_value = (is_option && smells(before)) || SCHEMES.iter().any(|scheme| before.eq_ignore_ascii_case(scheme));
+    let is_hidden = |value: &str| value.contains(char::is_alphanumeric) && !is_reference(value);
+    if is_value && !word.starts_with("--") && is_hidden(word) {
+        return Some(HIDDEN.to_owned());
+    }
+    if word.contains("://") {
+        return masked_address(word);
+    }
+    for separator in [':', '='] {
+        if let Some((name, value)) = word.split_once(separator)
+            && is_name(name)
+            && smells(name)
+            && is_hidden(value.trim())
+        {
+            let blank = if value.starts_with(' ') { " " } else { "" };
+            return Some(format!("{name}{separator}{blank}{HIDDEN}"));
+        }
+    }
+    let (scheme, value) = word.trim().split_once(' ')?;
+    let is_scheme = SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    (is_scheme && is_hidden(value)).then(|| format!("{scheme} {HIDDEN}"))
+}
+
+/// An address with the parameters hidden whose names smell, and whose values look like a secret.
+fn masked_address(word: &str) -> Option<String> {
+    let mut is_any = false;
+    let mut part = |part: &str| {
+        let bare = part.trim_end_matches(['&', '?', '#']);
+        let Some((name, value)) = bare.split_once('=') else { return part.to_owned() };
+        let name_alone = name.rsplit("://").next().unwrap_or(name);
+        if value.is_empty() || is_reference(value) || !(smells(name_alone) || looks_like_one(value)) {
+            return part.to_owned();
+        }
+        is_any = true;
+        format!("{name}={HIDDEN}{}", part.get(bare.len()..).unwrap_or_default())
+    };
+    let masked: String = word.split_inclusive(['&', '?', '#']).map(&mut part).collect();
+    is_any.then_some(masked)
+}
+
+/// That of an option, a variable or a header.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+}
+
+/// A line with every word hidden that looks like a secret, by what stands before it or by itself, wherever it stands: in comments, too.
 #[must_use]
 pub(crate) fn masked_words(line: &str) -> String {
     let is_end = |c: char| c.is_whitespace() || "\"',;()[]{}<>`".contains(c);
-    let masked = |word: &str| {
-        let bare = word.trim_end_matches(is_end);
+    let mut before = String::new();
+    let mut masked = |piece: &str| {
+        let bare = piece.trim_end_matches(is_end);
+        if !bare.contains(char::is_alphanumeric) {
+            return piece.to_owned();
+        }
         let value = bare.rsplit_once('=').map_or(bare, |(_, value)| value);
-        if looks_like_one(value) || looks_like_one(bare) { word.replace(bare, HIDDEN) } else { word.to_owned() }
+        let is_one = looks_like_one(value) || looks_like_one(bare);
+        let hidden = if is_one { Some(HIDDEN.to_owned()) } else { masked_word(&before, bare) };
+        // What follows `Authorization:` is hidden, and what follows `Bearer` behind it.
+        let is_scheme = SCHEMES.iter().chain(&["token"]).any(|scheme| bare.eq_ignore_ascii_case(scheme));
+        let is_followed = piece.get(bare.len()..).is_some_and(|end| !end.is_empty() && end.trim().is_empty());
+        let is_header = bare.strip_suffix(':').is_some_and(|name| is_name(name) && smells(name));
+        before = match (is_scheme || is_header, is_followed) {
+            (true, true) => "Bearer".to_owned(),
+            (true, false) => String::new(),
+            (false, _) => bare.to_owned(),
+        };
+        hidden.map_or_else(|| piece.to_owned(), |hidden| piece.replacen(bare, &hidden, 1))
     };
-    line.split_inclusive(is_end).map(masked).collect()
+    line.split_inclusive(is_end).map(&mut masked).collect()
 }
 
 /// `env:NAME`, `${…}` and the like say where a secret is, and are none.
@@ -162,6 +263,8 @@ fn is_reference(text: &str) -> bool {
     SecretRef::begins(text) || (text.starts_with("${") && text.ends_with('}'))
 }
 
+/// What stands before a credential in the header of a request.
+const SCHEMES: [&str; 2] = ["Bearer", "Basic"];
 const HIDDEN: &str = "••••••••";
 const RANDOM_MIN: usize = 20;
 /// LIMIT: of a file that is replaced, which is a sealed one.
@@ -260,6 +363,50 @@ mod tests {
         let shown = masked_words(&masked(text, &tree));
         assert!(!shown.contains("plain") && !shown.contains("ghp_") && !shown.contains("sk-0"), "{shown}");
         assert!(shown.contains("\"MODE\": \"fast\"") && shown.contains("${env:KEY}"), "{shown}");
+    }
+
+    #[test]
+    fn secrets_in_arguments_are_hidden_by_what_stands_before_them() {
+        for (command, shown) in [
+            (&["x", "--api-key", "hunter2longpw"][..], "x --api-key ••••••••"),
+            (&["x", "--api-key=hunter2longpw"], "x --api-key=••••••••"),
+            (&["x", "--header", "Authorization: Bearer abc"], "x --header Authorization: ••••••••"),
+            (&["x", "-H", "X-Api-Key:abc"], "x -H X-Api-Key:••••••••"),
+            (&["x", "Bearer abc"], "x Bearer ••••••••"),
+            (&["x", "bearer", "abc"], "x bearer ••••••••"),
+            (&["x", "DB_PASSWORD=abc"], "x DB_PASSWORD=••••••••"),
+            (&["x", "https://a.example/?v=1&api_key=abc&w=2"], "x https://a.example/?v=1&api_key=••••••••&w=2"),
+            (&["x", "--header", "Accept: text/html", "--mode", "fast"], "x --header Accept: text/html --mode fast"),
+            (&["x", "--token", "${TOKEN}", "--token", "--port", "80"], "x --token ${TOKEN} --token --port 80"),
+            (&["x", "https://a.example/?v=1", "--port=80"], "x https://a.example/?v=1 --port=80"),
+        ] {
+            let command: Vec<String> = command.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(masked_command(&command), shown);
+            let text = format!(
+                "{{\"args\": [\n{}\n]}}",
+                command.iter().map(|word| Json::text(word).as_str().to_owned()).collect::<Vec<_>>().join(",\n")
+            );
+            let masked = masked(&text, &super::super::json::read(&text).unwrap());
+            for hidden in ["hunter2", "abc"] {
+                assert!(!masked.contains(hidden), "{masked}");
+            }
+            assert_eq!(masked.contains(HIDDEN), shown.contains(HIDDEN), "{masked}");
+            assert_eq!(masked.lines().count(), text.lines().count());
+        }
+        for line in [
+            "// x --api-key hunter2longpw",
+            "# x --header 'Authorization: Bearer hunter2' y",
+            "// Authorization: hunter2",
+            "// the token hunter2",
+            "\"--api-key\", \"hunter2\"",
+        ] {
+            let masked = masked_words(line);
+            assert!(!masked.contains("hunter2") && masked.contains(HIDDEN), "{masked}");
+        }
+        let line = "// a server for notes: \"--mode\", \"fast\"";
+        assert_eq!(masked_words(line), line);
+        assert!(is_in_word("--api-key", "hunter2") && is_in_word("", "--token=hunter2"));
+        assert!(!is_in_word("--key-file", "/a/b") && !is_in_word("--mode", "fast"));
     }
 
     #[test]

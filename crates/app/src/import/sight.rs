@@ -46,7 +46,9 @@ pub(crate) fn of(new: &NewServer, around: &Surroundings, tier: Tier) -> Result<O
     }
     let search: Vec<&str> = around.machine.programs().iter().filter_map(|folder| folder.to_str()).collect();
     let search = search.join(":");
-    let Some(program) = found(name, around) else { return Ok(Some(Sight::NoProgram(name.clone()))) };
+    let found = found(name, around);
+    // What is granted is planned even so: none is written down that could not be started once its program is there.
+    let program = found.clone().unwrap_or_else(|| Path::new(NO_PROGRAM).join(name.rsplit('/').next().unwrap_or(name)));
     let key = around.home.key();
     let hidden = [around.home.state(), key.parent().unwrap_or(&key)].map(Path::to_owned);
     let subject = Subject {
@@ -61,6 +63,9 @@ pub(crate) fn of(new: &NewServer, around: &Surroundings, tier: Tier) -> Result<O
         way_out: sandbox.has_way_out(),
     };
     let plan = Plan::of(&sandbox, &subject, tier).map_err(|error| error.to_string())?;
+    if found.is_none() {
+        return Ok(Some(Sight::NoProgram(name.clone())));
+    }
     let of_all: Vec<PathBuf> = Profile::all().iter().take(1).flat_map(system).collect();
     let views = plan.views.into_iter().map(|view| (view.access, PathBuf::from(view.path)));
     let views: Vec<(Access, PathBuf)> = views.filter(|(_, path)| !of_all.contains(path)).collect();
@@ -87,3 +92,6 @@ fn found(name: &str, around: &Surroundings) -> Option<PathBuf> {
 fn system(base: &Profile) -> impl Iterator<Item = PathBuf> + use<'_> {
     base.read.iter().filter_map(|place| Path::new(&place.path).canonicalize().ok())
 }
+
+/// Where a program is taken to be that is not there.
+const NO_PROGRAM: &str = "/usr/local/bin";

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::backup::{Backups, Kept};
+use super::backup::{Backups, Kept, Standing};
 use super::entry::{self, Entry};
 use super::plan::{Surroundings, places};
-use super::undo::{Standing, standing};
-use super::{clients, source};
+use super::{clients, narrow, source};
 use crate::problem::Problem;
 
 /// One server of one client.
@@ -57,12 +56,12 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<
                 let own = &around.program;
                 let is_ours = |program: &str| program == own || super::is_this(program);
                 let state = match entry::read(candidate.client, node, &is_ours) {
-                    _ if is_edited => "changed since the import".to_owned(),
                     Entry::Protected(program) if program != *own && is_gone(&program) => {
                         format!("broken: `{program}` is not there any more; undo the import and do it again")
                     }
+                    Entry::Protected(_) if is_edited => "protected, changed since".to_owned(),
                     Entry::Protected(_) => "protected".to_owned(),
-                    Entry::Local(_) => "not protected".to_owned(),
+                    Entry::Local(local) => why_not(&local.command, is_edited),
                     Entry::Remote(_) => "remote".to_owned(),
                     Entry::Skipped(why) => format!("skipped: {why}"),
                     Entry::Refused(why) => format!("not protected: {why}"),
@@ -74,6 +73,15 @@ pub(crate) fn rows(around: &Surroundings, project: Option<&Path>) -> Result<Vec<
     Ok(rows)
 }
 
+/// Why a server that is started by its client is: it cannot be imported, or was not.
+fn why_not(command: &[String], is_edited: bool) -> String {
+    match narrow::check(command) {
+        Err(why) => format!("not protected: {why}"),
+        Ok(()) if is_edited => "not protected: its entry was changed since the import".to_owned(),
+        Ok(()) => "not protected: `sekisho import` would".to_owned(),
+    }
+}
+
 fn is_gone(program: &str) -> bool {
     Path::new(program).is_absolute() && !Path::new(program).exists()
 }
@@ -83,5 +91,5 @@ fn is_edited(kept: &Kept, place: &[String], key: &str, now: &super::tree::Node) 
         return false;
     };
     let before = kept.step.original().ok().and_then(|text| source::parse(kept.step.format, &text).ok());
-    before.is_some_and(|before| standing(entry, now, &before) == Standing::Edited)
+    before.is_some_and(|before| entry.standing(now, &before) == Standing::Edited)
 }

@@ -527,16 +527,87 @@ fn undo_of_a_file_that_was_changed_since_turns_back_our_entries_alone() {
     let edited = after.replace("\"-y\", \"one\"", "\"-y\", \"uno\"");
     assert_ne!(after, edited);
     user.write(CURSOR, &edited);
-    assert_eq!(user.state("one"), "changed since the import");
+    assert_eq!(user.state("one"), "protected, changed since");
     assert_eq!(user.state("two"), "protected");
     let report = user.undo();
     assert_eq!(report.files, [(path.clone(), Undone::Merged(vec!["two".to_owned()]))]);
     assert!(report.problems[0].line().contains("entry `one`"), "{:?}", report.problems);
+    let told = format!("{:?}", report.problems[0]);
+    assert!(told.contains("it started `npx -y one` before") && !told.contains("hunter2"), "{told}");
     assert!(user.read(CURSOR).contains("\"uno\"") && user.read(CURSOR).contains("\"command\": \"two-server\""));
     // Once it says again what was written, it can be taken back.
     user.write(CURSOR, &user.read(CURSOR).replace("uno", "one"));
     assert_eq!(user.undo().files, [(path, Undone::Merged(vec!["one".to_owned()]))]);
     assert_eq!(user.read(CURSOR), SIMPLE);
+}
+
+#[test]
+fn undo_keeps_what_the_client_put_into_our_entries() {
+    for (name, text, from, to) in [
+        (
+            CURSOR,
+            SIMPLE,
+            "\"command\": \"/opt",
+            "\"autoApprove\": [\"x\"], // by the client\n      \"disabled\": true, \"command\": \"/opt",
+        ),
+        (
+            ".codex/config.toml",
+            "# c\n[mcp_servers.one] # f\ncommand = \"x\" # run\nargs = [\"a\"]\n[mcp_servers.one.env]\nA_KEY = \"hunter2\"\n\n[tui]\nx = 1\n",
+            "command = ",
+            "startup_timeout_sec = 90 # by the client\ncommand = ",
+        ),
+        (
+            ".config/goose/config.yaml",
+            "extensions:\n  one: # f\n    cmd: x\n    args:\n      - a\n    envs:\n      A_KEY: hunter2\n      B: c\nz: 1 # end\n",
+            "    cmd: ",
+            "    timeout: 90 # by the client\n    cmd: ",
+        ),
+        (
+            ".continue/config.yaml",
+            "mcpServers:\n  - name: one\n    command: x\n    env:\n      A_KEY: hunter2\nz: 1\n",
+            "    command: ",
+            "    connectionTimeout: 90\n    command: ",
+        ),
+    ] {
+        let user = User::new();
+        user.write(name, text);
+        user.import();
+        let after = user.read(name);
+        let touched = after.replace(from, to);
+        assert_ne!(after, touched, "{name}");
+        user.write(name, &touched);
+        assert_eq!(user.state("one"), "protected");
+        let report = user.undo();
+        assert!(report.problems.is_empty(), "{name}: {:?}", report.problems);
+        let program = from.replace("\"/opt", "\"npx");
+        let expected = text.replace(&program, &to.replace("\"/opt", "\"npx"));
+        let expected = if name == CURSOR {
+            let two = to.replace("\"/opt", "\"two-server");
+            expected.replace("\"command\": \"two-server", &two)
+        } else {
+            expected
+        };
+        assert_eq!(user.read(name), expected, "{name}");
+        assert!(user.undo().files.is_empty());
+    }
+}
+
+#[test]
+fn undo_of_an_address_and_of_what_the_client_left_out_keeps_the_rest() {
+    let user = User::new();
+    let text = "{\"mcpServers\": {\n  \"far\": { \"url\": \"https://a.example/mcp\", \"headers\": { \"X-Key\": \"hunter2\" } },\n  \"near\": { \"command\": \"near\", \"env\": { \"A_KEY\": \"hunter2\" } }\n}}";
+    user.write(CURSOR, text);
+    user.import_with(RemoteEntries::Imported);
+    let after = user.read(CURSOR);
+    let touched = after.replace(", \"env\": {}", "").replace("\"command\"", "\"autoApprove\": [], \"command\"");
+    let touched = touched.replace("\"far\": {", "\"far\": { \"type\": \"stdio\",");
+    assert!(!touched.contains("\"env\"") && touched.matches("autoApprove").count() == 2, "{touched}");
+    user.write(CURSOR, &touched);
+    assert!(user.undo().problems.is_empty());
+    let says = |text: &str| parse(Format::Json, text).unwrap().canonical();
+    let expected = text.replace("\"url\"", "\"autoApprove\": [], \"url\"");
+    let expected = expected.replace("\"command\"", "\"autoApprove\": [], \"command\"");
+    assert_eq!(says(&user.read(CURSOR)), says(&expected), "{}", user.read(CURSOR));
 }
 
 #[test]
@@ -597,11 +668,71 @@ fn files_of_a_project_are_imported_with_the_project_as_their_folder() {
     let plan = plan(&wanted, &user.around).unwrap();
     let own = &plan.servers[0].new;
     assert_eq!((own.server.cwd.as_ref(), own.cage.read.as_slice()), (Some(&folder), &["~/projects".to_owned()][..]));
-    assert_eq!(plan.servers[1].new.server.cwd, None);
+    assert_eq!(plan.servers[1].new.server.cwd.as_ref(), Some(&folder), "its client starts it there");
     apply(&plan, &user.around, &manner(&|_| Ok(()))).unwrap();
     assert!(user.read("projects/.mcp.json").contains("/opt/sekisho/sekisho"));
     user.undo();
     assert_eq!(user.read("projects/.mcp.json"), text);
+}
+
+#[test]
+fn servers_of_a_project_in_the_users_file_run_in_that_project() {
+    let user = User::new();
+    let entry = |args: &str| {
+        format!(r#"{{ "mcpServers": {{ "files": {{ "command": "mcp-server-filesystem", "args": [{args}] }} }} }}"#)
+    };
+    user.write(
+        ".claude.json",
+        &format!(
+            r#"{{ "projects": {{ "HOME_FOLDER/projects": {}, "HOME_FOLDER/gone": {} }}, "mcpServers": {{}} }}"#,
+            entry(r#"".""#),
+            entry(r#""..""#)
+        ),
+    );
+    let plan = user.plan(RemoteEntries::Left);
+    let (here, gone) = (&plan.servers[0].new, &plan.servers[1].new);
+    assert_eq!(
+        (here.server.cwd.as_ref(), here.cage.write.as_slice()),
+        (Some(&user.path("projects")), &["~/projects".to_owned()][..])
+    );
+    assert_eq!((gone.server.cwd.as_ref(), gone.cage.write.len()), (None, 0));
+    // Above the project there is the home.
+    user.write(".claude.json", &format!(r#"{{ "projects": {{ "HOME_FOLDER/projects": {} }} }}"#, entry(r#""..""#)));
+    let fate = format!("{:?}", user.plan(RemoteEntries::Left).files[0].entries[0].fate);
+    assert!(fate.contains("name the folders"), "{fate}");
+}
+
+#[test]
+fn configuration_folder_outside_of_the_home_is_looked_at_and_links_out_of_both_are_not() {
+    let mut user = User::new();
+    let (home, elsewhere) = (user.home().to_owned(), user.dir.path().canonicalize().unwrap().join("xdg"));
+    let machine =
+        Machine::new(System::Linux, home, &|name| (name == "XDG_CONFIG_HOME").then(|| elsewhere.clone().into()));
+    user.around = Surroundings { home: Home::locate(&machine), machine, program: user.around.program.clone() };
+    fs::create_dir_all(elsewhere.join("Claude")).unwrap();
+    let path = elsewhere.join("Claude/claude_desktop_config.json");
+    fs::write(&path, SIMPLE).unwrap();
+    let outside = user.dir.path().join("outside.json");
+    fs::write(&outside, SIMPLE).unwrap();
+    fs::create_dir_all(elsewhere.join("Code/User")).unwrap();
+    symlink(&outside, elsewhere.join("Code/User/mcp.json")).unwrap();
+    let (plan, applied) = user.import();
+    assert_eq!((applied.files, plan.problems.len()), (vec![path.clone()], 1));
+    assert!(plan.problems[0].line().contains("outside of"));
+    assert!(user.undo().problems.is_empty());
+    assert_eq!(fs::read_to_string(&path).unwrap(), SIMPLE);
+}
+
+#[test]
+fn servers_that_another_entry_runs_are_not_told_to_be_taken_out() {
+    let user = User::new();
+    user.write(CURSOR, SIMPLE);
+    user.write(".kiro/settings/mcp.json", SIMPLE);
+    user.import();
+    // By a copy of an entry that no import knows of.
+    user.write(".lmstudio/mcp.json", &user.read(CURSOR).replace("\"one\":", "\"mine\":").replace("two", "gone"));
+    assert_eq!(undo(&user.around, &["cursor".to_owned()]).unwrap().servers, [""; 0], "Kiro runs them");
+    assert_eq!(user.undo().servers, ["two"], "LM Studio runs the other");
 }
 
 #[test]
@@ -643,7 +774,10 @@ fn entries_that_cannot_run_in_a_cage_stay_and_are_told() {
         (r#"{"command": ""}"#, "no text"),
         (r#"{"command": "x\u0000"}"#, "NUL"),
         (r#"{"command": "x", "cwd": "sub"}"#, "relative"),
+        (r#"{"command": "./x"}"#, "whole path"),
         (r#"{"command": "mcp-server-filesystem", "args": ["HOME_FOLDER"]}"#, "name the folders"),
+        (r#"{"command": "mcp-server-filesystem", "args": ["/etc"]}"#, "name the folders"),
+        (r#"{"command": "not-there", "cwd": "/not/there"}"#, "not there"),
         (r#"{"command": "x", "disabled": true}"#, "switched off"),
         (r#"{"command": "/usr/bin/sekisho", "args": ["run"]}"#, "Protected"),
         (r#"{"command": "sekisho", "args": ["stdio", "--config", "x"]}"#, "Protected"),
@@ -701,7 +835,10 @@ fn what_is_shown_of_a_cage_is_what_its_plan_has() {
         fs::create_dir_all(user.path(hidden)).unwrap();
     }
     let mut wide = plan.servers[2].new.clone();
-    wide.cage.write = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
+    wide.cage.write = vec!["~/.local".to_owned()];
+    assert!(super::sight::of(&wide, &user.around, Tier::Full).unwrap_err().contains("cannot be granted"));
+    wide.cage.write.clear();
+    wide.cage.read = [".local", ".config"].map(|folder| format!("~/{folder}")).to_vec();
     let sight = super::sight::of(&wide, &user.around, Tier::Full).unwrap();
     let Some(Sight::Known(wide)) = sight else { panic!("{sight:?}") };
     let mut hidden: Vec<PathBuf> = wide.hidden;
@@ -761,11 +898,14 @@ fn entry_names_the_configuration_where_it_is_not_in_its_usual_place() {
 fn status_tells_each_server() {
     let user = User::new();
     user.write(CURSOR, &SIMPLE.replace("\"two\": {", "\"far\": { \"url\": \"https://a.example/mcp\" }, \"two\": {"));
-    assert_eq!((user.state("one"), user.state("far")), ("not protected".to_owned(), "remote".to_owned()));
+    assert_eq!(user.state("far"), "remote");
+    assert_eq!(user.state("one"), "not protected: `sekisho import` would");
+    user.write(".lmstudio/mcp.json", r#"{"mcpServers": {"box": {"command": "docker", "args": ["run", "x"]}}}"#);
+    assert!(user.state("box").contains("not protected: `docker` starts the server somewhere else"));
     user.import();
     assert_eq!((user.state("one"), user.state("two")), ("protected".to_owned(), "protected".to_owned()));
     user.write(CURSOR, &user.read(CURSOR).replace("/opt/sekisho/sekisho", "/gone/sekisho"));
-    assert!(user.state("one").starts_with("changed since"));
+    assert!(user.state("one").contains("`/gone/sekisho` is not there any more"));
     fs::remove_dir_all(user.around.home.state()).unwrap();
     assert!(user.state("one").contains("`/gone/sekisho` is not there any more"));
     user.write(".kiro/settings/mcp.json", "{");

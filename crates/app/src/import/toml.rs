@@ -33,6 +33,28 @@ pub(crate) fn transplant(text: &str, from: &str, keys: &[&str]) -> Result<String
     Ok(document.to_string())
 }
 
+/// The text with these members of the table at the end of `keys` as another text has them there: taken over, or taken out.
+///
+/// # Errors
+/// Either text has no such table.
+pub(crate) fn transplant_members(text: &str, from: &str, keys: &[&str], members: &[&str]) -> Result<String, String> {
+    let gone = || "an entry is not where it was".to_owned();
+    let mut document = edited(text)?;
+    let from = edited(from)?;
+    let original = keys.iter().try_fold(from.as_item(), |item, key| item.get(*key)).and_then(Item::as_table_like);
+    let original = original.ok_or_else(gone)?;
+    let place = keys.iter().try_fold(document.as_item_mut(), |item, key| item.get_mut(*key));
+    let place = place.and_then(Item::as_table_like_mut).ok_or_else(gone)?;
+    for member in members {
+        match (original.get(member), place.get_mut(member)) {
+            (Some(then), Some(now)) => *now = then.clone(),
+            (Some(then), None) => drop(place.insert(member, then.clone())),
+            (None, _) => drop(place.remove(member)),
+        }
+    }
+    Ok(document.to_string())
+}
+
 /// The text with the members of the entry at the end of `keys` as `wanted` has them: what differs is exchanged, added or taken out.
 ///
 /// # Errors

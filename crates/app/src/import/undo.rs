@@ -1,12 +1,13 @@
 //! Takes imports back: byte for byte where the file is as it was left, entry by entry where somebody changed it since.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::backup::{Backups, Kept, Written, digest};
-use super::plan::Surroundings;
+use super::backup::{Backups, Kept, Standing, Written, digest};
+use super::entry::{self, Entry};
+use super::plan::{Surroundings, places};
 use super::tree::Node;
-use super::{apply, edit, source};
+use super::{apply, clients, edit, secrets, source};
 use crate::problem::{Code, Problem};
 
 /// What became of one file.
@@ -43,6 +44,7 @@ pub(crate) fn undo(around: &Surroundings, clients: &[String]) -> Result<Report, 
         }
     }
     let mut report = Report::default();
+    let roots: BTreeSet<PathBuf> = by_file.values().flatten().map(|kept| kept.step.root.clone()).collect();
     for (path, steps) in by_file {
         let mut state = Undone::Nothing;
         for kept in steps.iter().rev() {
@@ -57,9 +59,29 @@ pub(crate) fn undo(around: &Surroundings, clients: &[String]) -> Result<Report, 
         }
         report.files.push((path, state));
     }
+    let used = used(&backups, around, &roots).map_err(|problem| vec![problem])?;
+    report.servers.retain(|server| !used.contains(server));
     report.servers.sort();
     report.servers.dedup();
     Ok(report)
+}
+
+/// The servers that some entry runs still: those of imports that are not taken back, and of entries that anybody wrote.
+fn used(backups: &Backups, around: &Surroundings, roots: &BTreeSet<PathBuf>) -> Result<BTreeSet<String>, Problem> {
+    let left = backups.all()?;
+    let mut used: BTreeSet<String> =
+        left.iter().flat_map(|kept| &kept.step.entries).map(|entry| entry.server.clone()).collect();
+    let roots = roots.iter().chain(left.iter().map(|kept| &kept.step.root));
+    let is_ours = |program: &str| program == around.program || super::is_this(program);
+    for candidate in roots.flat_map(|root| clients::candidates(&around.machine, Some(root))) {
+        // What cannot be read runs nothing, and is told where something is to be written to it.
+        let Ok(Some(source)) = source::read(&candidate.path, &candidate.root) else { continue };
+        let Ok(tree) = source::parse(candidate.format, &source.text) else { continue };
+        let entries = places(&tree, candidate.servers).into_iter().flat_map(|(_, entries)| entries);
+        let servers = entries.filter_map(|(_, node)| entry::server(candidate.client, node, &is_ours));
+        used.extend(servers.map(str::to_owned));
+    }
+    Ok(used)
 }
 
 impl Undone {
@@ -104,21 +126,21 @@ fn one(kept: &Kept, report: &mut Report) -> Result<Undone, Problem> {
     let before = source::parse(step.format, &original).map_err(|why| refused(&why))?;
     let (mut ours, mut theirs): (Vec<&Written>, Vec<&Written>) = (Vec::new(), Vec::new());
     for entry in &step.entries {
-        match standing(entry, &tree, &before) {
+        match entry.standing(&tree, &before) {
             Standing::AsWritten => ours.push(entry),
             Standing::Edited => theirs.push(entry),
             Standing::AsBefore | Standing::Gone => {}
         }
     }
     if !ours.is_empty() {
-        let entries: Vec<(&[String], &str)> = ours.iter().map(|entry| (&*entry.place, &*entry.key)).collect();
-        let text = edit::restore(step.format, &now.text, &original, &entries).map_err(|why| refused(&why))?;
+        let text = edit::restore(step.format, &now.text, &original, &ours).map_err(|why| refused(&why))?;
         apply::write(&now.target, &now.text, &text).map_err(|why| refused(&why))?;
         report.servers.extend(ours.iter().map(|entry| entry.server.clone()));
     }
     for entry in &theirs {
         let words = format!("entry `{}` of `{}` was changed since, and is left alone", entry.key, step.path.display());
-        let help = format!("change it yourself; what it was before is kept in `{}`", kept.path.display());
+        let started = started(&step.client, entry, &before).unwrap_or_else(|| "change it yourself".to_owned());
+        let help = format!("{started}; what the file was is kept in `{}`", kept.path.display());
         report.problems.push(Problem::new(Code::ClientFile, words).help(help));
     }
     if theirs.is_empty() {
@@ -133,28 +155,12 @@ fn one(kept: &Kept, report: &mut Report) -> Result<Undone, Problem> {
     })
 }
 
-/// What became of an entry since it was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Standing {
-    /// It says what was written, in whatever layout.
-    AsWritten,
-    /// It says what it said before.
-    AsBefore,
-    /// It says something else.
-    Edited,
-    /// It is not there.
-    Gone,
-}
-
-/// What became of an entry.
-pub(crate) fn standing(entry: &Written, now: &Node, before: &Node) -> Standing {
-    let find = |tree: &Node| -> Option<String> {
-        tree.find(entry.place.iter().map(String::as_str))?.entry(&entry.key).map(Node::canonical)
-    };
-    match find(now) {
-        None => Standing::Gone,
-        Some(says) if says == entry.says => Standing::AsWritten,
-        Some(says) if find(before) == Some(says.clone()) => Standing::AsBefore,
-        Some(_) => Standing::Edited,
+/// What an entry started before, with its secrets hidden: for who has to write it again.
+fn started(client: &str, entry: &Written, before: &Node) -> Option<String> {
+    let client = clients::called(client)?;
+    match entry::read(client, entry.of(before)?, &|_| false) {
+        Entry::Local(local) => Some(format!("it started `{}` before", secrets::masked_command(&local.command))),
+        Entry::Remote(remote) => Some(format!("it asked `{}` before", secrets::masked_words(&remote.url))),
+        Entry::Protected(_) | Entry::Skipped(_) | Entry::Refused(_) => None,
     }
 }

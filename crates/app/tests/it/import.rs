@@ -113,6 +113,25 @@ fn entry_that_was_changed_since_is_refused_by_name() {
 }
 
 #[test]
+fn files_of_a_project_are_imported_only_where_the_project_is_named() {
+    let home = Home::empty();
+    // What a repository that was only just cloned may bring; the home is the folder that is stood in.
+    let text = r#"{ "mcpServers": { "theirs": { "command": "their-server", "args": ["hostile"] } } }"#;
+    home.write(".mcp.json", text);
+    for arguments in [&["--yes", "--no-lock"][..], &["--dry-run"], &["status"]] {
+        let said = import(&home, arguments);
+        assert!(said.code == 0 && !format!("{said:?}").contains("their"), "{arguments:?}: {said:?}");
+        assert_eq!(self::text(&home, ".mcp.json"), text);
+    }
+    assert!(!home.path(".config").exists());
+    for arguments in [&["--project", ".", "--yes", "--no-lock"][..], &["status", "--project", "."]] {
+        let said = import(&home, arguments);
+        assert!(said.code == 0 && said.out.contains("theirs"), "{arguments:?}: {said:?}");
+    }
+    assert!(self::text(&home, ".config/sekisho/sekisho.toml").contains("[servers.theirs]"));
+}
+
+#[test]
 fn wrong_names_are_refused() {
     let home = user();
     assert_eq!(import(&home, &["--client", "nobody"]).code, 2);

@@ -22,11 +22,13 @@ pub(crate) fn interpreter(program: &Path, search: Option<&str>) -> Option<PathBu
 
 /// The folders that a program's own parts lie in: above its `bin`, as it is called and as it is; and of a virtual environment, the
 /// interpreter's that it stands on. None where it is the system's.
-pub(crate) fn prefixes(program: &Path) -> Vec<PathBuf> {
+pub(crate) fn prefixes(program: &Path, is_changed: &dyn Fn(&Path) -> bool) -> Vec<PathBuf> {
     let canonical = program.canonicalize().ok();
     let mut prefixes: Vec<PathBuf> =
         [Some(program.to_owned()), canonical].iter().flatten().filter_map(|path| prefix(path)).collect();
-    let environments: Vec<PathBuf> = prefixes.iter().filter_map(|prefix| beneath(prefix)).collect();
+    // What a server may write tells nothing about what it may read.
+    let told = prefixes.iter().filter(|prefix| !is_changed(prefix));
+    let environments: Vec<PathBuf> = told.filter_map(|prefix| beneath(prefix)).collect();
     prefixes.extend(environments);
     prefixes.sort();
     prefixes.dedup();

@@ -46,6 +46,7 @@ fn ruleset(plan: &Plan) -> Result<RulesetCreated, RulesetError> {
     let created = match plan.tier {
         Tier::Full => {
             let created = beneath(created, "/tmp", all & !devices())?;
+            let created = beneath(created, "/var/tmp", all & !devices())?;
             let created = beneath(created, "/dev/shm", all & !devices())?;
             beneath(created, "/dev", read | AccessFs::WriteFile | AccessFs::IoctlDev)?
         }

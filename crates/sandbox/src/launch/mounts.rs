@@ -148,7 +148,10 @@ fn copy(root: BorrowedFd<'_>, cover: &str, number: usize, path: &str) -> io::Res
 /// Covers a file or folder with nothing. A folder is locked once what is shown in it is there.
 fn hide(root: BorrowedFd<'_>, path: &str) -> io::Result<Option<OwnedFd>> {
     // What is not there needs no cover: it lies in something that is hidden itself.
-    let Ok(target) = walk(root, path) else { return Ok(None) };
+    let target = match walk(root, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        target => target?,
+    };
     let is_folder = FileType::from_raw_mode(rustix::fs::fstat(&target)?.st_mode) == FileType::Directory;
     if is_folder {
         let empty = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
@@ -187,13 +190,18 @@ fn memory(plan: &Plan, mode: &str, attributes: MountAttrFlags) -> io::Result<Own
     Ok(fsmount(&memory, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?)
 }
 
+/// What is at a path. It has no link in it since the plan was made, or is not shown: nobody else decides where it leads.
 fn tree(path: &str) -> io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE
-        | OpenTreeFlags::OPEN_TREE_CLOEXEC
-        | OpenTreeFlags::AT_RECURSIVE
-        | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
-    open_tree(CWD, path, flags)
-        .map_err(|error| io::Error::new(io::Error::from(error).kind(), format!("`{path}`: {error}")))
+    let found = || {
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let place = openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), resolve)?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE
+            | OpenTreeFlags::OPEN_TREE_CLOEXEC
+            | OpenTreeFlags::AT_RECURSIVE
+            | OpenTreeFlags::AT_EMPTY_PATH;
+        open_tree(&place, "", flags)
+    };
+    found().map_err(|error| io::Error::new(io::Error::from(error).kind(), format!("`{path}`: {error}")))
 }
 
 fn attach(mount: &OwnedFd, target: &OwnedFd) -> io::Result<()> {

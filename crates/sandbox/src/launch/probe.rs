@@ -72,6 +72,7 @@ fn empty() -> Plan {
         hidden: Vec::new(),
         variables: Vec::new(),
         way_out: false,
+        unix_sockets: false,
         bounds: Bounds { memory_bytes_max: 1 << 24, processes_max: 64, open_files_max: 64, file_bytes_max: 1 << 20 },
         calls: ["exit_group", "write", "exit", "rt_sigprocmask", "munmap", "sigaltstack"].map(String::from).into(),
     }

@@ -25,7 +25,7 @@ pub(crate) fn filters(plan: &Plan) -> Result<Vec<BpfProgram>, String> {
             "fatal": {{"mismatch_action": "allow", "match_action": "kill_process", "filter": [{}]}}}}"#,
         libc::ENOSYS,
         libc::EPERM,
-        rules(refused(plan.tier).iter().map(|(name, arguments)| (*name, arguments.as_str()))),
+        rules(refused(plan).iter().map(|(name, arguments)| (*name, arguments.as_str()))),
         rules(FATAL.iter().map(|name| (*name, ""))),
     );
     let compiled = compile_from_json(Cursor::new(text), arch).map_err(|error| error.to_string())?;
@@ -50,7 +50,7 @@ fn rules<'a>(of: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     text
 }
 
-fn refused(tier: Tier) -> Vec<(&'static str, String)> {
+fn refused(plan: &Plan) -> Vec<(&'static str, String)> {
     let is = |index: u8, value: u64| {
         format!(r#", "args": [{{"index": {index}, "type": "dword", "op": "eq", "val": {value}}}]"#)
     };
@@ -67,14 +67,21 @@ fn refused(tier: Tier) -> Vec<(&'static str, String)> {
         refused.push(("ioctl", is(1, request)));
     }
     // Beside its own machine's there are sockets to the kernel, to devices and to other machines.
-    let outermost =
-        FAMILIES.iter().map(|family| format!(r#"{{"index": 0, "type": "dword", "op": "ne", "val": {family}}}"#));
+    let outermost = FAMILIES
+        .iter()
+        .filter(|family| plan.unix_sockets || **family != libc::AF_UNIX)
+        .map(|family| format!(r#"{{"index": 0, "type": "dword", "op": "ne", "val": {family}}}"#));
     refused.push(("socket", format!(r#", "args": [{}]"#, outermost.collect::<Vec<_>>().join(", "))));
     refused.push((
         "socketpair",
         format!(r#", "args": [{{"index": 0, "type": "dword", "op": "ne", "val": {}}}]"#, libc::AF_UNIX),
     ));
-    if tier != Tier::Full {
+    if plan.tier != Tier::Full || !plan.unix_sockets {
+        // A datagram can be sent to any name in the file system; between processes, the kernel takes a raw socket for one of datagrams.
+        refused.push(("socketpair", has_type(libc::SOCK_DGRAM)));
+        refused.push(("socketpair", has_type(libc::SOCK_RAW)));
+    }
+    if plan.tier != Tier::Full {
         refused.extend(refused_without_namespaces());
     }
     // Raw packets need no family of their own.
@@ -99,9 +106,6 @@ fn refused(tier: Tier) -> Vec<(&'static str, String)> {
 fn refused_without_namespaces() -> Vec<(&'static str, String)> {
     let is_not = |index: u8| format!(r#", "args": [{{"index": {index}, "type": "dword", "op": "ne", "val": 0}}]"#);
     vec![
-        // A datagram can be sent to any name in the file system; between processes, the kernel takes a raw socket for one of datagrams.
-        ("socketpair", has_type(libc::SOCK_DGRAM)),
-        ("socketpair", has_type(libc::SOCK_RAW)),
         // 0 is the process itself.
         ("prlimit64", is_not(0)),
         ("sched_setaffinity", is_not(0)),

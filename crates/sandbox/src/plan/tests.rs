@@ -196,17 +196,17 @@ fn what_profiles_hide_is_hidden_unless_it_is_named() {
 
 #[test]
 fn link_into_what_is_hidden_grants_nothing() {
-    let place = Place::new(&["home/user/.ssh/key", "home/user/work/plain/file"]);
-    symlink("../.ssh", place.at("home/user/work/notes")).unwrap();
-    symlink("../.ssh/key", place.at("home/user/work/file")).unwrap();
-    for path in ["~/work/notes", "~/work/file"] {
+    let place = Place::new(&["home/user/.ssh/key", "home/user/desk/plain/file"]);
+    symlink("../.ssh", place.at("home/user/desk/notes")).unwrap();
+    symlink("../.ssh/key", place.at("home/user/desk/file")).unwrap();
+    for path in ["~/desk/notes", "~/desk/file"] {
         let refused = place.granting(&format!("read = [{path:?}]"));
         assert!(matches!(refused, Err(PlanError::WayAround { .. })), "{path}: {refused:?}");
     }
-    assert!(place.granting("read = ['~/work/plain']").is_ok());
+    assert!(place.granting("read = ['~/desk/plain']").is_ok());
     // Nor does an argument.
-    let shown = place.shows("/bin/true {P}/home/user/work/file {P}/home/user/work/plain/file");
-    assert_eq!(shown, ["home/user/work/plain/file"]);
+    let shown = place.shows("/bin/true {P}/home/user/desk/file {P}/home/user/desk/plain/file");
+    assert_eq!(shown, ["home/user/desk/plain/file"]);
 }
 
 #[test]
@@ -241,12 +241,12 @@ fn without_namespaces_what_is_hidden_is_left_out_or_the_grant_is_refused() {
 
 #[test]
 fn folders_that_a_command_names_are_for_servers_that_work_on_those() {
-    let place = Place::new(&["home/user/work/file", "home/user/repository/file"]);
+    let place = Place::new(&["home/user/desk/file", "home/user/repository/file"]);
     let access = |command: &str| place.of("", command, |_| {}).map(|plan| place.shown(&plan));
     let written = |path: &str| Ok(vec![(path.to_owned(), Access::Write)]);
     assert_eq!(
-        access("/bin/npx -y @modelcontextprotocol/server-filesystem@1.0 {P}/home/user/work"),
-        written("home/user/work")
+        access("/bin/npx -y @modelcontextprotocol/server-filesystem@1.0 {P}/home/user/desk"),
+        written("home/user/desk")
     );
     assert_eq!(
         access("/bin/uvx mcp-server-git --repository {P}/home/user/repository"),
@@ -257,18 +257,18 @@ fn folders_that_a_command_names_are_for_servers_that_work_on_those() {
         written("home/user/repository")
     );
     // Another server gets no folder, and a file to read.
-    assert_eq!(access("/bin/npx other-server {P}/home/user/work"), Ok(Vec::new()));
+    assert_eq!(access("/bin/npx other-server {P}/home/user/desk"), Ok(Vec::new()));
     assert_eq!(
-        access("/bin/other-server --config={P}/home/user/work/file"),
-        Ok(vec![("home/user/work/file".to_owned(), Access::Read)])
+        access("/bin/other-server --config={P}/home/user/desk/file"),
+        Ok(vec![("home/user/desk/file".to_owned(), Access::Read)])
     );
     let whole = access("/bin/npx @modelcontextprotocol/server-filesystem {P}/home/user");
     assert!(matches!(whole, Err(PlanError::TooBroad { .. })), "{whole:?}");
     // The folder that it starts in.
     let here = place.of("", "/bin/npx @modelcontextprotocol/server-filesystem .", |asked| {
-        asked.folder = Some(place.at("home/user/work"))
+        asked.folder = Some(place.at("home/user/desk"))
     });
-    assert_eq!(here.map(|plan| place.shown(&plan)), written("home/user/work"));
+    assert_eq!(here.map(|plan| place.shown(&plan)), written("home/user/desk"));
 }
 
 #[test]
@@ -282,8 +282,8 @@ fn script_brings_its_project_and_one_of_none_only_itself() {
         "home/user/code/tool/helper.py",
         "home/user/lib/node_modules/a/dist/index.js",
         "home/user/lib/node_modules/b/index.js",
-        "home/user/work/bin/server.py",
-        "home/user/work/secret",
+        "home/user/desk/bin/server.py",
+        "home/user/desk/secret",
     ]);
     assert_eq!(place.shows("/usr/bin/node {P}/home/user/project/dist/index.js"), ["home/user/project"]);
     assert_eq!(
@@ -294,7 +294,7 @@ fn script_brings_its_project_and_one_of_none_only_itself() {
     // Where people keep everything.
     assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/loose.py"), ["home/user/loose.py"]);
     assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/Downloads/server.py"), ["home/user/Downloads/server.py"]);
-    assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/work/bin/server.py"), ["home/user/work/bin/server.py"]);
+    assert_eq!(place.shows("/usr/bin/python3 {P}/home/user/desk/bin/server.py"), ["home/user/desk/bin/server.py"]);
 }
 
 #[test]
@@ -310,8 +310,8 @@ fn virtual_environment_brings_itself_and_what_it_stands_on() {
     assert_eq!(place.shows("{P}/home/user/venv/bin/server"), ["home/user/python", "home/user/venv"]);
     assert_eq!(place.shows("{P}/home/user/venv/bin/python -m server"), ["home/user/python", "home/user/venv"]);
     // A folder with a `bin` is none by that alone.
-    let place = Place::new(&["home/user/work/bin/tool", "home/user/work/secret"]);
-    assert_eq!(place.shows("{P}/home/user/work/bin/tool"), ["home/user/work/bin/tool"]);
+    let place = Place::new(&["home/user/desk/bin/tool", "home/user/desk/secret"]);
+    assert_eq!(place.shows("{P}/home/user/desk/bin/tool"), ["home/user/desk/bin/tool"]);
 }
 
 #[test]
@@ -340,4 +340,99 @@ fn offer_of_a_profile_takes_nothing_from_what_was_granted() {
     let access = |config: &str| place.of(config, "/bin/npx thing", |_| {}).map(|plan| place.shown(&plan)).unwrap();
     assert_eq!(access(""), [("home/user/.npm/_npx".to_owned(), Access::Copy)]);
     assert_eq!(access("write = ['~/.npm/_npx']"), [("home/user/.npm/_npx".to_owned(), Access::Write)]);
+}
+
+#[test]
+fn what_others_run_unseen_is_not_changed_in_a_folder_that_is_unless_it_is_named() {
+    let place = Place::new(&[
+        "home/user/project/.git/hooks/pre-commit",
+        "home/user/project/.git/config",
+        "home/user/project/.git/HEAD",
+        "home/user/project/.mcp.json",
+    ]);
+    let shown = |config: &str| place.shown(&place.granting(config).unwrap());
+    let project = |path: &str, access| (format!("home/user/project{path}"), access);
+    let expected = [
+        project("", Access::Write),
+        // By itself, so that it cannot be renamed with what lies in it.
+        project("/.git", Access::Write),
+        project("/.git/config", Access::Read),
+        project("/.git/hooks", Access::Read),
+        project("/.mcp.json", Access::Read),
+    ];
+    assert_eq!(shown("write = ['~/project']"), expected);
+    let named = shown("write = ['~/project', '~/project/.mcp.json']");
+    assert!(!named.contains(&project("/.mcp.json", Access::Read)) && named.contains(&expected[3]), "{named:?}");
+    assert_eq!(shown("read = ['~/project']"), [project("", Access::Read)]);
+}
+
+#[test]
+fn link_that_the_server_may_change_grants_nothing_out_of_what_it_may_change() {
+    let place = Place::new(&[
+        "home/user/project/data/file",
+        "home/user/documents/letter",
+        "home/user/documents/sub/letter",
+        "etc/settings",
+    ]);
+    let link = |from: &str, to: &str| {
+        let from = place.at(from);
+        let _before = fs::remove_file(&from);
+        symlink(place.at(to), from).unwrap();
+    };
+    // As the server leaves it before its next start.
+    link("home/user/project/swapped", "home/user/documents");
+    for config in [
+        "write = ['~/project']\nread = ['~/project/swapped']",
+        "write = ['~/project']\nread = ['~/project/swapped/sub']",
+        "write = ['~/project', '~/project/swapped']",
+    ] {
+        let refused = place.granting(config).unwrap_err();
+        assert!(matches!(refused, PlanError::WayAround { .. }), "{config}: {refused}");
+    }
+    let command = "npx @modelcontextprotocol/server-filesystem {P}/home/user/project {P}/home/user/project/swapped";
+    assert!(matches!(place.of("", command, |_| {}), Err(PlanError::WayAround { .. })));
+    // What it leads to is not offered, either.
+    link("home/user/project/conf.json", "etc/settings");
+    let plan = place.of("write = ['~/project']", "/bin/true {P}/home/user/project/conf.json", |_| {}).unwrap();
+    assert_eq!(place.shown(&plan), [("home/user/project".to_owned(), Access::Write)]);
+    // Within what it may change it may lead anywhere; and outside of it the link is nobody's but the user's.
+    link("home/user/project/swapped", "home/user/project/data");
+    assert!(place.granting("write = ['~/project']\nread = ['~/project/swapped']").is_ok());
+    link("home/user/own", "home/user/documents");
+    assert!(place.granting("write = ['~/project']\nread = ['~/own']").is_ok());
+}
+
+#[test]
+fn what_a_server_may_write_tells_nothing_about_what_it_may_read() {
+    let place =
+        Place::new(&["home/user/project/.venv/bin/python", "home/user/other/lib/x", "home/user/other/bin/python3"]);
+    let config = place.at("home/user/other/bin").display().to_string();
+    fs::write(place.at("home/user/project/.venv/pyvenv.cfg"), format!("home = {config}\n")).unwrap();
+    let command = "{P}/home/user/project/.venv/bin/python -m server";
+    let shown = |config: &str| place.shown(&place.of(config, command, |_| {}).unwrap());
+    assert!(shown("").contains(&("home/user/other".to_owned(), Access::Read)));
+    assert_eq!(shown("write = ['~/project']"), [("home/user/project".to_owned(), Access::Write)]);
+}
+
+#[test]
+fn what_is_kept_from_all_servers_is_granted_to_none() {
+    let place = Place::new(&["data/homes/other/x", "etc/sekisho.toml", "etc/other"]);
+    let kept = |asked: &mut Asked| asked.hidden = vec![place.at("data"), place.at("etc/sekisho.toml")];
+    for config in ["read = ['../data/homes/other']", "read = ['../data']", "write = ['.']", "read = ['sekisho.toml']"] {
+        let refused = place.of(config, "/bin/true", kept).unwrap_err();
+        assert!(matches!(refused, PlanError::WayAround { .. }), "{config}: {refused}");
+    }
+    let plan = place.of("read = ['.']", "/bin/true", kept).unwrap();
+    assert!(plan.hidden.contains(&place.at("etc/sekisho.toml").display().to_string()), "{plan:?}");
+    assert!(place.of("read = ['other']", "/bin/true", kept).is_ok());
+}
+
+#[test]
+fn program_in_the_home_is_executed_as_the_file_that_it_is() {
+    let place = Place::new(&["home/user/.local/share/srv/bin/srv"]);
+    fs::create_dir_all(place.at("home/user/.local/bin")).unwrap();
+    symlink(place.at("home/user/.local/share/srv/bin/srv"), place.at("home/user/.local/bin/srv")).unwrap();
+    let plan = place.of("", "{P}/home/user/.local/bin/srv --stdio", |_| {}).unwrap();
+    assert_eq!(plan.program, place.at("home/user/.local/share/srv/bin/srv").display().to_string());
+    assert!(plan.command[0].ends_with(".local/bin/srv"), "it is called as it was");
 }

@@ -87,8 +87,25 @@ async fn outside_the_cage_each_of_these_is_heard() {
 async fn without_a_way_out_nobody_outside_hears_a_server_that_has_sockets_of_its_own() {
     let ears = Ears::new();
     let probes = ears.yard.probes("", Tier::Full, &ears.command("/tmp", &[]), false).await;
+    assert_eq!(works(&probes), ["pair_of_packets", "pair_of_streams"], "{probes:?}");
+    let permitted = "dangerous_unix_sockets = true";
+    let probes = ears.yard.probes(permitted, Tier::Full, &ears.command("/tmp", &[]), false).await;
     assert_eq!(works(&probes), ["listen_at_a_name", "pair_of_packets", "pair_of_streams"], "{probes:?}");
     assert_eq!(ears.heard(), [false; 5]);
+}
+
+#[tokio::test]
+async fn socket_in_a_granted_folder_is_reached_only_where_that_is_spelled_out() {
+    let ears = Ears::new();
+    let folder = ears.yard.at("home/project").display().to_string();
+    let reached = async |config: &str| {
+        let config = format!("read = ['~/project']\n{config}");
+        let command = ears.command(&folder, &["name_of_the_host"]);
+        works(&ears.yard.probes(&config, Tier::Full, &command, false).await).len()
+    };
+    assert_eq!(reached("").await, 0);
+    assert_eq!(ears.heard(), [false; 5]);
+    assert_eq!(reached("dangerous_unix_sockets = true").await, 1);
 }
 
 #[tokio::test]
@@ -118,8 +135,7 @@ async fn way_out_is_the_one_address_that_can_be_connected_to() {
     let mut worked: Vec<_> = out.lines().filter_map(|line| line.strip_suffix("=0")).collect();
     worked.sort_unstable();
     // The datagram goes to its own loopback, where nobody is.
-    let expected =
-        ["datagram_to_the_host", "listen_at_a_name", "pair_of_packets", "pair_of_streams", "stream_to_the_way_out"];
+    let expected = ["datagram_to_the_host", "pair_of_packets", "pair_of_streams", "stream_to_the_way_out"];
     assert_eq!(worked, expected, "{out}");
     let way_out = way_out.expect("the way out came along");
     way_out.set_nonblocking(true).unwrap();

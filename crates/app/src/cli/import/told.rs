@@ -10,7 +10,7 @@ use similar::TextDiff;
 use super::Pinned;
 use crate::import::apply::Applied;
 use crate::import::plan::{Fate, FilePlan, Plan, ServerPlan, Surroundings};
-use crate::import::secrets::{masked, masked_words};
+use crate::import::secrets::{masked, masked_command, masked_words};
 use crate::import::sight::Sight;
 use crate::import::source::parse;
 use crate::import::status::Row;
@@ -65,7 +65,10 @@ fn server(text: &mut String, planned: &ServerPlan, around: &Surroundings) {
     line(text, &format!("  {} {state}, for {}", new.name, planned.origins.join(", ")));
     match &server.url {
         Some(url) => line(text, &format!("    asks {}", masked_words(url))),
-        None => line(text, &format!("    runs {}", masked_words(&server.command.join(" ")))),
+        None => line(text, &format!("    runs {}", masked_command(&server.command))),
+    }
+    if let Some(folder) = &server.cwd {
+        line(text, &format!("    in {}", around.machine.short(folder)));
     }
     if planned.is_there {
         return;

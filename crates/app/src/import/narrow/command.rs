@@ -8,7 +8,7 @@ use super::Roots;
 ///
 /// # Errors
 /// What to write instead.
-pub(super) fn check(command: &[String]) -> Result<(), String> {
+pub(crate) fn check(command: &[String]) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Err("its command is empty".to_owned()) };
     let name = base(program);
     if let Some((_, why)) = ELSEWHERE.iter().find(|(names, _)| names.contains(&&*name)) {

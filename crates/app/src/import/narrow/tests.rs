@@ -79,6 +79,32 @@ fn filesystem_server_writes_its_roots_and_others_read_what_they_are_given() {
 }
 
 #[test]
+fn relative_arguments_lead_from_the_folder_that_it_runs_in() {
+    let files = |argument: &str, cwd: Option<&str>| {
+        propose(&format!("npx @modelcontextprotocol/server-filesystem {argument}"), &[], cwd)
+    };
+    for (argument, cwd, write) in [
+        (".", "/h/me/docs", "~/docs"),
+        ("..", "/h/me/docs/a", "~/docs"),
+        ("./a", "/h/me/docs", "~/docs/a"),
+        ("a", "/h/me/docs", "~/docs/a"),
+        ("--root=a", "/h/me/docs", "~/docs/a"),
+    ] {
+        assert_eq!(files(argument, Some(cwd)).unwrap().cage.write, [write], "{argument}");
+    }
+    for argument in ["b", "-a", "@a", "https://a.example"] {
+        assert!(files(argument, Some("/h/me/docs")).unwrap().cage.write.is_empty(), "{argument}");
+    }
+    assert!(files("..", Some("/h/me/docs")).unwrap_err().contains("name the folders"));
+    assert_eq!(files("a", None).unwrap().cage, Cage { profile: Some("filesystem".to_owned()), ..Cage::default() });
+    let env = |value| propose("x", &[("NOTES_DIR", Some(value))], Some("/h/me/docs")).unwrap().cage.write;
+    assert_eq!((env("./a"), env("a")), (vec!["~/docs/a".to_owned()], vec![]), "a bare word is a setting");
+    // The name of a package is none of a folder.
+    let read = |command| propose(command, &[], Some("/h/me")).unwrap().cage.read;
+    assert_eq!((read("uvx docs"), read("uvx x docs").len()), (vec!["~/.local/bin/uvx".to_owned()], 2));
+}
+
+#[test]
 fn whole_home_and_credentials_are_not_opened() {
     for root in ["/h/me", "/h/me/all", "~", "/", "/h", "/h/me/docs/.."] {
         let refused = propose(&format!("npx @modelcontextprotocol/server-filesystem {root}"), &[], None).unwrap_err();
@@ -136,20 +162,59 @@ fn folder_where_a_server_keeps_things_is_written_to_and_others_are_read() {
 
 #[test]
 fn what_no_cage_may_be_granted_is_not_proposed() {
-    for path in ["/tmp", "/etc", "/proc/self", "/dev/sda", "/run/x.sock"] {
+    for path in [
+        "/tmp",
+        "/etc",
+        "/etc/cron.d",
+        "/proc/self",
+        "/dev/sda",
+        "/dev/stdin",
+        "/run/x.sock",
+        "/var/run",
+        "/h/me/.codex",
+        "/h/me/.codex/config.toml",
+        "/h/me/.cursor/rules",
+        "/h/me/.kiro/settings",
+        "/h/me/.config/zed",
+        "/h/me/.claude",
+        "/h/me/.claude.json",
+        "/h/me/.zshrc",
+        "/h/me/.bash_history",
+        "/h/me/.config/systemd/user",
+    ] {
         let look = |asked: &Path| (asked == Path::new(path)).then(|| (Found::Folder, PathBuf::from(path)));
         let of = |command: &[&str]| {
             let command: Vec<String> = command.iter().map(|text| (*text).to_owned()).collect();
             Known::shipped().unwrap().narrowest(Run { command: &command, env: &[], cwd: None }, &machine(), &look)
         };
         let other = of(&["/usr/bin/x", path]).unwrap();
-        let words = format!("not opened: {path}");
+        let words = format!("not opened: {}", machine().short(Path::new(path)));
         assert!(
             other.cage.read.is_empty() && other.reasons.iter().any(|reason| reason.starts_with(&words)),
             "{other:?}"
         );
         assert!(of(&["mcp-server-filesystem", path]).unwrap_err().contains("name the folders"), "{path}");
     }
+}
+
+#[test]
+fn what_every_server_sees_and_what_lies_beside_what_is_kept_is_proposed() {
+    for path in ["/etc/ssl/certs", "/var/lib/notes", "/h/me/.codex-notes", "/h/me/.zshrc.d", "/h/me/zed"] {
+        let look = |asked: &Path| (asked == Path::new(path)).then(|| (Found::Folder, PathBuf::from(path)));
+        let command = ["/usr/bin/x", path].map(str::to_owned);
+        let run = Run { command: &command, env: &[], cwd: None };
+        let proposal = Known::shipped().unwrap().narrowest(run, &machine(), &look).unwrap();
+        assert_eq!(proposal.cage.read, [machine().short(Path::new(path))], "{:?}", proposal.reasons);
+    }
+}
+
+#[test]
+fn what_a_link_leads_to_today_is_not_proposed_for_ever() {
+    let look = |_: &Path| Some((Found::File, PathBuf::from("/h/me/docs/a/x.txt")));
+    let command = ["/usr/bin/x", "/dev/stdin"].map(str::to_owned);
+    let run = Run { command: &command, env: &[], cwd: None };
+    let proposal = Known::shipped().unwrap().narrowest(run, &machine(), &look).unwrap();
+    assert!(proposal.reasons.iter().any(|reason| reason.starts_with("not opened: /dev/stdin")), "{proposal:?}");
 }
 
 #[test]
@@ -208,6 +273,8 @@ fn private_addresses_and_databases_are_told_and_not_opened() {
 fn variables_and_working_folder_are_looked_at_too() {
     let env = [("MEMORY_FILE_PATH", Some("/h/me/db/new.json")), ("HOME", Some("/h/me"))];
     let memory = propose("npx -y @modelcontextprotocol/server-memory", &env, Some("/h/me/repo")).unwrap();
+    let told = "writes ~/db, the folder of MEMORY_FILE_PATH".to_owned();
+    assert!(memory.reasons.contains(&told), "{:?}", memory.reasons);
     assert_eq!((memory.cage.write, memory.cage.read), (vec!["~/db".to_owned()], vec!["~/repo".to_owned()]));
     let sqlite = cage("uvx mcp-server-sqlite --db-path /h/me/db/notes.db");
     assert_eq!(sqlite.write, ["~/db"]);

@@ -80,11 +80,11 @@ impl MadeOf {
             }
         }
         for (at, argument) in self.command.iter().enumerate().skip(1) {
-            let value = argument.split_once('=').map_or(argument.as_str(), |(_, value)| value);
-            if secrets::looks_like_one(value) || secrets::looks_like_one(argument) {
+            let before = at.checked_sub(1).and_then(|before| self.command.get(before)).map_or("", String::as_str);
+            if secrets::is_in_word(before, argument) {
                 reasons.push(format!(
-                    "argument {at} looks like a secret and stays where it is, for all who can list processes to see: if the server reads \
-                     it from a variable too, put it there and do it again"
+                    "argument {at} looks like a secret and stays in the arguments, where every process of yours can read it, and in both \
+                     files: if the server reads it from a variable too, put it there and do it again; it moves then"
                 ));
             }
         }
