@@ -39,6 +39,19 @@ pub(crate) fn before_it_runs(loaded: &Loaded, server: &Server) -> String {
     if text.is_empty() { text } else { visible(&format!("{}\n{text}", server.id())).into_owned() }
 }
 
+/// Where its program is now, in words; none where its command says it all.
+#[must_use]
+pub(crate) fn where_it_is(loaded: &Loaded, server: &Server) -> Option<String> {
+    let config = server.config();
+    let name = config.command.as_ref()?.first()?;
+    match program_file(&loaded.base, config, search_path(config, &variable).as_deref()) {
+        ProgramFile::Unfound(why) => Some(why.to_string()),
+        ProgramFile::At(file) if !file.is_file() => Some(format!("`{}` is not there", file.display())),
+        ProgramFile::At(file) if !name.contains('/') => Some(format!("`{name}` is `{}` now", file.display())),
+        ProgramFile::At(_) | ProgramFile::None => None,
+    }
+}
+
 /// The package that it takes from a registry.
 #[must_use]
 pub(crate) fn package(identity: &Identity) -> String {

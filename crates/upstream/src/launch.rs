@@ -227,7 +227,11 @@ impl Launch {
         use NotStarted::{Another, Quietly};
         match server.withholds_all() {
             None => {}
-            Some(why @ Flaw::Stranger(_)) => return Err(Another(format!("it is not started: {why}"))),
+            Some(why @ Flaw::Stranger(_)) => {
+                let unfound = find(&self.base, self.name(), self.path.as_deref()).err();
+                let unfound = unfound.map(|unfound| format!("; {unfound}")).unwrap_or_default();
+                return Err(Another(format!("it is not started: {why}{unfound}")));
+            }
             Some(why) => return Err(Quietly(format!("it is not started: {why}"))),
         }
         let program = self.program().map_err(|unfound| match unfound {

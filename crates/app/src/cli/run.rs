@@ -14,7 +14,7 @@ use crate::config::{self, Loaded};
 use crate::pins;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
-use crate::{home, telemetry};
+use crate::{home, known, telemetry};
 
 /// Run one local server for the client that started this, through the whole corridor
 ///
@@ -140,7 +140,8 @@ fn check_pinned(loaded: &Loaded, id: &ServerId) -> Result<(), Problem> {
     match server.locked().and_then(|locked| server.identity().differs_from(locked.identity())) {
         None => Ok(()),
         Some(why) => {
-            let words = format!("server `{id}` is not the one that was approved: {why}");
+            let place = known::where_it_is(loaded, server).map(|place| format!(" ({place})")).unwrap_or_default();
+            let words = format!("server `{id}` is not the one that was approved: {why}{place}");
             let help = format!("if that is right: `sekisho approve --config {config} {id}`");
             Err(Problem::new(Code::Lock, words).help(help))
         }
@@ -167,14 +168,48 @@ mod tests {
     use super::*;
 
     fn loaded(servers: &str) -> Loaded {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("sekisho.toml");
+        loaded_in(tempfile::tempdir().unwrap().path(), servers)
+    }
+
+    fn loaded_in(dir: &Path, servers: &str) -> Loaded {
+        let path = dir.join("sekisho.toml");
         let text = format!(
             "[gateway]\nlisten = \"127.0.0.1:8700\"\npublic_url = \"http://127.0.0.1:8700\"\n[[identity.issuers]]\n\
              issuer = \"https://login.example.com\"\njwks_file = \"jwks.json\"\n[policy]\nfiles = [\"policy.cedar\"]\n{servers}"
         );
         std::fs::write(&path, text).unwrap();
         config::load(&path).unwrap()
+    }
+
+    #[test]
+    fn a_program_that_is_gone_and_one_that_is_another_are_told_apart() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().canonicalize().unwrap().join("bin");
+        std::fs::create_dir(&bin).unwrap();
+        let tool = bin.join("tool");
+        let put = |text: &str| {
+            std::fs::write(&tool, text).unwrap();
+            std::fs::set_permissions(&tool, PermissionsExt::from_mode(0o755)).unwrap();
+        };
+        put("#!/bin/sh\n");
+        let table = format!("[servers.a]\ncommand = ['tool']\nenv = {{ PATH = '{}' }}\n", bin.display());
+        let loaded = loaded_in(dir.path(), &table);
+        let id = ServerId::parse("a").unwrap();
+        let approvals = pins::approvals(&loaded).unwrap();
+        let catalog = Catalog::new(&loaded.catalog(), &approvals, None).unwrap();
+        let mut lock = sekisho_catalog::Lock::default();
+        lock.put(id.clone(), sekisho_catalog::Locked::new(catalog.server(&id).unwrap().identity().clone()));
+        pins::LockFile::of(&loaded).write(&lock, None).unwrap();
+        let told = || check_pinned(&loaded, &id).map_err(|problem| problem.line());
+        assert_eq!(told(), Ok(()));
+        put("#!/bin/sh\nexit\n");
+        let another = told().unwrap_err();
+        assert!(another.contains("the file of its program changed (`tool` is `") && another.contains("bin/tool` now)"));
+        std::fs::remove_file(&tool).unwrap();
+        let gone = told().unwrap_err();
+        assert!(gone.contains("no file of its program is found (`tool` is in no folder of `PATH`)"), "{gone}");
+        assert!(!gone.contains("changed") && gone.contains("SK0115"), "{gone}");
     }
 
     fn found(servers: &str, named: Option<&str>, command: &[&str]) -> Result<String, String> {

@@ -34,7 +34,8 @@ fn what_is_not_said_is_the_strict_choice() {
 
 #[test]
 fn a_gateway_to_nothing_is_refused() {
-    let config = Config { servers: BTreeMap::new(), catalog: PinConfig::default() };
+    let machine = sekisho_sandbox::Tier::None;
+    let config = Config { servers: BTreeMap::new(), catalog: PinConfig::default(), machine };
     assert_eq!(config.problems(), [ConfigError::NoServers]);
 }
 

@@ -97,6 +97,7 @@ impl Identity {
             [] => None,
             // It was approved before it was looked at.
             [PROGRAM] if approved.has_no_program_file() => Some(format!("{PROGRAM} is not in the lock file")),
+            [PROGRAM] if self.has_no_program_file() => Some("no file of its program is found".to_owned()),
             changed => Some(format!("{} changed", changed.join(" and "))),
         }
     }
@@ -227,7 +228,7 @@ mod tests {
         };
         assert_eq!(with(Some(1)).differs_from(&with(Some(1))), None);
         assert_eq!(with(Some(1)).differs_from(&with(Some(2))).unwrap(), "the file of its program changed");
-        assert_eq!(with(None).differs_from(&with(Some(2))).unwrap(), "the file of its program changed");
+        assert_eq!(with(None).differs_from(&with(Some(2))).unwrap(), "no file of its program is found");
         assert_eq!(with(Some(1)).differs_from(&with(None)).unwrap(), "the file of its program is not in the lock file");
     }
 

@@ -194,7 +194,9 @@ async fn what_nobody_has_approved_is_not_started() {
     assert_eq!(unapproved, "it is not started: nobody has approved it");
     let other = Some(ProgramDigest([7; 32]));
     let stranger = start(&server(&["tool"], other, digest, true)).err().unwrap();
-    assert!(stranger.contains("the file of its program changed"), "{stranger}");
+    assert!(stranger.ends_with("the file of its program changed"), "{stranger}");
+    let gone = start(&server(&["nowhere"], digest, None, true)).err().unwrap();
+    assert!(gone.contains("no file of its program is found; `nowhere` is in no folder of `PATH`"), "{gone}");
 }
 
 #[test]
