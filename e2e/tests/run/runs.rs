@@ -98,3 +98,22 @@ fn thirty_two_are_run_at_once_and_the_next_one_is_refused_until_one_has_gone() {
     clients[7].close(LIMIT).expect("an end");
     assert!(adds(&mut home.open(&command, Era::Modern)));
 }
+
+#[test]
+fn policies_read_how_a_server_is_confined() {
+    let (command, table) = everything();
+    let home = Home::locked(&table);
+    let forbidding = |confinement: &str| {
+        let call = "action == Sekisho::Action::\"tools/call\"";
+        let when = format!("resource.server.confinement == \"{confinement}\"");
+        home.permits(&format!(
+            "permit(principal, action, resource);\nforbid(principal, {call}, resource) when {{ {when} }};\n"
+        ));
+    };
+    forbidding("none");
+    assert!(adds(&mut home.open(&command, Era::Modern)), "it is confined");
+    forbidding("full");
+    assert!(!adds(&mut home.open(&command, Era::Modern)));
+    home.configures(&format!("{table}sandbox.dangerous_unconfined = true\n"));
+    assert!(adds(&mut home.open(&command, Era::Modern)), "it is not");
+}
