@@ -77,7 +77,7 @@ impl Words {
                     has_program = at.saturating_add(1) < arguments.len();
                     break;
                 }
-                _ if word == "-" => {
+                _ if word == "-" || is_an_open_file(word) => {
                     self.refuse(format!("{} -", self.name), INPUT);
                     has_program = true;
                     break;
@@ -327,6 +327,12 @@ fn java(arguments: &[String]) -> Reading {
 
 const READ_ON: &[&str] = &["npm", "pip", "su", "runuser", "flock", "script"];
 const CODE: &str = "runs or loads what stands in an argument, or another file";
+/// A name of what is open already, its standard input among it.
+fn is_an_open_file(word: &str) -> bool {
+    word == "/dev/stdin"
+        || ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"].iter().any(|at| word.starts_with(at))
+}
+
 const INPUT: &str = "runs what comes on its standard input, which is what clients say";
 const INDEX: &str = "changes where packages come from";
 const INDEX_WORDS: &[&str] = &[
