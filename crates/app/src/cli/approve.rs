@@ -78,8 +78,8 @@ impl Approve {
             println!("nothing differs from what is approved");
             return self.look_again(&loaded);
         }
-        let asked = if self.yes { Asked::No } else { Asked::Terminal };
-        confirm(asked, &format!("\nApprove {}?", counted(count.max(removed.len()), "change")))?;
+        let asked = Asked::unless(self.yes);
+        confirm(Code::Lock, asked, &format!("\nApprove {}?", counted(count.max(removed.len()), "change")))?;
         file.write(&lock, Some(&before)).map_err(alone)?;
         println!("{} written; commit it. `sekisho rollback{option}` takes it back.", file.path().display());
         Ok(())
@@ -251,8 +251,8 @@ impl Approve {
                 Problem::new(Code::Lock, "nothing was changed: what is approved has another digest, or the same");
             return Err(vec![problem.help("leave `--sha256` out to have the gateway look anew")]);
         }
-        let asked = if self.yes { Asked::No } else { Asked::Terminal };
-        confirm(asked, "Have it look anew at what was named, so that what is as approved thaws?")?;
+        let asked = Asked::unless(self.yes);
+        confirm(Code::Lock, asked, "Have it look anew at what was named, so that what is as approved thaws?")?;
         for folder in froze {
             for target in &self.targets {
                 let name = target.name.as_deref().unwrap_or_default().to_owned();

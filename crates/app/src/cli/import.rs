@@ -2,7 +2,6 @@
 
 mod told;
 
-use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
@@ -13,7 +12,8 @@ use sekisho_sandbox::Tier;
 use tokio::runtime::Builder;
 
 use super::Outcome;
-use super::lock::{added, alone, counted};
+use super::lock::{Asked, added, alone, confirm, counted};
+use super::up::own_path;
 use crate::assemble;
 use crate::home::{Home, Machine};
 use crate::import::apply::{Applied, Manner, apply};
@@ -137,7 +137,8 @@ impl Bring {
         } else if self.dry_run {
             println!("Nothing was written: that was a dry run.");
         } else {
-            confirm(self.yes, &format!("Import {} into {}?", counted(servers, "server"), counted(files, "file")))?;
+            let question = format!("Import {} into {}?", counted(servers, "server"), counted(files, "file"));
+            confirm(Code::Import, Asked::unless(self.yes), &question)?;
             problems.extend(bring(&plan, around, self.no_lock)?);
         }
         if problems.is_empty() { Ok(()) } else { Err(problems) }
@@ -215,26 +216,5 @@ fn surroundings() -> Result<Surroundings, Problem> {
         return Err(Problem::new(Code::Import, words).help("do it as that user, without sudo"));
     }
     let home = Home::locate(&machine);
-    let path = std::env::current_exe().map_err(|error| Problem::new(Code::System, error.to_string()))?;
-    let program = path.into_os_string().into_string();
-    let program = program.map_err(|_| Problem::new(Code::System, "the path of this program is not UTF-8"))?;
-    Ok(Surroundings { machine, home, program })
-}
-
-/// Asks on the terminal.
-fn confirm(yes: bool, question: &str) -> Outcome {
-    if yes {
-        return Ok(());
-    }
-    if !std::io::stdin().is_terminal() {
-        let problem = Problem::new(Code::Import, "nothing was written: there is nobody to ask");
-        return Err(vec![problem.help("look at what is shown above; then add `--yes`")]);
-    }
-    print!("{question} [y/N] ");
-    let mut answer = String::new();
-    let read = std::io::stdout().flush().and_then(|()| std::io::stdin().read_line(&mut answer));
-    if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    Err(vec![Problem::new(Code::Import, "nothing was written: it was not confirmed")])
+    Ok(Surroundings { machine, home, program: own_path()? })
 }

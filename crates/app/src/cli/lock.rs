@@ -144,7 +144,7 @@ impl Pin {
             return Ok(());
         }
         let compared = compare(survey(&loaded, &wanted)?, &known);
-        let asked = if self.yes { Asked::No } else { Asked::Terminal };
+        let asked = Asked::unless(self.yes);
         pin(&loaded, before, compared, asked)
     }
 
@@ -229,6 +229,13 @@ pub(crate) enum Asked {
     No,
 }
 
+impl Asked {
+    /// Nobody is, where the command says `--yes`.
+    pub(super) fn unless(yes: bool) -> Asked {
+        if yes { Asked::No } else { Asked::Terminal }
+    }
+}
+
 /// Shows what servers that are not approved yet offer, and approves it. What rules mark is left out.
 ///
 /// # Errors
@@ -269,7 +276,7 @@ pub(crate) fn pin(loaded: &Loaded, before: Option<Pins>, compared: Vec<Compared>
         lock.put(server.id, locked);
     }
     if before.as_ref() != Some(&lock) && lock.servers().next().is_some() {
-        confirm(asked, &format!("Approve {}?", counted(count, "definition")))?;
+        confirm(Code::Lock, asked, &format!("Approve {}?", counted(count, "definition")))?;
         file.write(&lock, before.as_ref()).map_err(alone)?;
         println!("{} approved in {}; commit it.", counted(count, "definition"), file.path().display());
     }
@@ -286,13 +293,13 @@ pub(crate) fn pin(loaded: &Loaded, before: Option<Pins>, compared: Vec<Compared>
 ///
 /// # Errors
 /// The answer is no, or there is nobody to ask.
-pub(super) fn confirm(asked: Asked, question: &str) -> Outcome {
+pub(super) fn confirm(code: Code, asked: Asked, question: &str) -> Outcome {
     match asked {
         Asked::No => return Ok(()),
         Asked::Terminal => {}
     }
     if !std::io::stdin().is_terminal() {
-        let problem = Problem::new(Code::Lock, "nothing was written: there is nobody to ask");
+        let problem = Problem::new(code, "nothing was written: there is nobody to ask");
         return Err(vec![problem.help("look at what is shown above; then add `--yes`")]);
     }
     print!("{question} [y/N] ");
@@ -301,7 +308,7 @@ pub(super) fn confirm(asked: Asked, question: &str) -> Outcome {
     if read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
-    Err(vec![Problem::new(Code::Lock, "nothing was written: it was not confirmed")])
+    Err(vec![Problem::new(code, "nothing was written: it was not confirmed")])
 }
 
 /// What is there before anything is approved: nothing runs without it, so `sekisho up` writes it for what it finds.

@@ -202,7 +202,11 @@ write = ["{DEMO}/demo-notes"]
     )
 }
 
-fn own_path() -> Result<String, Problem> {
+/// Where this program is, as a configuration names it.
+///
+/// # Errors
+/// It has no path that is text.
+pub(super) fn own_path() -> Result<String, Problem> {
     let path = std::env::current_exe().map_err(|error| Problem::new(Code::System, error.to_string()))?;
     path.into_os_string().into_string().map_err(|_| Problem::new(Code::System, "the path of this program is not UTF-8"))
 }
