@@ -79,20 +79,6 @@ pub enum Said {
     Killed(i32),
 }
 
-/// Why a plan cannot be carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum CageError {
-    /// The folder that is to be its home cannot be made.
-    #[error("`{}`, which is to be its home, cannot be made", path.display())]
-    Home {
-        /// The folder.
-        path: PathBuf,
-        /// What the operating system said.
-        #[source]
-        source: io::Error,
-    },
-}
-
 /// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -102,9 +88,15 @@ pub enum StartError {
     /// A variable or argument is longer than can be told, or cannot be written.
     #[error("what it is to be started with is longer than {ORDER_BYTES_MAX} bytes")]
     TooLong,
-    /// The folder that is its home is gone.
-    #[error("its home cannot be made")]
-    Home(#[source] CageError),
+    /// The folder that is to be its home cannot be made.
+    #[error("`{}`, which is to be its home, cannot be made", path.display())]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
 }
 
 impl Launcher {
@@ -166,13 +158,9 @@ impl Launcher {
 
 impl Cage {
     /// A cage of this plan.
-    ///
-    /// # Errors
-    /// The folder that is to be its home cannot be made.
-    pub fn new(plan: Plan, launcher: Launcher) -> Result<Cage, CageError> {
-        let cage = Cage { plan, launcher };
-        cage.make_home()?;
-        Ok(cage)
+    #[must_use]
+    pub fn new(plan: Plan, launcher: Launcher) -> Cage {
+        Cage { plan, launcher }
     }
 
     /// What it is made of.
@@ -186,7 +174,7 @@ impl Cage {
     /// # Errors
     /// See [`StartError`]; what fails later is heard from [`Speech::next`].
     pub fn start(&self, environment: &[(String, SecretString)]) -> Result<Confined, StartError> {
-        self.make_home().map_err(StartError::Home)?;
+        self.make_home()?;
         let temporary = match self.plan.tier {
             Tier::Full => "/tmp",
             // The one of the machine is everybody's.
@@ -210,12 +198,12 @@ impl Cage {
         Ok(Confined { child, speech })
     }
 
-    fn make_home(&self) -> Result<(), CageError> {
+    fn make_home(&self) -> Result<(), StartError> {
         let path = Path::new(&self.plan.own_home);
         let mut builder = std::fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let made = builder.recursive(true).create(path);
-        made.map_err(|source| CageError::Home { path: path.to_owned(), source })
+        made.map_err(|source| StartError::Home { path: path.to_owned(), source })
     }
 }
 

@@ -23,7 +23,7 @@ mod profile;
 mod tier;
 mod usage;
 
-pub use cage::{Cage, CageError, Confined, Launcher, Said, Speech, StartError};
+pub use cage::{Cage, Confined, Launcher, Said, Speech, StartError};
 pub use config::{Config, ConfigError};
 pub use groups::Groups;
 #[cfg(target_os = "linux")]

@@ -93,7 +93,7 @@ impl Program {
             }
             Confinement::Cage(blueprint) => {
                 let plan = blueprint.plan(&path).map_err(|error| unreachable(&error))?;
-                let cage = Cage::new(plan, blueprint.launcher.clone()).map_err(|error| unreachable(&error))?;
+                let cage = Cage::new(plan, blueprint.launcher.clone());
                 let Confined { child, speech } =
                     cage.start(&self.environment()).map_err(|error| unreachable(&error))?;
                 Ok(Begun { child, speech: Some(speech) })

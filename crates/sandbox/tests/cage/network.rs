@@ -122,7 +122,7 @@ async fn without_namespaces_there_are_pairs_of_sockets_and_no_others() {
 async fn way_out_is_the_one_address_that_can_be_connected_to() {
     let ears = Ears::new();
     let plan = ears.yard.plan_with("", Tier::Full, &ears.command("/tmp", &[]), true);
-    let confined = Cage::new(plan, launcher()).unwrap().start(&[]).unwrap();
+    let confined = Cage::new(plan, launcher()).start(&[]).unwrap();
     let (mut child, mut speech) = (confined.child, confined.speech);
     let mut way_out = None;
     while let Some(said) = speech.next().await {

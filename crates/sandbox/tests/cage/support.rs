@@ -167,7 +167,7 @@ fn path_alone() -> [(String, SecretString); 1] {
 }
 
 pub(crate) fn live(plan: Plan) -> Live {
-    let confined = Cage::new(plan, launcher()).unwrap().start(&path_alone()).unwrap();
+    let confined = Cage::new(plan, launcher()).start(&path_alone()).unwrap();
     let mut child = confined.child;
     let out = BufReader::new(child.stdout.take().unwrap());
     Live { child, speech: confined.speech, out }
@@ -206,7 +206,7 @@ pub(crate) async fn run(plan: Plan) -> Run {
 }
 
 pub(crate) async fn run_with(plan: Plan, environment: &[(String, SecretString)]) -> Run {
-    let confined = Cage::new(plan, launcher()).unwrap().start(environment).unwrap();
+    let confined = Cage::new(plan, launcher()).start(environment).unwrap();
     let (mut child, mut speech) = (confined.child, confined.speech);
     drop(child.stdin.take());
     let (mut out, mut err) = (String::new(), String::new());
