@@ -45,8 +45,6 @@ pub(crate) struct Standing {
     pub(crate) upstream: Arc<Upstream>,
     /// What is measured.
     pub(crate) instruments: Arc<Instruments>,
-    /// What this machine can enforce.
-    pub(crate) machine: Machine,
 }
 
 /// The way out.
@@ -172,9 +170,8 @@ pub(crate) fn upstream(
     rooms: &Rooms,
     egress: &Arc<Client>,
     audit: &Arc<Audit>,
-    machine: &Machine,
 ) -> Result<Arc<Upstream>, Problem> {
-    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit, machine)
+    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit)
 }
 
 /// Starts these servers.
@@ -186,10 +183,9 @@ pub(crate) fn start_servers(
     servers: impl IntoIterator<Item = Arc<Server>>,
     egress: &Arc<Client>,
     audit: &Arc<Audit>,
-    machine: &Machine,
 ) -> Result<Arc<Upstream>, Problem> {
     let (egress, audit) = (Arc::clone(egress), Arc::clone(audit));
-    with_secrets(loaded, machine, |secrets| Upstream::start(servers, &loaded.config.upstream, egress, audit, secrets))
+    with_secrets(loaded, |secrets| Upstream::start(servers, &loaded.config.upstream, egress, audit, secrets))
         .map_err(|error| refused_server(loaded, &error))
 }
 
@@ -223,7 +219,7 @@ impl Rooms {
     /// One of them cannot be set up.
     pub(crate) fn move_in(&self, loaded: &Loaded, standing: &Standing) -> Result<(), Problem> {
         let servers = self.catalog.servers().cloned();
-        with_secrets(loaded, &standing.machine, |secrets| standing.upstream.reload(servers, secrets))
+        with_secrets(loaded, |secrets| standing.upstream.reload(servers, secrets))
             .map_err(|error| refused_server(loaded, &error))
     }
 
@@ -305,14 +301,14 @@ fn kept(loaded: &Loaded) -> Vec<PathBuf> {
 }
 
 /// Calls `with` what servers are set up with.
-fn with_secrets<T>(loaded: &Loaded, machine: &Machine, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
+fn with_secrets<T>(loaded: &Loaded, with: impl FnOnce(&Secrets<'_>) -> T) -> T {
     let folder = loaded.folder();
     let hidden = kept(loaded);
     let config = &loaded.config;
     let own_ports: Vec<u16> =
         [Some(config.gateway.listen), config.admin.listen].iter().flatten().map(SocketAddr::port).collect();
     let cages = Cages {
-        tier: machine.tier(),
+        tier: loaded.machine,
         launcher: &Launcher::own(),
         homes: &folder.homes(),
         hidden: &hidden,

@@ -148,8 +148,7 @@ impl House {
         for problem in clock::from_the_future(&loaded.files(), now) {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
-        let machine = assemble::machine().await.map_err(alone)?;
-        loaded.machine = machine.tier();
+        loaded.machine = assemble::machine().await.map_err(alone)?.tier();
         let egress = assemble::egress(&loaded).map_err(alone)?;
         let revocations = Arc::new(Revocations::passing());
         let rooms = assemble::at_start(&loaded, &egress, &revocations, now)?;
@@ -164,8 +163,8 @@ impl House {
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
         let shut_out = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
-        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit, &machine).map_err(alone)?;
-        let standing = Standing { audit, egress, upstream, instruments, machine };
+        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
+        let standing = Standing { audit, egress, upstream, instruments };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,
             Err(error) => {
@@ -288,7 +287,7 @@ impl House {
     async fn take_over(&mut self, plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
         self.again = false;
         let mut loaded = block_in_place(|| plan.load())?;
-        loaded.machine = self.standing.machine.tier();
+        loaded.machine = self.loaded.machine;
         let fixed = loaded.fixed_differing(&self.loaded);
         // From here on the new file's own files are looked at, so that mending one of them is noticed.
         self.watch = block_in_place(|| Watch::of(&loaded));

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant, SystemTime};
 use sekisho_audit::{Audit, Event, EventKind, Outcome};
 use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Server, Unapproved};
 use sekisho_egress::Client;
-use sekisho_sandbox::Machine;
 use sekisho_upstream::{SendError, Spoken, Upstream};
 use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
 use tokio::runtime::Builder;
@@ -60,7 +59,10 @@ pub(crate) fn survey(loaded: &Loaded, only: &[ServerId]) -> Result<Vec<Surveyed>
     }
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(|error| vec![Problem::new(Code::System, error.to_string())])?;
-    let surveyed = runtime.block_on(look(&loaded));
+    let surveyed = runtime.block_on(async {
+        loaded.machine = assemble::machine().await.map_err(alone)?.tier();
+        look(&loaded).await
+    });
     runtime.shutdown_timeout(Duration::from_secs(1));
     surveyed
 }
@@ -77,10 +79,9 @@ async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
     let (_, audit) = folder.take_place(&loaded.config.audit, SystemTime::now()).map_err(alone)?;
     let audit = Arc::new(audit);
     catalog.servers().for_each(|server| eprint!("{}", known::before_it_runs(loaded, server)));
-    let machine = assemble::machine().await.map_err(alone)?;
     eprintln!("asking {} what they offer …", names(&catalog));
     let servers: Vec<Arc<Server>> = catalog.servers().cloned().collect();
-    let with = Looking { egress, audit: Arc::clone(&audit), machine };
+    let with = Looking { egress, audit: Arc::clone(&audit) };
     let mut surveyed = Vec::new();
     for some in servers.chunks(AT_ONCE) {
         surveyed.extend(look_at(loaded, some, &with).await);
@@ -96,14 +97,11 @@ async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
 struct Looking {
     egress: Arc<Client>,
     audit: Arc<Audit>,
-    machine: Machine,
 }
 
 /// Looks at these servers at once. Each is set up alone: one that cannot be is told like one that is down, and hides no other.
 async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Vec<Surveyed> {
-    let start = |server: &Arc<Server>| {
-        assemble::start_servers(loaded, [Arc::clone(server)], &with.egress, &with.audit, &with.machine)
-    };
+    let start = |server: &Arc<Server>| assemble::start_servers(loaded, [Arc::clone(server)], &with.egress, &with.audit);
     let started: Vec<_> = servers.iter().map(|server| (server, start(server))).collect();
     let deadline = Instant::now() + SETTLE;
     for (_, upstream) in &started {
