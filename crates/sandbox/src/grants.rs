@@ -21,8 +21,10 @@ pub(crate) struct Ground<'a> {
     named: Vec<PathBuf>,
     /// As it was named, and where that leads.
     granted: Vec<(PathBuf, PathBuf)>,
-    /// What must be neither seen nor changed, whatever is granted.
-    always: &'a [PathBuf],
+    /// What must be neither seen nor changed, whatever is granted; where it is.
+    always: Vec<PathBuf>,
+    /// The home, where it is.
+    real_home: Option<PathBuf>,
     /// What is shown by itself although it lies in what is shown alike.
     pinned: BTreeSet<PathBuf>,
     /// What profiles hide: as they name it, and where that leads.
@@ -30,15 +32,12 @@ pub(crate) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    pub(crate) fn new(
-        base: &'a Path,
-        home: Option<&'a Path>,
-        profiles: &[&Profile],
-        always: &'a [PathBuf],
-    ) -> Ground<'a> {
+    pub(crate) fn new(base: &'a Path, home: Option<&'a Path>, profiles: &[&Profile], always: &[PathBuf]) -> Ground<'a> {
         let secret = secret(profiles, home);
+        let always = always.iter().map(|path| settled(path)).collect();
+        let real_home = home.and_then(|home| home.canonicalize().ok());
         let (views, links, named, pinned) = (BTreeMap::new(), BTreeMap::new(), Vec::new(), BTreeSet::new());
-        Ground { base, home, views, links, named, granted: Vec::new(), always, pinned, secret }
+        Ground { base, home, views, links, named, granted: Vec::new(), always, real_home, pinned, secret }
     }
 
     /// What a profile names. What is not there, or would be too much, is left out: a profile is not of this machine.
@@ -125,8 +124,8 @@ impl<'a> Ground<'a> {
     pub(crate) fn program(&self, program: &Path) -> Result<PathBuf, PlanError> {
         let missing = || PlanError::Missing { path: program.display().to_string() };
         let canonical = program.canonicalize().unwrap_or_else(|_| program.to_owned());
-        let homes = [self.home.map(Path::to_owned), self.home.and_then(|home| home.canonicalize().ok())];
-        let is_at_home = |path: &Path| homes.iter().flatten().any(|home| path.starts_with(home));
+        let homes = [self.home, self.real_home.as_deref()];
+        let is_at_home = |path: &Path| homes.into_iter().flatten().any(|home| path.starts_with(home));
         if !is_at_home(program) && !is_at_home(&canonical) {
             return Ok(program.to_owned());
         }
@@ -202,16 +201,23 @@ impl<'a> Ground<'a> {
     ///
     /// # Errors
     /// Something does.
-    pub(crate) fn keep_from(&self, hidden: &[PathBuf]) -> Result<(), PlanError> {
-        let changed = self.views.iter().filter(|(_, access)| **access == Access::Write).map(|(path, _)| path);
-        let held = |view: &&PathBuf| hidden.iter().any(|hidden| settled(hidden).starts_with(view));
-        match { changed }.find(held) {
-            Some(view) => Err(PlanError::WayAround {
+    pub(crate) fn keep_what_permits(&self) -> Result<(), PlanError> {
+        let mut changed = self.views.iter().filter(|(_, access)| **access == Access::Write);
+        match changed.find(|(view, _)| self.always.iter().any(|always| always.starts_with(view))) {
+            Some((view, _)) => Err(PlanError::WayAround {
                 path: view.display().to_string(),
                 what: "it holds what tells what the server may do; name folders in it",
             }),
             None => Ok(()),
         }
+    }
+
+    /// What is not shown of what is granted: what is kept from every server, and what profiles hide unless it is named itself.
+    pub(crate) fn hidden(&self) -> Vec<PathBuf> {
+        let secret = self.secret.iter().map(|(_, real)| real).filter(|path| !self.is_named(path));
+        let always = self.always.iter().filter(|path| path.exists());
+        let hidden: BTreeSet<&PathBuf> = secret.chain(always).filter(|path| self.is_shown(path)).collect();
+        hidden.into_iter().cloned().collect()
     }
 
     /// What others execute or believe unseen, in folders that may be changed, is shown to read alone, unless it is named.
@@ -371,8 +377,7 @@ impl<'a> Ground<'a> {
         if canonical == Path::new("/") {
             return Err(Wrong::TooBroad("the whole machine"));
         }
-        let home = self.home.and_then(|home| home.canonicalize().ok());
-        if home.is_some_and(|home| home.starts_with(canonical)) {
+        if self.real_home.as_ref().is_some_and(|home| home.starts_with(canonical)) {
             return Err(Wrong::TooBroad("the whole home"));
         }
         if TOO_BROAD.iter().any(|path| Path::new(path) == canonical) {
@@ -381,7 +386,7 @@ impl<'a> Ground<'a> {
         if KERNEL.iter().any(|path| canonical.starts_with(path)) {
             return Err(Wrong::WayAround("it is the kernel's or the machine's services'"));
         }
-        if self.always.iter().any(|always| canonical.starts_with(settled(always))) {
+        if self.always.iter().any(|always| canonical.starts_with(always)) {
             return Err(Wrong::WayAround(
                 "it is, or lies in, what tells what servers may do, or another server's home",
             ));
@@ -407,16 +412,6 @@ impl<'a> Ground<'a> {
 enum Wrong {
     TooBroad(&'static str),
     WayAround(&'static str),
-}
-
-/// What is not shown of what is granted: `always`, and what profiles hide unless it is named itself.
-pub(crate) fn hidden(always: &[PathBuf], ground: &Ground<'_>) -> Vec<PathBuf> {
-    let secret = ground.secret.iter().map(|(_, real)| real.clone()).filter(|path| !ground.is_named(path));
-    let always = always.iter().filter_map(|path| path.canonicalize().ok());
-    let mut hidden: Vec<PathBuf> = secret.chain(always).filter(|path| ground.is_shown(path)).collect();
-    hidden.sort();
-    hidden.dedup();
-    hidden
 }
 
 /// What profiles hide and is there.

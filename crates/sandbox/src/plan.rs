@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::grants::{Ground, hidden, programs, settled};
+use crate::grants::{Ground, programs, settled};
 use crate::profile::{Profile, ProfileName};
 use crate::tier::Tier;
 
@@ -197,8 +197,8 @@ impl Plan {
         ground.offer_named_files(subject);
         let program = ground.program(subject.program)?;
         let folder = ground.folder(subject)?;
-        ground.keep_from(subject.hidden)?;
-        let hidden = hidden(subject.hidden, &ground);
+        ground.keep_what_permits()?;
+        let hidden = ground.hidden();
         match tier {
             Tier::Full => {
                 ground.guard(&profiles);
