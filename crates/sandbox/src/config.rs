@@ -139,8 +139,14 @@ impl Config {
         {
             return Err(ConfigError::OutOfRange { field, value, min, max });
         }
-        let granted =
-            [("profile", self.profile.is_some()), ("read", !self.read.is_empty()), ("write", !self.write.is_empty())];
+        let granted = [
+            ("profile", self.profile.is_some()),
+            ("read", !self.read.is_empty()),
+            ("write", !self.write.is_empty()),
+            ("hosts", !self.hosts.is_empty()),
+            ("dangerous_private_hosts", !self.dangerous_private_hosts.is_empty()),
+            ("dangerous_unix_sockets", self.dangerous_unix_sockets),
+        ];
         match granted.into_iter().find(|(_, given)| self.dangerous_unconfined && *given) {
             Some((field, _)) => Err(ConfigError::Contradiction { field }),
             None => Ok(()),
@@ -186,7 +192,18 @@ mod tests {
         assert_eq!(config(""), Ok(()));
         assert_eq!(config("dangerous_unconfined = true"), Ok(()));
         assert!(config("tier_min = 'none'").unwrap_err().contains("dangerous_unconfined"));
-        assert!(config("dangerous_unconfined = true\nread = ['/srv']").unwrap_err().contains("`read`"));
+        for (field, granted) in [
+            ("profile", "profile = 'node'"),
+            ("read", "read = ['/srv']"),
+            ("write", "write = ['/srv']"),
+            ("hosts", "hosts = ['example.com']"),
+            ("dangerous_private_hosts", "dangerous_private_hosts = ['localhost:1']"),
+            ("dangerous_unix_sockets", "dangerous_unix_sockets = true"),
+        ] {
+            assert_eq!(config(granted), Ok(()));
+            let refused = config(&format!("dangerous_unconfined = true\n{granted}")).unwrap_err();
+            assert!(refused.contains(&format!("`{field}`")), "{refused}");
+        }
         assert!(config("unconfined = true").is_err(), "an unknown key");
         assert!(config("profile = 'rust'").is_err(), "an unknown profile");
     }
