@@ -18,6 +18,7 @@ use crate::config::{self, Loaded};
 use crate::home::files;
 use crate::import::secrets;
 use crate::problem::{Code, Problem, chain};
+use crate::survey::unknown;
 
 /// Keep secrets of servers: sealed in files that give nothing away
 ///
@@ -183,9 +184,7 @@ impl Target {
             Target::Server(server, name) => (server, name),
         };
         let Some(config) = loaded.config.servers.get(server.as_str()) else {
-            let known: Vec<&str> = loaded.config.servers.keys().map(String::as_str).collect();
-            let words = format!("`{}` has no server `{server}`", loaded.path.display());
-            return Err(Problem::new(Code::Server, words).help(format!("it has {}", known.join(", "))));
+            return Err(unknown(loaded, server));
         };
         let variable = config.env.get(name).and_then(|value| match value {
             EnvValue::Secret(place) => Some(place),

@@ -10,7 +10,7 @@ use super::{ConfigFile, Outcome, server};
 use crate::config;
 use crate::problem::{Code, Problem};
 use crate::run::{Plan, run};
-use crate::telemetry;
+use crate::{survey, telemetry};
 
 /// Serve one client over standard input and output
 ///
@@ -62,9 +62,7 @@ fn check_configured(path: &std::path::Path, server: &ServerId) -> Result<(), Vec
     if loaded.config.servers.contains_key(server.as_str()) {
         return Ok(());
     }
-    let known: Vec<&str> = loaded.config.servers.keys().map(String::as_str).collect();
-    let words = format!("`{}` has no server `{server}`", path.display());
-    Err(vec![Problem::new(Code::Server, words).help(format!("it has {}", known.join(", ")))])
+    Err(vec![survey::unknown(&loaded, server)])
 }
 
 fn unknown(error: &sekisho_identity::LocalError) -> Problem {
