@@ -15,6 +15,8 @@ use crate::notes::Notes;
 pub(crate) struct Allowance {
     notices_left: u32,
     asks_left: u32,
+    /// How long its server may still be kept waiting for a slow reader.
+    wait_left: Duration,
     noted: bool,
     /// How far it has come, if it says so.
     progress: Option<f64>,
@@ -24,7 +26,14 @@ pub(crate) struct Allowance {
 
 impl Default for Allowance {
     fn default() -> Allowance {
-        Allowance { notices_left: NOTICES_MAX, asks_left: ASKS_MAX, noted: false, progress: None, filled: None }
+        Allowance {
+            notices_left: NOTICES_MAX,
+            asks_left: ASKS_MAX,
+            wait_left: WAIT_MAX,
+            noted: false,
+            progress: None,
+            filled: None,
+        }
     }
 }
 
@@ -80,6 +89,16 @@ impl Allowance {
         answers
     }
 
+    /// How long the server may be kept waiting now for a reader that has no room.
+    pub(crate) fn wait_max(&self) -> Duration {
+        self.wait_left.min(WAIT_ONCE_MAX)
+    }
+
+    /// It was kept waiting. A reader that took nothing meanwhile is not waited for again.
+    pub(crate) fn waited(&mut self, waited: Duration, in_vain: bool) {
+        self.wait_left = if in_vain { Duration::ZERO } else { self.wait_left.saturating_sub(waited) };
+    }
+
     fn take(left: &mut u32, fits: bool) -> bool {
         let Some(fewer) = left.checked_sub(1).filter(|_| fits) else { return false };
         *left = fewer;
@@ -103,6 +122,10 @@ pub(crate) fn detached(value: &Json) -> Json {
 
 const ALONE: &str = "_";
 const FILLED_EVERY: Duration = Duration::from_secs(60);
+/// LIMIT: a process waits no longer than this for the reader of one exchange, in all: others hear it over the same pipe.
+const WAIT_MAX: Duration = Duration::from_secs(10);
+/// Who reads nothing for that long is not waited for.
+const WAIT_ONCE_MAX: Duration = Duration::from_secs(1);
 /// Most notifications that are passed on within one exchange.
 pub(crate) const NOTICES_MAX: u32 = 1000;
 /// Most questions of the server that are passed on within one exchange.
@@ -116,6 +139,19 @@ pub(crate) const INTERIM_BYTES_MAX: usize = 64 * 1024;
 mod tests {
     use super::*;
     use crate::tests::support::json;
+
+    #[test]
+    fn a_server_waits_for_a_reader_that_reads_and_not_for_one_that_does_not() {
+        let mut allowance = Allowance::default();
+        assert_eq!(allowance.wait_max(), WAIT_ONCE_MAX);
+        allowance.waited(WAIT_MAX.saturating_sub(Duration::from_millis(10)), false);
+        assert_eq!(allowance.wait_max(), Duration::from_millis(10));
+        allowance.waited(Duration::from_secs(1), false);
+        assert_eq!(allowance.wait_max(), Duration::ZERO);
+        let mut allowance = Allowance::default();
+        allowance.waited(WAIT_ONCE_MAX, true);
+        assert_eq!(allowance.wait_max(), Duration::ZERO);
+    }
 
     #[test]
     fn progress_that_falls_back_is_not_passed_on() {

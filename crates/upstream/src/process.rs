@@ -150,6 +150,7 @@ impl Life {
         // Before anybody is told, so that the next one can take its place.
         self.slot = None;
         // What it wrote last may still be in the pipe; somebody else may hold the pipe open, so not for long.
+        self.talk.hurry();
         let _in_time = timeout(DRAIN, &mut self.reader).await;
         let uncaged = self.why_it_was_not_started().await;
         self.talk.end(uncaged.map_or_else(|| exit_words(&ended), String::from));
@@ -273,6 +274,7 @@ impl Reader {
                     course.send_replace(Course::Stop);
                     return drain(stdout, chunk).await;
                 }
+                self.talk.catch_up().await;
             }
         }
         course.send_if_modified(|course| {

@@ -14,10 +14,10 @@ use sekisho_wire::json::Limits;
 use sekisho_wire::lines::frame;
 use sekisho_wire::server::{AskedOn, ServerNotice, ServerNoticeKind, ServerRequest};
 use sekisho_wire::{Answer, Era, Id, Json, RpcError, Told, outgoing};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::allowance::{Allowance, detached};
+use crate::allowance::{Allowance, INTERIM_BYTES_MAX, detached};
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
@@ -37,6 +37,8 @@ pub(crate) struct Talk {
     /// Requests whose time passed since it said anything.
     missed: AtomicU32,
     hung: Notify,
+    /// The process has ended, and what it wrote last is still to be heard.
+    last_words: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -44,6 +46,8 @@ struct Waiting {
     open: BTreeMap<u64, Party>,
     /// Requests that were given up: their answers may still come, and then mean nothing.
     given_up: VecDeque<u64>,
+    /// Whose reader has no room for another message.
+    behind: Option<u64>,
     over: Option<Cow<'static, str>>,
 }
 
@@ -99,7 +103,8 @@ impl Talk {
         let (input, lines) = mpsc::channel(INPUT_MAX);
         let (waiting, patience) = (Mutex::default(), Patience::default());
         let (ids, missed, hung) = (AtomicU64::new(1), AtomicU32::new(0), Notify::new());
-        let talk = Talk { era, limits, ids, input, waiting, patience, notes, watch, missed, hung };
+        let last_words = watch::Sender::new(false);
+        let talk = Talk { era, limits, ids, input, waiting, patience, notes, watch, missed, hung, last_words };
         (Arc::new(talk), lines)
     }
 
@@ -202,8 +207,8 @@ impl Talk {
             Message::Ask(request) => self.hear_ask(request, bytes),
             Message::Withdrawn { id } => {
                 let mut waiting = self.waiting();
-                if let Some(party) = waiting.open.values_mut().next_back() {
-                    party.offer(Heard::Withdrawn(id), bytes, &self.notes);
+                if let Some(latest) = waiting.latest() {
+                    waiting.offer(latest, Heard::Withdrawn(id), bytes, &self.notes);
                 }
             }
             Message::Ping { id } => self.tell(&pong(&id)),
@@ -266,29 +271,29 @@ impl Talk {
         match notice.kind {
             ServerNoticeKind::Progress => {
                 let about = notice.params.get("progressToken").and_then(|token| Id::read(&token).ok());
-                let party = waiting.open.iter_mut().find(|(id, _)| about.as_ref() == Some(&own_id(**id)));
-                if let Some((id, party)) = party
-                    && let Some(notice) = own_progress(notice, *id, party.token.as_ref())
+                let party = waiting.open.iter().find(|(id, _)| about.as_ref() == Some(&own_id(**id)));
+                if let Some((&id, party)) = party
+                    && let Some(notice) = own_progress(notice, id, party.token.as_ref())
                 {
-                    party.offer(Heard::Notice(notice), bytes, &self.notes);
+                    waiting.offer(id, Heard::Notice(notice), bytes, &self.notes);
                 }
             }
             ServerNoticeKind::Message => {
                 // Whoever has a request under way comes before whoever listens to the session (number 0).
-                let mut wanting = waiting.open.iter_mut().rev().filter(|(_, party)| party.logs == Logs::Wanted);
+                let mut wanting = waiting.open.iter().rev().filter(|(_, party)| party.logs == Logs::Wanted);
                 // A legacy process serves one session, so its messages are that session's, whichever request hears them.
                 // A modern one serves several requests of a principal: with two that listen, whose it is cannot be told.
-                let party = match (self.era, wanting.next(), wanting.next()) {
-                    (Era::Legacy, Some((_, party)), _) | (Era::Modern, Some((_, party)), None) => party,
+                let id = match (self.era, wanting.next(), wanting.next()) {
+                    (Era::Legacy, Some((&id, _)), _) | (Era::Modern, Some((&id, _)), None) => id,
                     (Era::Legacy | Era::Modern, _, _) => return,
                 };
                 let notice = ServerNotice { params: detached(&notice.params), ..notice };
-                party.offer(Heard::Notice(notice), bytes, &self.notes);
+                waiting.offer(id, Heard::Notice(notice), bytes, &self.notes);
             }
             // Of the legacy era alone, whose process serves one session.
             ServerNoticeKind::Elicited => {
-                if let Some((_, party)) = waiting.open.iter_mut().next_back() {
-                    party.offer(Heard::Notice(notice), bytes, &self.notes);
+                if let Some(latest) = waiting.latest() {
+                    waiting.offer(latest, Heard::Notice(notice), bytes, &self.notes);
                 }
             }
         }
@@ -303,8 +308,9 @@ impl Talk {
             (Era::Modern, Some(Id::Text(_)) | None) => None,
         };
         let mut waiting = self.waiting();
-        if let Some(party) = number.and_then(|number| waiting.open.get_mut(&number)).filter(|party| party.listens) {
-            party.offer(Heard::Told(told), bytes, &self.notes);
+        let listens = |number: &u64| waiting.open.get(number).is_some_and(|party| party.listens);
+        if let Some(number) = number.filter(listens) {
+            waiting.offer(number, Heard::Told(told), bytes, &self.notes);
         }
     }
 
@@ -314,12 +320,39 @@ impl Talk {
         let request = ServerRequest { on: AskedOn { standing: true, ..request.on }, ..request };
         let mut waiting = self.waiting();
         // A request under way comes before the session's own stream (number 0).
-        let heard = waiting.open.values_mut().next_back();
-        let heard = heard.is_some_and(|party| party.offer(Heard::Ask(request), bytes, &self.notes));
+        let latest = waiting.latest();
+        let heard = latest.is_some_and(|latest| waiting.offer(latest, Heard::Ask(request), bytes, &self.notes));
         drop(waiting);
         if !heard {
             self.tell(&unheard(&id));
         }
+    }
+
+    /// Waits until whoever heard most of late has room for more, for as long as its allowance says: a server that tells faster than
+    /// its client reads is slowed down, and loses nothing. Other requests of the same process wait meanwhile.
+    pub(crate) async fn catch_up(&self) {
+        let Some((id, interim, room, wait_max)) = self.waiting().behind() else { return };
+        let start = Instant::now();
+        let free = async {
+            let _place = interim.reserve().await;
+            let _bytes = room.acquire_many(ROOM_BYTES_MIN).await;
+        };
+        let mut last_words = self.last_words.subscribe();
+        let waited = async {
+            tokio::select! {
+                () = free => {}
+                _ = last_words.wait_for(|last| *last) => {}
+            }
+        };
+        let in_vain = timeout(wait_max, waited).await.is_err();
+        if let Some(party) = self.waiting().open.get_mut(&id) {
+            party.allowance.waited(start.elapsed(), in_vain);
+        }
+    }
+
+    /// The process has ended: nobody is waited for any more, so that its last answer is heard.
+    pub(crate) fn hurry(&self) {
+        self.last_words.send_replace(true);
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -418,8 +451,39 @@ fn unheard(id: &Id) -> Bytes {
     outgoing::error(Some(id), &RpcError { code: METHOD_NOT_FOUND, message, data: None })
 }
 
+impl Waiting {
+    /// Whoever asked last.
+    fn latest(&self) -> Option<u64> {
+        self.open.keys().next_back().copied()
+    }
+
+    /// Queues a message for one of them, see [`Party::offer`].
+    fn offer(&mut self, id: u64, heard: Heard, bytes: usize, notes: &Notes) -> bool {
+        let Some(party) = self.open.get_mut(&id) else { return false };
+        let queued = party.offer(heard, bytes, notes);
+        if !party.has_room() {
+            self.behind = Some(id);
+        }
+        queued
+    }
+
+    /// Who has no room, what tells when it has, and how long the process may be kept waiting for that.
+    fn behind(&mut self) -> Option<(u64, mpsc::Sender<Queued>, Arc<Semaphore>, Duration)> {
+        let id = self.behind.take()?;
+        let party = self.open.get(&id)?;
+        let wait_max = Some(party.allowance.wait_max()).filter(|max| !max.is_zero())?;
+        Some((id, party.interim.clone(), party.room.clone(), wait_max))
+    }
+}
+
 impl Party {
-    /// Queues a message of `bytes` bytes. It is dropped where the reader is slow: an answer never is. Whether it was queued.
+    /// Whether another message would be queued, however long it is.
+    fn has_room(&self) -> bool {
+        self.interim.capacity() > 0 && self.room.available_permits() >= ROOM_BYTES_MIN as usize
+    }
+
+    /// Queues a message of `bytes` bytes. It is dropped where there is no room, which is where the reader was waited for long enough:
+    /// an answer never is. Whether it was queued.
     fn offer(&mut self, heard: Heard, bytes: usize, notes: &Notes) -> bool {
         let Some(heard) = self.allowance.pass(heard, bytes, notes) else { return false };
         let room = u32::try_from(bytes).ok().and_then(|bytes| self.room.clone().try_acquire_many_owned(bytes).ok());
@@ -443,5 +507,8 @@ const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
+/// The room that a notification of any length has.
+const ROOM_BYTES_MIN: u32 = 64 * 1024;
+const _: () = assert!(ROOM_BYTES_MIN as usize == INTERIM_BYTES_MAX);
 const OPEN_MAX: usize = 256;
 const GIVEN_UP_MAX: usize = 256;

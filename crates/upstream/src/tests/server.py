@@ -117,6 +117,12 @@ def call(ident, name, params):
             say(method="notifications/message", params={"level": "info", "data": "x" * 60_000})
         say(method="notifications/message", params={"level": "info", "data": "y" * 70_000})
         text(ident, "done")
+    elif name in ("chatter", "chatter_and_exit"):
+        for step in range(300):
+            say(method="notifications/progress", params={"progressToken": token, "progress": step})
+        text(ident, "that is all")
+        if name == "chatter_and_exit":
+            sys.exit(0)
     elif name == "refuse":
         say(id=ident, error={"code": -32000, "message": "no", "data": {"why": "because"}})
     else:

@@ -248,3 +248,36 @@ async fn what_waits_for_a_slow_reader_is_bounded_in_bytes_and_too_long_a_notice_
     let log = ground.log().await;
     assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
 }
+
+#[tokio::test]
+async fn a_server_that_tells_faster_than_its_client_reads_is_slowed_down_and_loses_nothing() {
+    let ground = Ground::new();
+    let link = modern(&ground);
+    let mut flight = start(&link, "chatter", &with_token("t")).await;
+    let mut told = 0;
+    while let Heard::Notice(_) = flight.next().await.unwrap() {
+        told += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(told, 300);
+}
+
+#[tokio::test]
+async fn a_server_is_not_kept_for_a_client_that_reads_nothing() {
+    let ground = Ground::new();
+    let link = modern(&ground);
+    let mut slow = start(&link, "chatter", &with_token("t")).await;
+    let start = Instant::now();
+    call(&link, "echo").await;
+    assert!(start.elapsed() < Duration::from_secs(5), "another call took {:?}", start.elapsed());
+    assert!(heard(&mut slow).await.len() < 300);
+}
+
+#[tokio::test]
+async fn last_words_behind_more_than_anybody_read_are_still_heard() {
+    let ground = Ground::new();
+    let link = modern(&ground);
+    let mut slow = start(&link, "chatter_and_exit", &with_token("t")).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(heard(&mut slow).await.last().unwrap(), "that is all");
+}
