@@ -1,6 +1,5 @@
 //! The lock file on the disk: read, written whole, and kept as it was before; and what the programs of servers are.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sekisho_audit::Digest;
 use sekisho_catalog::{Approvals, Lock, LockError, ProgramDigest, ServerConfig};
+use sekisho_upstream::Digests;
 use sekisho_upstream::launch::{ProgramFile, digest_of, program_file, search_path};
 
 use crate::assemble::variable;
@@ -208,13 +208,18 @@ pub(crate) fn absent(loaded: &Loaded) -> Option<Problem> {
 /// of its own has none.
 #[must_use]
 pub(crate) fn programs(loaded: &Loaded) -> BTreeMap<String, ProgramDigest> {
+    Digests::shared().recall(&known_programs(loaded));
     // Replaced by an update it is another file, and this program all the same.
-    let own = OnceCell::new();
-    let own = || *own.get_or_init(|| std::fs::read("/proc/self/exe").ok().map(|bytes| Digest::of(&bytes)));
+    let own = Path::new("/proc/self/exe");
     let own_path = std::env::current_exe().ok().map(|path| {
         let path = path.display().to_string();
         PathBuf::from(path.strip_suffix(" (deleted)").unwrap_or(&path))
     });
+    let own_size = own.metadata().ok().map(|about| about.len());
+    let is_own = |file: &Path, digest: &ProgramDigest| {
+        let alike = own_size.is_some() && own_size == file.metadata().ok().map(|about| about.len());
+        alike && digest_of(own).as_ref() == Some(digest)
+    };
     let digest = |(name, server): (&String, &ServerConfig)| {
         let path = search_path(server, &variable);
         let ProgramFile::At(file) = program_file(&loaded.base, server, path.as_deref()) else { return None };
@@ -222,12 +227,24 @@ pub(crate) fn programs(loaded: &Loaded) -> BTreeMap<String, ProgramDigest> {
             return None;
         }
         let digest = digest_of(&file)?;
-        if own().is_some_and(|own| own.bytes() == &digest.0) {
+        if is_own(&file, &digest) {
             return None;
         }
         Some((name.clone(), digest))
     };
     loaded.config.servers.iter().filter_map(digest).collect()
+}
+
+/// What was learned of programs is kept, so that a start does not read them anew.
+pub(crate) fn keep_programs(loaded: &Loaded) {
+    let at = known_programs(loaded);
+    if let Err(error) = Digests::shared().keep(&at) {
+        tracing::debug!(target: "app", %error, file = %at.display(), "what is known of programs is not kept");
+    }
+}
+
+fn known_programs(loaded: &Loaded) -> PathBuf {
+    loaded.folder().path().join("programs")
 }
 
 /// The bytes of a file, if it is one and no longer than a lock file may be.

@@ -164,6 +164,7 @@ impl House {
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
         let shut_out = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
         let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
+        block_in_place(|| pins::keep_programs(&loaded));
         let standing = Standing { audit, egress, upstream, instruments };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,

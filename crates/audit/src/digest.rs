@@ -1,8 +1,10 @@
 //! What stands in the log for a text that must not.
 
 use std::fmt;
+use std::io::{self, Read};
 use std::ops::Deref;
 
+use aws_lc_rs::digest;
 use serde::{Serialize, Serializer};
 
 use crate::config::Algorithm;
@@ -15,10 +17,47 @@ impl Digest {
     /// The digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Digest {
-        let mut sum = [0; 32];
-        for (to, from) in sum.iter_mut().zip(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref()) {
-            *to = *from;
+        Digest::of_sum(&digest::digest(&digest::SHA256, bytes))
+    }
+
+    /// The digest of all that can be read.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn of_reader(mut from: impl Read) -> io::Result<Digest> {
+        let (mut context, mut chunk) = (digest::Context::new(&digest::SHA256), vec![0; CHUNK_BYTES]);
+        loop {
+            match from.read(&mut chunk) {
+                Ok(0) => return Ok(Digest::of_sum(&context.finish())),
+                Ok(bytes) => context.update(chunk.get(..bytes).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
+    }
+
+    /// What its 64 digits say; they are lower case, as they are written.
+    #[must_use]
+    pub fn parse(digits: &str) -> Option<Digest> {
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let mut sum = [0; 32];
+        if digits.len() != 64 {
+            return None;
+        }
+        for (to, pair) in sum.iter_mut().zip(digits.as_bytes().chunks_exact(2)) {
+            let [high, low] = pair else { return None };
+            *to = digit(*high)? << 4 | digit(*low)?;
+        }
+        Some(Digest(sum))
+    }
+
+    fn of_sum(of: &digest::Digest) -> Digest {
+        let mut sum = [0; 32];
+        sum.iter_mut().zip(of.as_ref()).for_each(|(to, from)| *to = *from);
         Digest(sum)
     }
 
@@ -114,6 +153,9 @@ impl Deref for Hex {
     }
 }
 
+/// What is read at once.
+const CHUNK_BYTES: usize = 128 * 1024;
+
 /// Enough of a session's hash to tell the sessions of a log apart, too little to find the session by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionTag([u8; 4]);
@@ -147,6 +189,13 @@ mod tests {
         // FIPS 180-4, example "abc".
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(Digest::of(b"abc").to_string(), expected);
+        assert_eq!(Digest::of_reader(&b"abc"[..]).unwrap(), Digest::of(b"abc"));
+        let long = vec![7; CHUNK_BYTES + 1];
+        assert_eq!(Digest::of_reader(&long[..]).unwrap(), Digest::of(&long));
+        assert_eq!(Digest::parse(expected), Some(Digest::of(b"abc")));
+        for wrong in [expected.trim_start_matches('b'), "", &expected.to_uppercase(), &format!("{expected}0"), &expected.replace('b', "g")] {
+            assert_eq!(Digest::parse(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -4,17 +4,15 @@
 //! root. Others cannot, where the program is found by its name alone.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read as _};
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::unistd::{Gid, Group, Uid, User};
-use sekisho_audit::Digest;
 use sekisho_catalog::{EnvValue, Flaw, Identity, ProgramDigest, Server, ServerConfig};
 
+use crate::digests::{Digests, PROGRAM_BYTES_MAX};
 use crate::error::Fault;
 use crate::notes::Notes;
 
@@ -164,7 +162,6 @@ pub(crate) struct Launch {
     path: Option<OsString>,
     /// Found once: a file that comes to stand before it in `PATH` later is not run.
     found: Mutex<Option<PathBuf>>,
-    seen: Mutex<Option<(Stamp, Digest)>>,
     /// What was written down last of a program that is another one.
     alarmed: Mutex<Option<String>>,
 }
@@ -177,17 +174,6 @@ enum NotStarted {
     Quietly(String),
 }
 
-/// By what a file is known to be as it was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Nobody can set it.
-    changed: (i64, i64),
-}
-
 impl Launch {
     pub(crate) fn new(base: &Path, config: &ServerConfig, path: Option<OsString>) -> Launch {
         let launch = Launch {
@@ -195,7 +181,6 @@ impl Launch {
             command: config.clone(),
             path,
             found: Mutex::default(),
-            seen: Mutex::default(),
             alarmed: Mutex::default(),
         };
         // One that is not there yet is looked for again when it is to be started.
@@ -247,7 +232,7 @@ impl Launch {
                 return Err(Another("it is not started: the file of its program is gone".to_owned()));
             }
         };
-        match self.digest(&file) {
+        match Digests::shared().of(&file) {
             Ok(digest) if digest.bytes() == &approved.0 => Ok(program),
             Ok(_) => {
                 Err(Another("it is not started: the file of its program is not the one that was approved".to_owned()))
@@ -281,51 +266,14 @@ impl Launch {
             }
         }
     }
-
-    /// SHA-256 of a file; of one that is as it was at the last look, by a look at what the file system says of it.
-    fn digest(&self, file: &Path) -> io::Result<Digest> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut open = File::open(file)?;
-        let about = open.metadata()?;
-        let stamp = Stamp::of(&about);
-        if let Some((known, digest)) = &*seen
-            && *known == stamp
-        {
-            return Ok(*digest);
-        }
-        let mut bytes = Vec::new();
-        (&mut open).take(PROGRAM_BYTES_MAX).read_to_end(&mut bytes)?;
-        let digest = Digest::of(&bytes);
-        // A change within the same tick of the file system's clock would have the same stamp.
-        *seen =
-            (stamp == Stamp::of(&open.metadata()?) && stamp.is_settled(SystemTime::now())).then_some((stamp, digest));
-        Ok(digest)
-    }
-}
-
-impl Stamp {
-    fn of(about: &Metadata) -> Stamp {
-        Stamp {
-            device: about.dev(),
-            inode: about.ino(),
-            size: about.size(),
-            modified: (about.mtime(), about.mtime_nsec()),
-            changed: (about.ctime(), about.ctime_nsec()),
-        }
-    }
-
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let changed = u64::try_from(self.changed.0).ok().and_then(|s| UNIX_EPOCH.checked_add(Duration::from_secs(s)));
-        changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age >= SETTLED_AFTER))
-    }
 }
 
 /// The digest of a program's file; none of one that is too long or cannot be read.
 #[must_use]
 pub fn digest_of(file: &Path) -> Option<ProgramDigest> {
     let is_small = file.metadata().is_ok_and(|about| about.is_file() && about.len() <= PROGRAM_BYTES_MAX);
-    let bytes = is_small.then(|| fs::read(file).ok()).flatten()?;
-    Some(ProgramDigest(*Digest::of(&bytes).bytes()))
+    let digest = is_small.then(|| Digests::shared().of(file).ok()).flatten()?;
+    Some(ProgramDigest(*digest.bytes()))
 }
 
 /// Behind these the script is what counts.
@@ -333,10 +281,6 @@ const INTERPRETERS: &[&str] = &[
     "python", "node", "nodejs", "deno", "bun", "ruby", "perl", "php", "java", "sh", "bash", "dash", "zsh", "ksh",
     "fish", "lua", "luajit", "tsx", "ts-node",
 ];
-/// LIMIT: of a program whose digest is taken.
-const PROGRAM_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// How long a file must have been as it is, so that its stamp tells a change. File systems keep times by a few seconds at worst.
-const SETTLED_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests;

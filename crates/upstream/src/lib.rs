@@ -6,9 +6,8 @@
 //! asked for is recorded and dropped. A server whose list the policy withholds is not asked for it, and what was decided for a server
 //! as it was configured before goes nowhere.
 //!
-//! *Depth still missing*: server requests (answered "not offered", `ping` apart), `input_required`, subscriptions and the
-//! legacy GET stream, resumption, bridging of eras, credentials per principal, a wait for the place of a process that is ending
-//! (the caller is told that all are in use), the HTTP+SSE transport of 2024-11-05.
+//! *Depth still missing*: bridging of eras, credentials per principal, a wait for the place of a process that is ending (the caller is
+//! told that all are in use), the HTTP+SSE transport of 2024-11-05.
 #![forbid(unsafe_code)]
 
 mod allowance;
@@ -17,6 +16,7 @@ mod backoff;
 mod caller;
 mod config;
 mod confined;
+mod digests;
 mod error;
 mod exchange;
 mod kept;
@@ -42,6 +42,7 @@ mod upstream;
 mod watch;
 
 pub use config::{Config, ConfigError};
+pub use digests::Digests;
 pub use error::{SendError, Trouble};
 pub use exchange::Exchange;
 pub use offer::{Offer, Spoken, Status};

@@ -335,7 +335,7 @@ impl Talk {
         let start = Instant::now();
         let free = async {
             let _place = interim.reserve().await;
-            let _bytes = room.acquire_many(ROOM_BYTES_MIN).await;
+            let _bytes = room.acquire_many(u32::try_from(INTERIM_BYTES_MAX).unwrap_or(u32::MAX)).await;
         };
         let mut last_words = self.last_words.subscribe();
         let waited = async {
@@ -477,9 +477,9 @@ impl Waiting {
 }
 
 impl Party {
-    /// Whether another message would be queued, however long it is.
+    /// Whether another notification would be queued, however long it is.
     fn has_room(&self) -> bool {
-        self.interim.capacity() > 0 && self.room.available_permits() >= ROOM_BYTES_MIN as usize
+        self.interim.capacity() > 0 && self.room.available_permits() >= INTERIM_BYTES_MAX
     }
 
     /// Queues a message of `bytes` bytes. It is dropped where there is no room, which is where the reader was waited for long enough:
@@ -507,8 +507,5 @@ const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
-/// The room that a notification of any length has.
-const ROOM_BYTES_MIN: u32 = 64 * 1024;
-const _: () = assert!(ROOM_BYTES_MIN as usize == INTERIM_BYTES_MAX);
 const OPEN_MAX: usize = 256;
 const GIVEN_UP_MAX: usize = 256;
