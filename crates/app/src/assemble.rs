@@ -18,7 +18,7 @@ use sekisho_keys::{Purpose, ResolveError, SealingKey, SecretRef};
 use sekisho_limits::Limits;
 use sekisho_policy::{LoadError, Policy};
 use sekisho_sandbox::{Launcher, Machine};
-use sekisho_upstream::{Cages, Secrets, Upstream};
+use sekisho_upstream::{Cages, Probing, Secrets, Upstream};
 
 use crate::config::Loaded;
 use crate::export::{Sender, SenderError};
@@ -169,9 +169,9 @@ pub(crate) fn upstream(
     loaded: &Loaded,
     rooms: &Rooms,
     egress: &Arc<Client>,
-    audit: &Arc<Audit>,
+    (audit, probing): (&Arc<Audit>, Probing),
 ) -> Result<Arc<Upstream>, Problem> {
-    start_servers(loaded, rooms.catalog.servers().cloned(), egress, audit)
+    start_servers(loaded, rooms.catalog.servers().cloned(), egress, (audit, probing))
 }
 
 /// Starts these servers.
@@ -182,10 +182,10 @@ pub(crate) fn start_servers(
     loaded: &Loaded,
     servers: impl IntoIterator<Item = Arc<Server>>,
     egress: &Arc<Client>,
-    audit: &Arc<Audit>,
+    (audit, probing): (&Arc<Audit>, Probing),
 ) -> Result<Arc<Upstream>, Problem> {
     let (egress, audit) = (Arc::clone(egress), Arc::clone(audit));
-    with_secrets(loaded, |secrets| Upstream::start(servers, &loaded.config.upstream, egress, audit, secrets))
+    with_secrets(loaded, |secrets| Upstream::start(servers, &loaded.config.upstream, egress, audit, (secrets, probing)))
         .map_err(|error| refused_server(loaded, &error))
 }
 

@@ -8,6 +8,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Audit, Event, EventKind, Outcome as Ended};
 use sekisho_gateway::{Gateway, Instruments, Parts, Running, Span, StartError, Stdio};
 use sekisho_identity::Revocations;
+use sekisho_upstream::Probing;
 use sekisho_wire::{Endpoint, ServerId};
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -163,7 +164,9 @@ impl House {
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
         let shut_out = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
-        let upstream = assemble::upstream(&loaded, &rooms, &egress, &audit).map_err(alone)?;
+        // One client speaks one era, as a rule, and waits for its server.
+        let probing = if plan.client.is_some() { Probing::OnDemand } else { Probing::AtOnce };
+        let upstream = assemble::upstream(&loaded, &rooms, &egress, (&audit, probing)).map_err(alone)?;
         block_in_place(|| pins::keep_programs(&loaded));
         let standing = Standing { audit, egress, upstream, instruments };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
@@ -214,7 +217,8 @@ impl House {
         let mut tick = ticking();
         let upstream = Arc::clone(&self.standing.upstream);
         let mut settled = Box::pin(upstream.settle(SETTLE));
-        let mut settling = true;
+        // Those of one client are asked when it opens, and it is told then.
+        let mut settling = plan.client.is_none();
         loop {
             tokio::select! {
                 () = self.running.ended() => return,

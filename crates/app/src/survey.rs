@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use sekisho_audit::{Audit, Event, EventKind, Outcome};
 use sekisho_catalog::{Approvals, Catalog, Identity, Introduction, Server, Unapproved};
 use sekisho_egress::Client;
-use sekisho_upstream::{SendError, Spoken, Upstream};
+use sekisho_upstream::{Probing, SendError, Spoken, Upstream};
 use sekisho_wire::{Era, Items, Json, ListKind, ServerId};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
@@ -101,7 +101,9 @@ struct Looking {
 
 /// Looks at these servers at once. Each is set up alone: one that cannot be is told like one that is down, and hides no other.
 async fn look_at(loaded: &Loaded, servers: &[Arc<Server>], with: &Looking) -> Vec<Surveyed> {
-    let start = |server: &Arc<Server>| assemble::start_servers(loaded, [Arc::clone(server)], &with.egress, &with.audit);
+    let start = |server: &Arc<Server>| {
+        assemble::start_servers(loaded, [Arc::clone(server)], &with.egress, (&with.audit, Probing::AtOnce))
+    };
     let started: Vec<_> = servers.iter().map(|server| (server, start(server))).collect();
     let deadline = Instant::now() + SETTLE;
     for (_, upstream) in &started {

@@ -193,7 +193,13 @@ mod tests {
         let long = vec![7; CHUNK_BYTES + 1];
         assert_eq!(Digest::of_reader(&long[..]).unwrap(), Digest::of(&long));
         assert_eq!(Digest::parse(expected), Some(Digest::of(b"abc")));
-        for wrong in [expected.trim_start_matches('b'), "", &expected.to_uppercase(), &format!("{expected}0"), &expected.replace('b', "g")] {
+        for wrong in [
+            expected.trim_start_matches('b'),
+            "",
+            &expected.to_uppercase(),
+            &format!("{expected}0"),
+            &expected.replace('b', "g"),
+        ] {
             assert_eq!(Digest::parse(wrong), None, "{wrong}");
         }
     }

@@ -8,7 +8,7 @@ use sekisho_catalog::{Flaw, Server, Transport, Trust, Unknown, with_safe_icons};
 use sekisho_guard::Cleared;
 use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
-use sekisho_upstream::{Offer, Spoken};
+use sekisho_upstream::{Hello, Offer, Spoken};
 use sekisho_wire::json::{Array, Object};
 use sekisho_wire::message::{Handshake, NoticeKind};
 use sekisho_wire::task::EXTENSION;
@@ -30,6 +30,11 @@ pub(crate) async fn answer(
     now: SystemTime,
 ) -> Result<Conversation, Refusal> {
     let message = permitted.get().of().addressed().message();
+    if let Inbound::Request(request) = message.message()
+        && let Some(hello) = hello(request.call())
+    {
+        rooms.upstream.greet(message.endpoint(), hello).await;
+    }
     let mut unsaid = Vec::new();
     let (result, session) = match message.message() {
         Inbound::Notice(notice) => {
@@ -78,6 +83,30 @@ fn take_in(rooms: &Rooms, inflight: &InFlight, message: &Authenticated<Inbound>,
             }
         }
         NoticeKind::Initialized => {}
+    }
+}
+
+/// How a client opens by this call.
+fn hello(call: &Call) -> Option<Hello> {
+    match call {
+        Call::Initialize(asked) => {
+            let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
+            let version = known.unwrap_or(Version::LATEST_LEGACY);
+            // Tasks are declared with a call (modern), or by the server (legacy).
+            Some(Hello::Legacy { version, askable: Askable { tasks: false, ..Askable::of(&asked.capabilities) } })
+        }
+        Call::Discover => Some(Hello::Modern),
+        Call::Ping
+        | Call::List { .. }
+        | Call::CallTool { .. }
+        | Call::ReadResource { .. }
+        | Call::GetPrompt { .. }
+        | Call::Complete { .. }
+        | Call::SetLogLevel { .. }
+        | Call::Listen { .. }
+        | Call::Subscribe { .. }
+        | Call::Unsubscribe { .. }
+        | Call::Task { .. } => None,
     }
 }
 
@@ -152,11 +181,12 @@ impl Face {
         if let (Transport::Stdio { .. }, Some(why)) = (configured.transport(), configured.withholds_all()) {
             return Err(Refusal::new(Code::Withheld, format!("`{server}` is not started: {why}")));
         }
-        let offer = rooms
-            .upstream
-            .offer(server)
-            .ok_or_else(|| Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe")))?;
-        let spoken = in_era(&offer, era).ok_or_else(|| wrong_era(server, &offer, era, asked))?;
+        let unanswered = || Refusal::new(Code::UpstreamUnreachable, format!("`{server}` has not answered a probe"));
+        let offer = rooms.upstream.offer(server).ok_or_else(unanswered)?;
+        let spoken = in_era(&offer, era).ok_or_else(|| match offer.awaits(era) {
+            true => unanswered(),
+            false => wrong_era(server, &offer, era, asked),
+        })?;
         let (info, instructions) = match configured.introduces(&spoken.server, spoken.instructions.as_deref()) {
             Ok(()) => (with_safe_icons(&spoken.server), spoken.instructions.as_deref().map(str::to_owned)),
             Err(flaw) => {
@@ -176,7 +206,8 @@ impl Face {
             .filter_map(|server| rooms.upstream.offer(server.id()).map(|offer| (server, offer)))
             .collect();
         // Where no server speaks it, a client that speaks both eras must hear so, or it would see an empty house.
-        if !offers.is_empty() && offers.iter().all(|(_, offer)| in_era(offer, era).is_none()) {
+        let speaks_not = |offer: &Offer| in_era(offer, era).is_none() && !offer.awaits(era);
+        if !offers.is_empty() && offers.iter().all(|(_, offer)| speaks_not(offer)) {
             return Err(Refusal::new(Code::WrongEra, format!("no server speaks the {era} era")));
         }
         let spoken = offers.iter().filter_map(|(_, offer)| in_era(offer, era));

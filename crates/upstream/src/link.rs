@@ -74,8 +74,8 @@ pub(crate) struct Asked {
 /// An open connection.
 pub(crate) struct Link {
     version: Version,
-    /// Whether the server was told that it may ask for folders (legacy).
-    roots: bool,
+    /// What the server was told that it may ask for (legacy).
+    askable: Askable,
     /// No two connections have the same one.
     number: u64,
     talk: Talk,
@@ -98,7 +98,8 @@ impl Link {
     /// # Errors
     /// A process cannot be started.
     pub(crate) fn modern(way: &Way, version: Version, slot: Option<Arc<Slot>>) -> Result<Link, Fault> {
-        Ok(Link { version, roots: false, number: next_number(), talk: Talk::start(way, version, slot)? })
+        let talk = Talk::start(way, version, slot)?;
+        Ok(Link { version, askable: Askable::default(), number: next_number(), talk })
     }
 
     /// A connection for one legacy session: `initialize` with the version that is asked for, then `notifications/initialized` (BP-25).
@@ -107,6 +108,22 @@ impl Link {
     /// # Errors
     /// The server cannot be reached, refuses, or answers with a version that is not spoken here (BP-27).
     pub(crate) async fn legacy(
+        way: &Way,
+        asked: Asked,
+        slot: Option<Arc<Slot>>,
+        deadline: Instant,
+    ) -> Result<(Link, Initialized), Fault> {
+        let (link, said) = Link::initialize(way, asked, slot, deadline).await?;
+        link.begin(deadline).await?;
+        Ok((link, said))
+    }
+
+    /// The same, but that the session does not begin until [`Link::begin`]: a server may ask something as soon as it does, and nobody
+    /// may be there yet.
+    ///
+    /// # Errors
+    /// As for [`Link::legacy`].
+    pub(crate) async fn initialize(
         way: &Way,
         asked: Asked,
         slot: Option<Arc<Slot>>,
@@ -126,10 +143,25 @@ impl Link {
         let version = version.ok_or_else(|| {
             Fault::WrongEra(format!("it answered initialize with version {}", words(&said.version)).into())
         })?;
-        let (roots, number) = (asked.askable.roots, next_number());
-        let link = Link { version, roots, number, talk: talk.opened(version, session) };
-        link.tell(outgoing::initialized(), deadline).await?;
-        Ok((link, said))
+        let (askable, number) = (asked.askable, next_number());
+        Ok((Link { version, askable, number, talk: talk.opened(version, session) }, said))
+    }
+
+    /// Begins a legacy session that was initialized.
+    ///
+    /// # Errors
+    /// The server takes nothing.
+    pub(crate) async fn begin(&self, deadline: Instant) -> Result<(), Fault> {
+        self.tell(outgoing::initialized(), deadline).await
+    }
+
+    /// Somebody takes it over, who has this slot: a process keeps it until it is reaped.
+    pub(crate) fn occupy(&self, slot: Arc<Slot>) {
+        match &self.talk {
+            // It is no process, and ends with whoever has it.
+            Talk::Http(_) => {}
+            Talk::Process(process) => process.occupy(slot),
+        }
     }
 
     /// Which connection it is, of all that there ever were.
@@ -139,7 +171,12 @@ impl Link {
 
     /// Whether the server may ask for the client's folders.
     pub(crate) fn asks_for_roots(&self) -> bool {
-        self.roots
+        self.askable.roots
+    }
+
+    /// Whether it is as if it had been opened for this: a server that agreed on an older version than was asked for agrees on that again.
+    pub(crate) fn is_opened_for(&self, asked: Asked) -> bool {
+        self.version == asked.version && self.askable == asked.askable
     }
 
     /// The version that is spoken on it.

@@ -12,6 +12,8 @@ pub struct Offer {
     pub modern: Option<Spoken>,
     /// It was asked in another era and did not answer in time: it may be slow, and not without that era.
     pub(crate) unsure: bool,
+    /// The era that it has not been asked in, or not answered in yet.
+    pub(crate) awaited: Option<Era>,
 }
 
 /// What a server said of itself in one era. Untrusted.
@@ -55,6 +57,15 @@ pub struct Status {
 }
 
 impl Offer {
+    /// What was found in one era, while the other is awaited.
+    pub(crate) fn of_one(era: Era, spoken: Spoken) -> Offer {
+        let (legacy, modern, awaited) = match era {
+            Era::Legacy => (Some(spoken), None, Era::Modern),
+            Era::Modern => (None, Some(spoken), Era::Legacy),
+        };
+        Offer { legacy, modern, unsure: false, awaited: Some(awaited) }
+    }
+
     /// What is offered in an era.
     #[must_use]
     pub fn of(&self, era: Era) -> Option<&Spoken> {
@@ -64,13 +75,18 @@ impl Offer {
         }
     }
 
+    /// Whether it is not known yet if it speaks an era.
+    #[must_use]
+    pub fn awaits(&self, era: Era) -> bool {
+        self.awaited == Some(era)
+    }
+
     /// The same, with what was known of an era in which it did not answer this time.
     pub(crate) fn after(self, earlier: &Offer) -> Offer {
         if !self.unsure {
             return self;
         }
-        let Offer { legacy, modern, unsure } = self;
-        Offer { legacy: legacy.or(earlier.legacy.clone()), modern: modern.or(earlier.modern.clone()), unsure }
+        Offer { legacy: self.legacy.or(earlier.legacy.clone()), modern: self.modern.or(earlier.modern.clone()), ..self }
     }
 
     /// The eras that are spoken.
@@ -93,8 +109,8 @@ mod tests {
             instructions: None,
         };
         let (old, new) = (spoken(Version::V2025_11_25), spoken(Version::V2026_07_28));
-        let both = Offer { legacy: Some(old.clone()), modern: Some(new), unsure: false };
-        let legacy = |unsure| Offer { legacy: Some(old.clone()), modern: None, unsure };
+        let both = Offer { legacy: Some(old.clone()), modern: Some(new), unsure: false, awaited: None };
+        let legacy = |unsure| Offer { legacy: Some(old.clone()), modern: None, unsure, awaited: None };
         assert_eq!(legacy(true).after(&both).eras(), [Era::Legacy, Era::Modern]);
         assert_eq!(legacy(false).after(&both).eras(), [Era::Legacy]);
     }

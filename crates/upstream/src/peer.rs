@@ -1,7 +1,7 @@
 //! One server: what it offers, the connections to it, and the questions that go over them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +19,7 @@ use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Page, Reads, Running};
+use crate::hello::{Demand, Hello, Probing};
 use crate::kept::Kept;
 use crate::lessons::{Collected, LIST_BYTES_MAX, Lessons, copy};
 use crate::link::{Asked, Link, Way};
@@ -38,6 +39,10 @@ pub(crate) struct Peer {
     notes: Arc<Notes>,
     pool: Pool,
     seen: watch::Sender<Seen>,
+    /// What it is to be asked.
+    demand: watch::Sender<Demand>,
+    /// The connection that it answered the one client's first question on, until that client takes it.
+    spare: Mutex<Option<Link>>,
     recheck: Notify,
     /// It is configured or approved anew: one that was down is tried at once.
     moved: Notify,
@@ -57,6 +62,17 @@ enum Seen {
     Down(Box<str>),
 }
 
+impl Seen {
+    /// Whether it is known if the server speaks an era.
+    fn tells(&self, era: Era) -> bool {
+        match self {
+            Seen::NotYet => false,
+            Seen::Up(offer) => !offer.awaits(era),
+            Seen::Down(_) => true,
+        }
+    }
+}
+
 /// What a connection is wanted for.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -72,8 +88,13 @@ pub(crate) enum Hold {
 }
 
 impl Peer {
-    /// Takes a server up; probing begins in the background.
-    pub(crate) fn start(server: Arc<Server>, setup: Setup, config: Arc<Config>, notes: Arc<Notes>) -> Arc<Peer> {
+    /// Takes a server up; it is probed in the background.
+    pub(crate) fn start(
+        server: Arc<Server>,
+        setup: Setup,
+        probing: Probing,
+        (config, notes): (Arc<Config>, Arc<Notes>),
+    ) -> Arc<Peer> {
         let bounds = &setup.bounds;
         let peer = Arc::new(Peer {
             pool: Pool::new(bounds.connections_max, bounds.per_principal_max),
@@ -82,6 +103,8 @@ impl Peer {
             config,
             notes,
             seen: watch::Sender::new(Seen::NotYet),
+            demand: watch::Sender::new(probing.into()),
+            spare: Mutex::default(),
             recheck: Notify::new(),
             moved: Notify::new(),
             closing: watch::Sender::new(false),
@@ -186,9 +209,24 @@ impl Peer {
 
     /// Waits until the first probe is over.
     pub(crate) async fn settled(&self) {
+        let is_whole = |seen: &Seen| [Era::Legacy, Era::Modern].into_iter().all(|era| seen.tells(era));
         let mut seen = self.seen.subscribe();
         // Cannot fail: the sender lives in `self`.
-        let _probed = seen.wait_for(|seen| !matches!(seen, Seen::NotYet)).await;
+        let _probed = seen.wait_for(is_whole).await;
+    }
+
+    /// Asks for what a client needs who opens like this, and waits until it is known whether the server speaks its era.
+    pub(crate) async fn greeted(&self, hello: Hello) {
+        // Of almost every call.
+        if self.seen.borrow().tells(hello.era()) {
+            return;
+        }
+        self.demand.send_if_modified(|demand| {
+            let before = std::mem::replace(demand, demand.and(hello));
+            *demand != before
+        });
+        let mut seen = self.seen.subscribe();
+        let _known = seen.wait_for(|seen| seen.tells(hello.era())).await;
     }
 
     /// Closes what belongs to an owner.
@@ -202,12 +240,13 @@ impl Peer {
         self.closing.send_replace(true);
         self.seen.send_replace(Seen::Down("it is not configured any more, or the gateway is shutting down".into()));
         self.pool.clear();
+        drop(self.spare().take());
     }
 
     /// Why the server has nothing for an era, if its probe has shown so.
     pub(crate) fn lacks(&self, era: Era) -> Option<String> {
         match &*self.seen.borrow() {
-            Seen::Up(offer) if offer.of(era).is_none() => Some(speaks_only(offer)),
+            Seen::Up(offer) if offer.of(era).is_none() && !offer.awaits(era) => Some(speaks_only(offer)),
             Seen::Up(_) | Seen::NotYet | Seen::Down(_) => None,
         }
     }
@@ -296,7 +335,7 @@ impl Peer {
     }
 
     async fn hear(&self, caller: &Caller, deadline: Instant) -> Result<(crate::link::Flight, Hold), Fault> {
-        let version = self.spoken(Era::Legacy, deadline).await?;
+        let version = self.spoken(Hello::of(caller.version, caller.askable), deadline).await?;
         let (link, hold) = self.link(caller, (version, Kind::Listening), deadline).await?;
         Ok((link.listen(deadline).await?, hold))
     }
@@ -357,7 +396,7 @@ impl Peer {
         (question, context): (Question<'_>, Option<Context<'_>>),
         deadline: Instant,
     ) -> Result<(crate::link::Flight, Hold), Fault> {
-        let version = self.spoken(caller.era(), deadline).await?;
+        let version = self.spoken(Hello::of(caller.version, caller.askable), deadline).await?;
         let kind = if matches!(question.call, Call::Listen { .. }) { Kind::Listening } else { Kind::Call };
         let mut tries = 0_u32;
         loop {
@@ -374,19 +413,17 @@ impl Peer {
         }
     }
 
-    /// The version that the server speaks in an era; waits for the first probe.
-    async fn spoken(&self, era: Era, deadline: Instant) -> Result<Version, Fault> {
-        let unprobed = matches!(*self.seen.borrow(), Seen::NotYet);
-        if unprobed && timeout_at(deadline, self.settled()).await.is_err() {
-            return Err(Fault::TimedOut("it has not been probed yet".into()));
-        }
+    /// The version that the server speaks in an era; waits until that is known.
+    async fn spoken(&self, hello: Hello, deadline: Instant) -> Result<Version, Fault> {
+        let unprobed = || Fault::TimedOut("it has not been probed yet".into());
+        timeout_at(deadline, self.greeted(hello)).await.map_err(|_| unprobed())?;
         match &*self.seen.borrow() {
-            Seen::NotYet => Err(Fault::Unreachable("it has not been probed yet".into())),
+            Seen::NotYet => Err(unprobed()),
             Seen::Down(why) => Err(Fault::Unreachable(why.to_string().into())),
-            Seen::Up(offer) => {
-                let spoken = offer.of(era).map(|spoken| spoken.version);
-                spoken.ok_or_else(|| Fault::WrongEra(speaks_only(offer).into()))
-            }
+            Seen::Up(offer) => match offer.of(hello.era()) {
+                Some(spoken) => Ok(spoken.version),
+                None => Err(Fault::WrongEra(speaks_only(offer).into())),
+            },
         }
     }
 
@@ -436,7 +473,15 @@ impl Peer {
         deadline: Instant,
     ) -> Result<Arc<Link>, Fault> {
         visit.ready()?;
-        let slot = Some(visit.slot()?);
+        let slot = visit.slot()?;
+        if let Some(link) = self.take_spare(Hello::of(caller.version, caller.askable), version) {
+            link.occupy(slot);
+            if caller.era() == Era::Legacy {
+                link.begin(deadline).await?;
+            }
+            return Ok(Arc::new(link));
+        }
+        let slot = Some(slot);
         let opened = match caller.era() {
             Era::Modern => Link::modern(&self.setup.way, version, slot),
             Era::Legacy => {
@@ -454,6 +499,22 @@ impl Peer {
             }
         };
         opened.map(Arc::new).inspect_err(|_| visit.failed(self.config.backoff_max(), chance()))
+    }
+
+    /// The connection that is there already, if it was opened as this client opens. Nobody has asked anything on it. Whoever comes
+    /// first takes it away: it is of no use to anybody later.
+    fn take_spare(&self, hello: Hello, version: Version) -> Option<Link> {
+        let link = self.spare().take()?;
+        let alike = match hello {
+            Hello::Legacy { version, askable } => link.is_opened_for(Asked { version, askable }),
+            Hello::Modern => link.version() == version,
+        };
+        (alike && !link.is_over()).then_some(link)
+    }
+
+    fn spare(&self) -> MutexGuard<'_, Option<Link>> {
+        // Nothing between lock and unlock panics.
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sets what the session had set on a connection that was there before. Each of it was decided then.

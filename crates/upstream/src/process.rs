@@ -1,7 +1,7 @@
 //! One child process that speaks MCP on its standard streams: its start, its streams and its end.
 
 use std::process::ExitStatus;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,7 +30,11 @@ use crate::watch::Watch;
 pub(crate) struct Process {
     talk: Arc<Talk>,
     course: watch::Sender<Course>,
+    slot: Place,
 }
+
+/// Where the slot of a process is, if it has one: until it is reaped.
+type Place = Arc<Mutex<Option<Arc<Slot>>>>;
 
 /// What is to become of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +63,7 @@ impl Process {
             watch.sees(id);
         }
         let (talk, lines) = Talk::new(era, config.answer_limits(), notes.clone(), watch.clone());
-        let course = watch::Sender::new(Course::Run);
+        let (course, slot) = (watch::Sender::new(Course::Run), Arc::new(Mutex::new(slot)));
         let reader = Reader {
             talk: talk.clone(),
             notes: notes.clone(),
@@ -73,7 +77,7 @@ impl Process {
             stderr: tokio::spawn(read_stderr(stderr, config.stderr_line_bytes_max, notes.clone())),
             talk: talk.clone(),
             notes: notes.clone(),
-            slot,
+            slot: Arc::clone(&slot),
             cage: speech.map(|speech| {
                 let (tier, gate) = (program.tier(), program.gate());
                 tokio::spawn(confined::listen(speech, tier, gate, watch.clone(), notes.clone()))
@@ -81,11 +85,16 @@ impl Process {
             watch,
         };
         tasks.spawn(life.live(course.subscribe()));
-        Ok(Process { talk, course })
+        Ok(Process { talk, course, slot })
     }
 
     pub(crate) fn talk(&self) -> &Arc<Talk> {
         &self.talk
+    }
+
+    /// It counts for whoever has this slot from now on.
+    pub(crate) fn occupy(&self, slot: Arc<Slot>) {
+        *lock(&self.slot) = Some(slot);
     }
 
     /// Begins its end; whoever waits for an answer is told at once.
@@ -109,7 +118,7 @@ struct Life {
     stderr: JoinHandle<()>,
     talk: Arc<Talk>,
     notes: Arc<Notes>,
-    slot: Option<Arc<Slot>>,
+    slot: Place,
     /// What its launcher tells; none where it is not confined. It holds the life line.
     cage: Option<JoinHandle<Option<Box<str>>>>,
     watch: Arc<Watch>,
@@ -148,7 +157,7 @@ impl Life {
         // namespace. LIMIT: one that is not confined does not.
         signal(group, Signal::SIGKILL);
         // Before anybody is told, so that the next one can take its place.
-        self.slot = None;
+        drop(lock(&self.slot).take());
         // What it wrote last may still be in the pipe; somebody else may hold the pipe open, so not for long.
         self.talk.hurry();
         let _in_time = timeout(DRAIN, &mut self.reader).await;
@@ -217,6 +226,11 @@ fn signal(group: Option<Pid>, signal: Signal) {
     {
         tracing::trace!(target: "upstream", %error, %signal, "signal not sent");
     }
+}
+
+/// Nothing here leaves it half changed, so a panic elsewhere does not spoil it.
+fn lock(slot: &Mutex<Option<Arc<Slot>>>) -> MutexGuard<'_, Option<Arc<Slot>>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn exit_words(ended: &std::io::Result<ExitStatus>) -> String {

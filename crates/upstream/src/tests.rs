@@ -1,6 +1,7 @@
 //! Against real processes and a real HTTP server.
 
 mod corridor;
+mod demand;
 mod http;
 mod peers;
 mod resumption;

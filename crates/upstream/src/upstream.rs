@@ -13,6 +13,7 @@ use sekisho_identity::SessionKey;
 use sekisho_policy::{Authorized, Facts, Listed, Shown};
 use sekisho_wire::outgoing::{self, Input};
 use sekisho_wire::{Answer, Askable, Call, Endpoint, Era, FromServer, Items, Json, ListKind, RpcError, ServerId};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::ask::Question as Asks;
@@ -20,6 +21,7 @@ use crate::caller::{Caller, Owner};
 use crate::config::Config;
 use crate::error::{Fault, SendError};
 use crate::exchange::{Course, Exchange, Wanted, gather};
+use crate::hello::{Hello, Probing};
 use crate::listening::{Ear, Listening};
 use crate::notes::Notes;
 use crate::offer::{Offer, Spoken, Status};
@@ -44,6 +46,7 @@ pub struct Upstream {
     egress: Arc<Client>,
     audit: Arc<Audit>,
     tasks: Tasks,
+    probing: Probing,
     peers: ArcSwap<Peers>,
 }
 
@@ -60,7 +63,7 @@ struct Shelf {
 type Peers = BTreeMap<ServerId, Arc<Peer>>;
 
 impl Upstream {
-    /// Takes all servers up; each is probed in the background. Must be called on a tokio runtime.
+    /// Takes all servers up; each is probed in the background, as `probing` says. Must be called on a tokio runtime.
     ///
     /// # Errors
     /// A number is outside its range, a server's address is refused, or one of its secrets cannot be resolved. A server that is
@@ -70,7 +73,7 @@ impl Upstream {
         config: &Config,
         egress: Arc<Client>,
         audit: Arc<Audit>,
-        secrets: &Secrets<'_>,
+        (secrets, probing): (&Secrets<'_>, Probing),
     ) -> Result<Arc<Upstream>, StartError> {
         config.check().map_err(StartError::Config)?;
         let upstream = Upstream {
@@ -78,6 +81,7 @@ impl Upstream {
             egress,
             audit,
             tasks: Tasks::new(),
+            probing,
             peers: ArcSwap::default(),
         };
         upstream.reload(servers, secrets)?;
@@ -107,7 +111,7 @@ impl Upstream {
             let id = server.id().clone();
             let kept = before.get(&id).filter(|peer| peer.setup().is_same(&setup)).cloned();
             kept.iter().for_each(|peer| peer.move_to(&server));
-            let peer = kept.unwrap_or_else(|| Peer::start(server, setup, self.config.clone(), notes));
+            let peer = kept.unwrap_or_else(|| Peer::start(server, setup, self.probing, (self.config.clone(), notes)));
             peers.insert(id, peer);
         }
         let peers = Arc::new(peers);
@@ -236,6 +240,23 @@ impl Upstream {
     #[must_use]
     pub fn offer(&self, server: &ServerId) -> Option<Arc<Offer>> {
         self.peers.load().get(server)?.offer()
+    }
+
+    /// Lets the servers behind an endpoint know how a client opens, and waits until it is known whether they speak its era, for 15
+    /// seconds at most. Where servers are probed at once, nobody waits for one that has not answered in any era yet.
+    pub async fn greet(&self, endpoint: &Endpoint, hello: Hello) {
+        let peers = self.peers.load_full();
+        let behind: Vec<&Arc<Peer>> = match endpoint {
+            Endpoint::All => peers.values().collect(),
+            Endpoint::One(server) => peers.get(server).into_iter().collect(),
+        };
+        let mut greeted: JoinSet<()> = JoinSet::new();
+        for peer in behind.into_iter().filter(|peer| self.probing == Probing::OnDemand || peer.offer().is_some()) {
+            let peer = Arc::clone(peer);
+            greeted.spawn(async move { peer.greeted(hello).await });
+        }
+        // Whoever is not known by then is not there.
+        let _in_time = timeout(GREETED_WITHIN, greeted.join_all()).await;
     }
 
     /// Waits until every server has been probed once, or `at_most` has passed.
@@ -407,5 +428,6 @@ fn not_for_servers() -> Course {
     Course::Ready(FromServer::End(Answer::Error(error)))
 }
 
+const GREETED_WITHIN: Duration = Duration::from_secs(15);
 /// The two waits for processes, and a moment for what is written down about them.
 const SHUTDOWN_MAX: Duration = PATIENCE.saturating_mul(2).saturating_add(Duration::from_secs(1));

@@ -51,15 +51,9 @@ pub(crate) async fn serve<R, W>(
     let _open = instruments.connection();
     let (out, said) = mpsc::channel(LINES_AHEAD);
     let writing = tokio::spawn(write(said, output));
-    let rooms = door.rooms.load_full();
     let mut line = Line::new(door, who, out.clone());
-    let served = async {
-        // The first thing that is asked is what there is.
-        rooms.upstream.settle(SETTLE).await;
-        line.read(input).await;
-    };
     tokio::select! {
-        () = served => {}
+        () = line.read(input) => {}
         () = out.closed() => {}
         _ = stopped.changed() => {}
     }
@@ -470,8 +464,6 @@ async fn write(mut said: mpsc::Receiver<Bytes>, mut output: impl AsyncWrite + Un
     }
 }
 
-/// How long servers may take to answer before the client is read.
-const SETTLE: Duration = Duration::from_secs(15);
 /// How long servers may take to be listened to before the next line is read.
 const BEGINS_WITHIN: Duration = Duration::from_secs(2);
 /// LIMIT: requests of the client under way at once, those included that are about to be refused.

@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep};
 use super::{ENDLESS, Peer, Seen};
 use crate::backoff::{Backoff, PAUSE_FIRST, chance};
 use crate::error::{Fault, SendError};
+use crate::hello::Demand;
 use crate::offer::Offer;
-use crate::probe::probe;
+use crate::probe::{greet, probe};
 
 impl Peer {
     /// Names the server in a fault. One that cannot be reached is probed again (BP-22).
@@ -37,15 +38,22 @@ impl Peer {
         let mut backoff = Backoff::default();
         let mut failures = 0_u32;
         let mut again = UNSURE_AGAIN.into_iter();
+        let mut demand = self.demand.subscribe();
         loop {
+            // Cannot fail: the sender lives in `self`.
+            let Ok(wanted) = demand.wait_for(|demand| *demand != Demand::Nothing).await.map(|demand| *demand) else {
+                return;
+            };
             *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-            match probe(&self.setup.way, self.setup.eras, self.config.probe_timeout()).await {
+            match self.probe(wanted).await {
                 Ok(offer) => {
                     failures = 0;
                     backoff.reset();
                     let soon = if offer.unsure { again.next() } else { None };
                     self.found(offer);
                     tokio::select! {
+                        // Somebody waits for it.
+                        _ = demand.changed() => continue,
                         () = self.recheck.notified() => {}
                         () = sleep(soon.unwrap_or(ENDLESS)) => {}
                     }
@@ -65,12 +73,32 @@ impl Peer {
         }
     }
 
-    fn found(&self, offer: Offer) {
-        let offer = match &*self.seen.borrow() {
-            Seen::Up(earlier) => offer.after(earlier),
-            Seen::NotYet | Seen::Down(_) => offer,
+    async fn probe(&self, wanted: Demand) -> Result<Offer, Box<str>> {
+        let (way, at_most) = (&self.setup.way, self.config.probe_timeout());
+        let Some(hello) = wanted.alone(self.setup.eras) else {
+            return probe(way, self.setup.eras, at_most, |part| self.found_in_part(part)).await;
         };
+        let (offer, link) = greet(way, hello, at_most).await?;
+        // Where it was closed meanwhile nobody would end it.
+        if !*self.closing.borrow() {
+            *self.spare() = link;
+        }
+        Ok(offer)
+    }
+
+    /// It speaks one era, and whoever waits for that need not wait for the other.
+    fn found_in_part(&self, part: Offer) {
         if !self.is_up() {
+            self.see(Seen::Up(Arc::new(part)));
+        }
+    }
+
+    fn found(&self, offer: Offer) {
+        let (offer, known) = match &*self.seen.borrow() {
+            Seen::Up(earlier) => (offer.after(earlier), earlier.awaited.is_none()),
+            Seen::NotYet | Seen::Down(_) => (offer, false),
+        };
+        if !known {
             let eras: Vec<&str> = offer.eras().into_iter().map(Era::as_str).collect();
             self.notes.turn(Outcome::Completed, "the server is up", &eras.join(", "));
         }

@@ -332,10 +332,10 @@ async fn probing_tells_a_dual_a_legacy_and_a_modern_server_apart() {
     .await;
     let both = [Era::Legacy, Era::Modern];
     for (site, eras) in [(&dual, &both[..]), (&legacy_only, &both[..1]), (&modern_only, &both[1..])] {
-        let offer = probe(&site.way(&ground), Eras::Both, Duration::from_secs(5)).await.unwrap();
+        let offer = probe(&site.way(&ground), Eras::Both, Duration::from_secs(5), |_| ()).await.unwrap();
         assert_eq!(offer.eras(), eras);
     }
-    let why = probe(&unknown_version.way(&ground), Eras::Both, Duration::from_secs(5)).await.unwrap_err();
+    let why = probe(&unknown_version.way(&ground), Eras::Both, Duration::from_secs(5), |_| ()).await.unwrap_err();
     assert!(why.contains("-32022"), "{why}");
     ground.tasks.finish(Duration::from_secs(5)).await;
     assert!(dual.methods().contains(&"DELETE ".to_owned()), "the probe's session is ended");

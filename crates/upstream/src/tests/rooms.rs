@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::error::SendError;
 use crate::exchange::Course;
 use crate::upstream::Upstream;
-use crate::{Cages, Secrets, StartError};
+use crate::{Cages, Probing, Secrets, StartError};
 
 /// The rooms before this one, and this one.
 pub(crate) struct House {
@@ -46,6 +46,10 @@ impl House {
     }
 
     pub(crate) fn with(servers: &str, upstream: &Config) -> Result<House, StartError> {
+        House::probing(servers, upstream, Probing::AtOnce)
+    }
+
+    pub(crate) fn probing(servers: &str, upstream: &Config, probing: Probing) -> Result<House, StartError> {
         let ground = Ground::new();
         let folder = ground.folder.path();
         let url: Url = "http://127.0.0.1:8700".parse().unwrap();
@@ -65,7 +69,8 @@ impl House {
                 .unwrap();
         let catalog = catalog(&ground, servers, None);
         let servers = catalog.servers().cloned();
-        let upstream = secrets(&ground, |s| Upstream::start(servers, upstream, egress, ground.audit.clone(), s))?;
+        let upstream =
+            secrets(&ground, |s| Upstream::start(servers, upstream, egress, ground.audit.clone(), (s, probing)))?;
         Ok(House { ground, identity, upstream, catalog, developer })
     }
 

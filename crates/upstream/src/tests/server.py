@@ -10,6 +10,8 @@ ONLY = sys.argv[1] if len(sys.argv) > 1 else "both"
 MODERN = "2026-07-28"
 cancelled = []
 state = {"calls": 0}
+with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "starts"), "a") as starts:
+    starts.write(f"{os.getpid()}\n")
 
 
 def write(text):

@@ -29,10 +29,10 @@ async fn probing_finds_each_era_that_is_spoken_and_no_other() {
     for (mode, eras) in
         [("both", vec![Era::Legacy, Era::Modern]), ("legacy", vec![Era::Legacy]), ("modern", vec![Era::Modern])]
     {
-        let offer = probe(&ground.way(mode), Eras::Both, Duration::from_secs(20)).await.unwrap();
+        let offer = probe(&ground.way(mode), Eras::Both, Duration::from_secs(20), |_| ()).await.unwrap();
         assert_eq!(offer.eras(), eras, "{mode}");
     }
-    let offer = probe(&ground.way("both"), Eras::Only(Era::Legacy), Duration::from_secs(20)).await.unwrap();
+    let offer = probe(&ground.way("both"), Eras::Only(Era::Legacy), Duration::from_secs(20), |_| ()).await.unwrap();
     assert_eq!(offer.eras(), [Era::Legacy]);
     assert_eq!(offer.legacy.unwrap().instructions.as_deref(), Some("be kind"));
 }
@@ -40,9 +40,9 @@ async fn probing_finds_each_era_that_is_spoken_and_no_other() {
 #[tokio::test]
 async fn a_server_that_is_silent_or_speaks_an_unknown_version_is_down_and_says_why() {
     let ground = Ground::new();
-    let why = probe(&ground.way("mute"), Eras::Both, Duration::from_millis(700)).await.unwrap_err();
+    let why = probe(&ground.way("mute"), Eras::Both, Duration::from_millis(700), |_| ()).await.unwrap_err();
     assert!(why.contains("no answer came"), "{why}");
-    let why = probe(&ground.way("future"), Eras::Only(Era::Legacy), Duration::from_secs(20)).await.unwrap_err();
+    let why = probe(&ground.way("future"), Eras::Only(Era::Legacy), Duration::from_secs(20), |_| ()).await.unwrap_err();
     assert!(why.contains("2099-01-01"), "{why}");
 }
 
