@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use sekisho_audit::Recorded;
-use sekisho_catalog::{Flaw, Server, Transport, Trust, Unknown, with_safe_icons};
+use sekisho_catalog::{Addressed, Flaw, Server, Transport, Trust, Unknown, with_safe_icons};
 use sekisho_guard::Cleared;
 use sekisho_identity::Authenticated;
 use sekisho_policy::Authorized;
@@ -29,12 +29,9 @@ pub(crate) async fn answer(
     permitted: Recorded<Cleared<Authorized>>,
     now: SystemTime,
 ) -> Result<Conversation, Refusal> {
-    let message = permitted.get().of().addressed().message();
-    if let Inbound::Request(request) = message.message()
-        && let Some(hello) = hello(request.call())
-    {
-        rooms.upstream.greet(message.endpoint(), hello).await;
-    }
+    let addressed = permitted.get().of().addressed();
+    greet(rooms, addressed, now).await;
+    let message = addressed.message();
     let mut unsaid = Vec::new();
     let (result, session) = match message.message() {
         Inbound::Notice(notice) => {
@@ -86,16 +83,22 @@ fn take_in(rooms: &Rooms, inflight: &InFlight, message: &Authenticated<Inbound>,
     }
 }
 
-/// How a client opens by this call.
-fn hello(call: &Call) -> Option<Hello> {
-    match call {
+/// Where a client opens, the servers it opens towards are asked what they speak, if they were not yet.
+async fn greet(rooms: &Rooms, opening: &Addressed, now: SystemTime) {
+    let Inbound::Request(request) = opening.message().message() else { return };
+    let endpoint = opening.message().endpoint();
+    match request.call() {
         Call::Initialize(asked) => {
             let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
             let version = known.unwrap_or(Version::LATEST_LEGACY);
-            // Tasks are declared with a call (modern), or by the server (legacy).
-            Some(Hello::Legacy { version, askable: Askable { tasks: false, ..Askable::of(&asked.capabilities) } })
+            let declared = Askable::of(&asked.capabilities);
+            let hello = |server: &Server| {
+                let askable = rooms.policy.may_be_asked(opening, declared, server, now);
+                Hello::Legacy { version, askable }
+            };
+            rooms.upstream.greet(endpoint, hello).await;
         }
-        Call::Discover => Some(Hello::Modern),
+        Call::Discover => rooms.upstream.greet(endpoint, |_| Hello::Modern).await,
         Call::Ping
         | Call::List { .. }
         | Call::CallTool { .. }
@@ -106,7 +109,7 @@ fn hello(call: &Call) -> Option<Hello> {
         | Call::Listen { .. }
         | Call::Subscribe { .. }
         | Call::Unsubscribe { .. }
-        | Call::Task { .. } => None,
+        | Call::Task { .. } => {}
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::SystemTime;
 
-use sekisho_catalog::{Addressed, Addressee, Target};
+use sekisho_catalog::{Addressed, Addressee, Server, Target};
 use sekisho_flow::Labels;
 use sekisho_guard::{Finding, Rule, host_of};
 use sekisho_wire::{Askable, Era, Inbound, InputKind, InputRequest};
@@ -31,6 +31,14 @@ impl Policy {
         };
         let asking = asking(kind, host.as_deref());
         self.judge_one(asker, (kind.method(), Object::Server(server), Circumstances { asking, ..under }), &[])
+    }
+
+    /// What a server may be told, when a client opens, that it can ask of what the client declares. It is decided anew for each
+    /// question.
+    #[must_use]
+    pub fn may_be_asked(&self, opening: &Addressed, declared: Askable, server: &Server, now: SystemTime) -> Askable {
+        let (asker, server) = (Asker::of(opening.message().principal()), Origin::of(server));
+        self.askable(&asker, &server, declared, circumstances(opening, server.labels(), now))
     }
 
     /// What may be offered of what the client declares, for each server that a request goes to.

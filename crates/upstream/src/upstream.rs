@@ -242,9 +242,9 @@ impl Upstream {
         self.peers.load().get(server)?.offer()
     }
 
-    /// Lets the servers behind an endpoint know how a client opens, and waits until it is known whether they speak its era, for 15
-    /// seconds at most. Where servers are probed at once, nobody waits for one that has not answered in any era yet.
-    pub async fn greet(&self, endpoint: &Endpoint, hello: Hello) {
+    /// Lets the servers behind an endpoint know how a client opens towards each, and waits until it is known whether they speak its
+    /// era, for 15 seconds at most. Where servers are probed at once, nobody waits for one that has not answered in any era yet.
+    pub async fn greet(&self, endpoint: &Endpoint, hello: impl Fn(&Server) -> Hello) {
         let peers = self.peers.load_full();
         let behind: Vec<&Arc<Peer>> = match endpoint {
             Endpoint::All => peers.values().collect(),
@@ -252,7 +252,7 @@ impl Upstream {
         };
         let mut greeted: JoinSet<()> = JoinSet::new();
         for peer in behind.into_iter().filter(|peer| self.probing == Probing::OnDemand || peer.offer().is_some()) {
-            let peer = Arc::clone(peer);
+            let (peer, hello) = (Arc::clone(peer), hello(peer.server()));
             greeted.spawn(async move { peer.greeted(hello).await });
         }
         // Whoever is not known by then is not there.
