@@ -26,6 +26,7 @@ mod run;
 mod schema;
 mod shut_out;
 mod status;
+mod streams;
 mod strict;
 mod survey;
 mod telemetry;

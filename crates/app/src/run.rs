@@ -27,6 +27,7 @@ use crate::pins;
 use crate::problem::{Code, Problem};
 use crate::shut_out::{News, Watched};
 use crate::status::Report;
+use crate::streams;
 use crate::watch::Watch;
 
 /// What differs between the commands that run a gateway.
@@ -50,8 +51,8 @@ pub(crate) struct Plan<'a> {
 pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
     raise_open_files();
     let loaded = plan.load()?;
-    let runtime =
-        runtime(loaded.config.gateway.workers).map_err(|error| vec![system("the runtime cannot start", &error)])?;
+    let runtime = runtime(loaded.config.gateway.workers, plan.client.is_some())
+        .map_err(|error| vec![system("the runtime cannot start", &error)])?;
     let ended = runtime.block_on(async {
         let mut signals = Signals::new().map_err(|error| vec![system("signals cannot be received", &error)])?;
         let mut house = Box::pin(House::open(plan, loaded)).await?;
@@ -108,9 +109,7 @@ impl Plan<'_> {
 
     async fn start(&self, parts: Parts) -> Result<Running, StartError> {
         match &self.client {
-            Some(client) => {
-                Gateway::start_stdio(parts, client.clone(), (tokio::io::stdin(), tokio::io::stdout())).await
-            }
+            Some(client) => Gateway::start_stdio(parts, client.clone(), streams::standard()).await,
             None => Gateway::start(parts).await,
         }
     }
@@ -492,11 +491,12 @@ fn raise_open_files() {
     }
 }
 
-/// One thread for each core, unless another number is configured. Never the runtime of a single thread: files are read on a
+/// One thread for each core, unless another number is configured; one for the only client there is, whose messages would else be
+/// handed from thread to thread. Never the runtime of a single thread: files are read on a
 /// worker while another takes over its calls.
-fn runtime(workers: Option<u16>) -> std::io::Result<Runtime> {
+fn runtime(workers: Option<u16>, one_client: bool) -> std::io::Result<Runtime> {
     let mut builder = Builder::new_multi_thread();
-    if let Some(workers) = workers {
+    if let Some(workers) = workers.or(one_client.then_some(1)) {
         builder.worker_threads(usize::from(workers));
     }
     builder.enable_all().build()

@@ -8,7 +8,7 @@ use sekisho_e2e::line::Line;
 use serde_json::json;
 
 use crate::LIMIT;
-use crate::home::{Home, adds, everything, until};
+use crate::home::{Home, adds, everything, text, until};
 
 const ERAS: [Era; 2] = [Era::Legacy, Era::Modern];
 
@@ -97,6 +97,52 @@ fn thirty_two_are_run_at_once_and_the_next_one_is_refused_until_one_has_gone() {
     assert!(clients.iter_mut().all(adds));
     clients[7].close(LIMIT).expect("an end");
     assert!(adds(&mut home.open(&command, Era::Modern)));
+}
+
+/// A server that writes down, in its home, with what it is opened.
+const NOTING: &str = r#"
+import json, os, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    method, params = asked["method"], asked.get("params", {})
+    if method in ("initialize", "server/discover"):
+        with open(os.path.expanduser("~/opened"), "a") as opened:
+            opened.write(json.dumps(params.get("capabilities", {})) + "\n")
+    result = {"resultType": "complete", "capabilities": {"tools": {}}, "serverInfo": {"name": "noting", "version": "1"}}
+    if method == "initialize":
+        result["protocolVersion"] = params["protocolVersion"]
+    elif method == "server/discover":
+        result["supportedVersions"] = ["2026-07-28"]
+    elif method == "tools/list":
+        result["tools"] = [{"name": "wave", "inputSchema": {"type": "object"}}]
+    elif method == "tools/call":
+        result["content"] = [{"type": "text", "text": "o/"}]
+    if "id" in asked:
+        print(json.dumps({"jsonrpc": "2.0", "id": asked["id"], "result": result}), flush=True)
+"#;
+
+#[test]
+fn one_process_is_started_for_a_client_and_is_told_what_the_policy_lets_it_ask() {
+    let home = Home::new("");
+    let script = home.path("noting/server.py");
+    std::fs::create_dir(home.path("noting")).expect("a folder");
+    std::fs::write(&script, NOTING).expect("written");
+    let command = ["/usr/bin/python3".to_owned(), script.display().to_string()];
+    home.configures(&format!("{}sandbox.read = [{script:?}]\n", stdio_server("noting", &command)));
+    home.lock();
+    home.permits(
+        "permit(principal, action, resource);\n\
+         forbid(principal, action == Sekisho::Action::\"sampling/createMessage\", resource);\n",
+    );
+    let opened = home.data().join("homes/noting/opened");
+    for (era, told) in [(Era::Legacy, "{\"roots\": {}}\n"), (Era::Modern, "{}\n")] {
+        std::fs::remove_file(&opened).expect("it was opened before, for the lock file");
+        let declared = json!({"roots": {}, "sampling": {}});
+        let mut client = Line::open(&mut home.run(&[], &command), era, declared).expect("a client");
+        assert_eq!(text(&client.call("wave", json!({})).expect("an answer")), "o/", "{era:?}");
+        client.close(LIMIT).expect("an end");
+        assert_eq!(std::fs::read_to_string(&opened).expect("it was opened"), told, "{era:?}");
+    }
 }
 
 #[test]
