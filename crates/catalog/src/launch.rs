@@ -1,7 +1,7 @@
 //! What a command does beyond starting its program, as far as its words and the names of its variables tell: code in arguments, shells,
 //! modules and hooks that are loaded first, other registries. It is read before anything runs; nothing is looked at but the words.
 //!
-//! *Depth still missing*: programs that are no interpreters and run others all the same (editors, `find -exec`, `make`). What is not known
+//! *Depth still missing*: it is a list: a program that is not on it may run others all the same (`tar --to-command`, an archive manager). What is not known
 //! here is pinned word by word in the lock file, and shown to whoever approves it.
 
 mod options;

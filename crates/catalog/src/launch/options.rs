@@ -18,6 +18,8 @@ pub(super) fn read(name: &str, arguments: &[String]) -> Reading {
         "powershell" | "pwsh" => powershell(name, arguments),
         "awk" | "gawk" | "mawk" | "nawk" => awk(name, arguments),
         _ if is_named(name, "java") => java(arguments),
+        "git" => git(arguments),
+        "find" | "socat" | "supergateway" | "mcp-proxy" => runs_words(name, arguments),
         _ => match known(name) {
             Some((name, interpreter)) => {
                 Words { name, interpreter, has_file: false, reading: Reading::default() }.read(arguments)
@@ -65,6 +67,9 @@ impl Words {
     fn read(mut self, arguments: &[String]) -> Reading {
         let (mut has_program, mut is_first, mut before) = (false, true, Word::Whole);
         for (at, word) in arguments.iter().enumerate() {
+            if !has_program {
+                self.package(word);
+            }
             match std::mem::replace(&mut before, Word::Whole) {
                 Word::Valued => continue,
                 Word::End => return self.reading,
@@ -173,6 +178,30 @@ impl Words {
         Word::Whole
     }
 
+    /// A package, or script, that comes from an address: no registry keeps it as it was.
+    fn package(&mut self, word: &str) {
+        if !PACKAGES.contains(&self.name) {
+            return;
+        }
+        let spec = if word.starts_with('-') { word.split_once('=').map_or("", |(_, value)| value) } else { word };
+        let is_short = matches!(self.name, "npx" | "bunx" | "pnpx") && is_repository(spec);
+        match source(spec) {
+            Some(Source::Clear) => {
+                let id = format!("{} http:", self.name);
+                self.refuse(id, "takes its program from an address that anybody on the way can change");
+            }
+            Some(Source::Address) => self.tell_address(),
+            None if is_short => self.tell_address(),
+            None => {}
+        }
+    }
+
+    fn tell_address(&mut self) {
+        let id = format!("{} ADDRESS", self.name);
+        let why = "takes its program from an address, and whoever has that can change it at any time";
+        self.reading.escapes.push(Escape::told(id, why));
+    }
+
     fn module(&mut self, module: &str) {
         if MODULES.contains(&module.split('.').next().unwrap_or(module)) {
             let id = format!("{} -m {module}", self.name);
@@ -201,6 +230,43 @@ impl Words {
     }
 }
 
+/// Where a package comes from that no registry has.
+enum Source {
+    /// An address without TLS.
+    Clear,
+    Address,
+}
+
+/// `git+https://…`, `github:a/b`, `name@https://…`, `name @ git+ssh://…`. One that names a whole commit does not change.
+fn source(spec: &str) -> Option<Source> {
+    let lower = spec.to_ascii_lowercase();
+    let starts =
+        lower.match_indices('@').map(|(at, _)| lower.get(at.saturating_add(1)..).unwrap_or_default().trim_start());
+    let mut starts = std::iter::once(lower.as_str()).chain(starts);
+    if starts.clone().any(|start| CLEAR.iter().any(|begin| start.starts_with(begin))) {
+        return Some(Source::Clear);
+    }
+    let is_address = starts.any(|start| ADDRESSES.iter().any(|begin| start.starts_with(begin)));
+    (is_address && !is_commit(&lower)).then_some(Source::Address)
+}
+
+/// Ends with `@` or `#` and a whole commit.
+fn is_commit(spec: &str) -> bool {
+    let commit = spec.rsplit(['@', '#']).next().filter(|commit| commit.len() < spec.len()).unwrap_or_default();
+    commit.len() == COMMIT_DIGITS && commit.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// `somebody/something` is a repository on GitHub, as a scope begins with `@` and a folder with `.` or `/`.
+fn is_repository(spec: &str) -> bool {
+    let name = |name: &str| {
+        !name.is_empty()
+            && !name.starts_with(['@', '.', '~'])
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    let (repository, _) = spec.split_once('#').unwrap_or((spec, ""));
+    !is_commit(spec) && repository.split_once('/').is_some_and(|(owner, repository)| name(owner) && name(repository))
+}
+
 /// `--help` and `--version` run nothing.
 fn is_asked_about(arguments: &[String]) -> bool {
     arguments.iter().any(|word| matches!(word.as_str(), "--help" | "--version" | "-h" | "-V" | "-v"))
@@ -224,13 +290,18 @@ fn carried(name: &str, arguments: &[String], reading: &mut Reading) {
             after_option = word.starts_with('-');
         }
         let named = name_of(word);
-        if known(&named).is_some() || CARRIERS.contains(&named.as_str()) || OTHERS.contains(&named.as_str()) {
+        if is_known(&named) {
             reading.inner.push(at);
         }
     }
     if matches!(name, "watch" | "parallel" | "xargs" | "eval" | "cross-env-shell") {
         reading.escapes.push(Escape::refused(name, "gives its words to a shell, or takes them from standard input"));
     }
+}
+
+/// Whether anything is known of a program of this name.
+fn is_known(program: &str) -> bool {
+    known(program).is_some() || CARRIERS.contains(&program) || OTHERS.contains(&program)
 }
 
 /// `env -iS …`, `env -vS…`
@@ -298,6 +369,48 @@ fn powershell(name: &str, arguments: &[String]) -> Reading {
     reading
 }
 
+/// Its settings can name commands, and so can the place where its own are.
+fn git(arguments: &[String]) -> Reading {
+    let mut reading = Reading::default();
+    let mut is_value = false;
+    for word in arguments {
+        if std::mem::take(&mut is_value) {
+            continue;
+        }
+        if !word.starts_with('-') {
+            break;
+        }
+        let (name, is_whole) = word.split_once('=').map_or((word.as_str(), false), |(name, _)| (name, true));
+        // Alone it only tells the place.
+        if matches!(name, "-c" | "--config-env") || (name == "--exec-path" && is_whole) {
+            reading.escapes.push(Escape::refused(format!("git {name}"), "names commands that git runs"));
+        }
+        is_value = !is_whole && GIT_VALUED.contains(&name);
+    }
+    reading
+}
+
+/// Programs of which an argument is a command, for a shell or for themselves.
+fn runs_words(name: &str, arguments: &[String]) -> Reading {
+    let mut reading = Reading::default();
+    for (at, word) in arguments.iter().enumerate() {
+        let lower = word.to_ascii_lowercase();
+        let found = match name {
+            "find" => ["-exec", "-execdir", "-ok", "-okdir"].into_iter().find(|option| lower == *option),
+            "socat" => ["exec:", "system:", "shell:"].into_iter().find(|kind| lower.starts_with(kind)),
+            "supergateway" => Some("--stdio").filter(|option| lower.split('=').next() == Some(option)),
+            _ => None,
+        };
+        if let Some(found) = found {
+            reading.escapes.push(Escape::refused(format!("{name} {found}"), CODE));
+        }
+        if is_known(&name_of(word)) {
+            reading.inner.push(at);
+        }
+    }
+    reading
+}
+
 /// Its program is an argument, unless it comes from a file.
 fn awk(name: &str, arguments: &[String]) -> Reading {
     let mut reading = Reading::default();
@@ -325,6 +438,14 @@ fn java(arguments: &[String]) -> Reading {
     reading
 }
 
+const GIT_VALUED: &[&str] = &["-c", "-C", "--config-env", "--git-dir", "--work-tree", "--namespace", "--super-prefix"];
+/// Launchers of packages.
+const PACKAGES: &[&str] = &["npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "deno", "uv", "uvx", "pipx", "pip"];
+const CLEAR: &[&str] = &["http:", "git:", "git+http:", "git+git:"];
+const ADDRESSES: &[&str] =
+    &["https:", "git+", "git@", "ssh:", "github:", "gitlab:", "bitbucket:", "gist:", "codeberg:", "sourcehut:"];
+/// Of SHA-1 in hexadecimal.
+const COMMIT_DIGITS: usize = 40;
 const READ_ON: &[&str] = &["npm", "pip", "su", "runuser", "flock", "script"];
 const CODE: &str = "runs or loads what stands in an argument, or another file";
 /// A name of what is open already, its standard input among it.
@@ -352,7 +473,21 @@ const INDEX_WORDS: &[&str] = &[
     "insecure-host",
 ];
 /// Programs that are read here without standing in the table.
-const OTHERS: &[&str] = &["cmd", "powershell", "pwsh", "awk", "gawk", "mawk", "nawk", "java"];
+const OTHERS: &[&str] = &[
+    "git",
+    "find",
+    "socat",
+    "supergateway",
+    "mcp-proxy",
+    "cmd",
+    "powershell",
+    "pwsh",
+    "awk",
+    "gawk",
+    "mawk",
+    "nawk",
+    "java",
+];
 const JAVA_HOOKS: &[&str] = &[
     "-javaagent",
     "-agentlib",

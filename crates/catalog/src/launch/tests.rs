@@ -147,6 +147,27 @@ const ESCAPES: &[(&str, &str)] = &[
     ("mise exec -- node -e code", "node -e"),
     ("cross-env NODE_OPTIONS=x node server.js", "cross-env NAME="),
     ("nix-shell --run code", "nix-shell --run"),
+    ("npx http://x.example/pkg.tgz", "npx http:"),
+    ("npx -y -p pkg@http://x.example/pkg.tgz server", "npx http:"),
+    ("uvx --from git+http://x.example/a server", "uvx http:"),
+    ("deno run -A http://x.example/server.ts", "deno http:"),
+    ("find . -name x -exec ./server ;", "find -exec"),
+    ("find . -execdir sh -c code ;", "find -execdir, sh -c"),
+    ("git -c alias.x=!code x", "git -c"),
+    ("git -C /srv -c core.pager=code log", "git -c"),
+    ("git --exec-path=/tmp/x status", "git --exec-path"),
+    ("env git --config-env=alias.x=X x", "git --config-env"),
+    ("socat - EXEC:./server", "socat exec:"),
+    ("npx -y supergateway --stdio code", "supergateway --stdio"),
+    ("supergateway --stdio=code --port 8000", "supergateway --stdio"),
+    ("mcp-proxy -- bash -c code", "bash -c"),
+    ("tini -- sh -c code", "sh -c"),
+    ("dumb-init bash -c code", "bash -c"),
+    ("gosu nobody python3 -c code", "python -c"),
+    ("vim -c code", "vim -c"),
+    ("nvim --cmd code", "nvim --cmd"),
+    ("emacs --batch --eval code", "emacs --eval"),
+    ("make --eval=code", "make --eval"),
 ];
 
 /// The same programs, as people start servers with them.
@@ -213,7 +234,56 @@ const BENIGN: &[&str] = &[
     "/opt/mcp/pythonic -c x",
     "/opt/nodes/server -e x",
     "shellcheck -c x",
+    "npx -y @scope/pkg@1.2.3 https://api.example http://localhost",
+    "npx ./server",
+    "npx -y mcp-remote https://mcp.example/mcp",
+    "deno run -A jsr:@scope/server https://x.example",
+    "uv run src/server.py http://x",
+    "npm run start http://x",
+    "supergateway --sse https://mcp.example/sse",
+    "mcp-proxy https://mcp.example/sse",
+    "find-server . -exec x",
+    "git-server -c x",
+    "git -C /srv log -c",
+    "git --exec-path",
+    "tini -- node server.js",
+    "make server",
+    "vimdoc-server -c x",
 ];
+
+#[test]
+fn packages_from_an_address_are_told_unless_they_name_a_whole_commit() {
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    for (command, id) in [
+        ("npx github:a/b", "npx ADDRESS"),
+        ("npx -y a/b#main", "npx ADDRESS"),
+        ("npx --package=git+ssh://git@x.example/a.git server", "npx ADDRESS"),
+        ("npx -p https://x.example/a.tgz server", "npx ADDRESS"),
+        ("bunx pkg@github:a/b", "bunx ADDRESS"),
+        ("pnpm dlx gitlab:a/b", "pnpm ADDRESS"),
+        ("uvx --from git+https://x.example/a server", "uvx ADDRESS"),
+        ("uvx --from a·@·git+https://x.example/a server", "uvx ADDRESS"),
+        ("uv run https://x.example/server.py", "uv ADDRESS"),
+        ("pipx run --spec=git+https://x.example/a server", "pipx ADDRESS"),
+        ("deno run -A https://x.example/server.ts", "deno ADDRESS"),
+    ] {
+        assert_eq!(found(command, Weight::Told), [id], "{command}");
+        assert_eq!(found(command, Weight::Refused), Vec::<String>::new(), "{command}");
+    }
+    for command in [
+        format!("uvx --from git+https://x.example/a@{commit} server"),
+        format!("npx github:a/b#{commit}"),
+        format!("npx a/b#{commit}"),
+        "npx -y pkg@1.2.3".to_owned(),
+        "npx @scope/pkg".to_owned(),
+        "npx ./a/b".to_owned(),
+        "npm run a/b".to_owned(),
+        "uvx mcp-server@1.0 https://x.example".to_owned(),
+    ] {
+        assert_eq!(found(&command, Weight::Told), Vec::<String>::new(), "{command}");
+    }
+    assert_eq!(found(&format!("uvx --from git+http://x.example/a@{commit} server"), Weight::Refused), ["uvx http:"]);
+}
 
 #[test]
 fn each_escape_is_found_and_called_by_its_name() {
@@ -272,6 +342,12 @@ fn variables_that_steer_a_process_are_found_and_settings_are_not() {
         "PIP_EXTRA_INDEX_URL",
         "DOTNET_STARTUP_HOOKS",
         "BROWSER",
+        "GOFLAGS",
+        "GOPROXY",
+        "RUSTC_WRAPPER",
+        "UV_PYTHON",
+        "NODE_TLS_REJECT_UNAUTHORIZED",
+        "GIT_SSL_NO_VERIFY",
     ] {
         let found = escapes(&words("./server"), [name]);
         assert_eq!(found.iter().map(|escape| &*escape.id).collect::<Vec<_>>(), [name]);

@@ -19,6 +19,7 @@ const FINDS: &str = "says where else modules are looked for";
 const SHELL: &str = "names a file or code that shells run first";
 const COMMAND: &str = "names a command that programs run";
 const REGISTRY: &str = "changes where packages come from, or what is run with them";
+const TRUST: &str = "lets anybody pose as the hosts that it talks to";
 const SETTINGS: &str = "names settings that can name commands";
 
 const BEGINNINGS: &[(&str, &str)] = &[
@@ -51,6 +52,9 @@ const VARIABLES: &[(&[&str], &str)] = &[
             "PHP_INI_SCAN_DIR",
             "PHPRC",
             "ELECTRON_RUN_AS_NODE",
+            "GOFLAGS",
+            "MAKEFLAGS",
+            "RUSTFLAGS",
         ],
         OPTIONS,
     ),
@@ -90,6 +94,7 @@ const VARIABLES: &[(&[&str], &str)] = &[
         ],
         LOADS,
     ),
+    (&["NODE_TLS_REJECT_UNAUTHORIZED", "PYTHONHTTPSVERIFY", "GIT_SSL_NO_VERIFY"], TRUST),
     (&["PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONBREAKPOINT"], "has Python run a file, a module or what is typed"),
     (&["BASH_ENV", "ENV", "ZDOTDIR", "SHELLOPTS", "BASHOPTS", "PROMPT_COMMAND", "PS4", "IFS", "CDPATH"], SHELL),
     (
@@ -113,6 +118,10 @@ const VARIABLES: &[(&[&str], &str)] = &[
             "LESSOPEN",
             "LESSCLOSE",
             "BROWSER",
+            "RUSTC",
+            "RUSTC_WRAPPER",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "UV_PYTHON",
         ],
         COMMAND,
     ),
@@ -128,6 +137,19 @@ const VARIABLES: &[(&[&str], &str)] = &[
             "UV_ENV_FILE",
             "UV_OVERRIDE",
             "UV_PYTHON_INSTALL_MIRROR",
+            "UV_PYPY_INSTALL_MIRROR",
+            "UV_INDEX_STRATEGY",
+            "UV_NO_VERIFY_HASHES",
+            "UV_CONSTRAINT",
+            "PIP_REQUIREMENT",
+            "PIP_CONSTRAINT",
+            "GOPROXY",
+            "GOSUMDB",
+            "GONOSUMDB",
+            "GONOPROXY",
+            "GOPRIVATE",
+            "GOINSECURE",
+            "GOTOOLCHAIN",
             "PIP_INDEX_URL",
             "PIP_EXTRA_INDEX_URL",
             "PIP_FIND_LINKS",
