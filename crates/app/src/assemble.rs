@@ -361,12 +361,7 @@ fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
 fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) -> Option<Catalog> {
     let config = loaded.catalog();
     let before = problems.len();
-    // One by one, since an error does not tell its server in a form that a place could be found by.
-    for (name, server) in &config.servers {
-        let alone = sekisho_catalog::Config { servers: [(name.clone(), server.clone())].into(), ..config.clone() };
-        let refused = |error| at(loaded, Code::Server, &error, &["servers", name.as_str()]);
-        problems.extend(alone.problems().into_iter().map(refused));
-    }
+    problems.extend(refused_sections(loaded));
     let approvals = pins::approvals(loaded).map_err(|problem| problems.push(problem)).ok();
     if problems.len() > before {
         return None;
@@ -374,6 +369,18 @@ fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) ->
     Catalog::new(&config, &approvals?, old.map(|old| &*old.catalog))
         .map_err(|error| problems.push(at(loaded, Code::Server, &error, &["servers"])))
         .ok()
+}
+
+/// What is wrong with the sections of servers.
+pub(crate) fn refused_sections(loaded: &Loaded) -> Vec<Problem> {
+    let config = loaded.catalog();
+    // One by one, since an error does not tell its server in a form that a place could be found by.
+    let of = |(name, server): (&String, &ServerConfig)| {
+        let alone = sekisho_catalog::Config { servers: [(name.clone(), server.clone())].into(), ..config.clone() };
+        let refused = |error| at(loaded, Code::Server, &error, &["servers", name.as_str()]);
+        alone.problems().into_iter().map(refused).collect::<Vec<_>>()
+    };
+    config.servers.iter().flat_map(of).collect()
 }
 
 /// The references that lead nowhere.

@@ -68,6 +68,10 @@ pub(crate) fn survey(loaded: &Loaded, only: &[ServerId]) -> Result<Vec<Surveyed>
 }
 
 async fn look(loaded: &Loaded) -> Result<Vec<Surveyed>, Vec<Problem>> {
+    let refused = assemble::refused_sections(loaded);
+    if !refused.is_empty() {
+        return Err(refused);
+    }
     let egress = assemble::egress(loaded).map_err(alone)?;
     // Nothing of it reaches a client, and whoever is to approve a server has to see what it offers: it is started unapproved.
     let looking = Unapproved::TrustedOnFirstUse;
