@@ -43,7 +43,7 @@ pub(crate) type Outcome = Result<(), Vec<Problem>>;
 #[derive(Debug, Parser)]
 #[command(
     name = "sekisho",
-    disable_version_flag = true,
+    version,
     after_help = "\
 First steps:
   sekisho up                    start here: writes a configuration, starts a gateway with two demo servers
