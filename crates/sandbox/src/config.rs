@@ -50,6 +50,10 @@ pub struct Config {
     /// Largest file that it may write, in MiB: 1 to 1,048,576. Each of its temporary folders holds as much, but no more than 1 GiB.
     #[schemars(range(min = 1, max = 1_048_576), extend("x-requirement" = "10.1"))]
     pub file_mib_max: u32,
+    /// Most that its home may hold, in MiB: 16 to 1,048,576. Its home lasts, and what it keeps there (packages it fetched, caches) adds
+    /// up; past this its processes are stopped, and stay so until there is less or more is permitted.
+    #[schemars(range(min = 16, max = 1_048_576), extend("x-requirement" = "10.1"))]
+    pub home_mib_max: u32,
     /// It may use sockets of the file system: whoever listens on one in a folder that is granted, such as an agent of keys or a container
     /// engine, is not confined, and does what it is told.
     #[schemars(extend("x-requirement" = "10.1"))]
@@ -74,6 +78,7 @@ impl Default for Config {
             processes_max: 256,
             open_files_max: 4096,
             file_mib_max: 1024,
+            home_mib_max: 8192,
             dangerous_unix_sockets: false,
             dangerous_unconfined: false,
         }
@@ -128,6 +133,7 @@ impl Config {
             ("processes_max", self.processes_max.into(), 4, 32_768),
             ("open_files_max", self.open_files_max.into(), 16, MIB_MAX),
             ("file_mib_max", self.file_mib_max.into(), 1, MIB_MAX),
+            ("home_mib_max", self.home_mib_max.into(), 16, MIB_MAX),
             ("network.connections_max", self.network.connections_max.into(), 1, 1024),
             ("network.connections_per_minute_max", self.network.connections_per_minute_max.into(), 1, 100_000),
             ("network.bytes_per_hour_max", self.network.bytes_per_hour_max, 1024, 1024 * 1024 * MIB_MAX),
@@ -171,6 +177,7 @@ mod tests {
             ("processes_max", 4, 32_768),
             ("open_files_max", 16, 1_048_576),
             ("file_mib_max", 1, 1_048_576),
+            ("home_mib_max", 16, 1_048_576),
             ("network.connections_max", 1, 1024),
             ("network.connections_per_minute_max", 1, 100_000),
             ("network.bytes_per_hour_max", 1024, 1 << 40),

@@ -12,6 +12,7 @@
 
 mod cage;
 mod config;
+mod disk;
 mod grants;
 mod groups;
 #[cfg(target_os = "linux")]
@@ -25,6 +26,7 @@ mod usage;
 
 pub use cage::{Cage, Confined, Launcher, Said, Speech, StartError};
 pub use config::{Config, ConfigError};
+pub use disk::{HeldError, free_bytes, held_bytes};
 pub use groups::Groups;
 #[cfg(target_os = "linux")]
 pub use launch::{is_launcher, launch};

@@ -18,6 +18,7 @@ mod config;
 mod confined;
 mod digests;
 mod error;
+mod excess;
 mod exchange;
 mod hello;
 mod kept;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval, timeout};
 
 use crate::confined;
 use crate::error::{Fault, words};
+use crate::excess::Excess;
 use crate::link::Stdio;
 use crate::notes::Notes;
 use crate::pool::Slot;
@@ -83,6 +84,7 @@ impl Process {
                 tokio::spawn(confined::listen(speech, tier, gate, watch.clone(), notes.clone()))
             }),
             watch,
+            excess: program.excess(),
         };
         tasks.spawn(life.live(course.subscribe()));
         Ok(Process { talk, course, slot })
@@ -122,20 +124,32 @@ struct Life {
     /// What its launcher tells; none where it is not confined. It holds the life line.
     cage: Option<JoinHandle<Option<Box<str>>>>,
     watch: Arc<Watch>,
+    excess: Option<Arc<Excess>>,
 }
 
 impl Life {
     async fn live(mut self, mut course: watch::Receiver<Course>) {
         let group = self.child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let mut too_much = None;
         let mut ended = tokio::select! {
             ended = self.child.wait() => Some(ended),
             _ = course.wait_for(|course| *course != Course::Run) => None,
-            () = hangs(&self.watch, &self.talk) => {
+            () = self.talk.hangs() => {
                 self.notes.turn(Outcome::Failed, "the process is stopped: it answers nothing any more", "");
                 self.talk.end("it answered nothing any more");
                 None
             }
+            why = uses_too_much(&self.watch, self.excess.as_deref()) => {
+                too_much = Some(why);
+                None
+            }
         };
+        if let Some(why) = too_much {
+            self.notes.turn(Outcome::Failed, "the process is stopped: it uses more than it may", &why);
+            self.talk.end(format!("it was stopped: {why}"));
+            // Not asked to end: meanwhile it would use more.
+            self.kill(group).await;
+        }
         if ended.is_none() && *course.borrow() == Course::Mute {
             ended = timeout(DRAIN, self.child.wait()).await.ok();
         }
@@ -173,6 +187,15 @@ impl Life {
         timeout(DRAIN, cage).await.ok()?.ok()?
     }
 
+    /// Ends it at once: its launcher ends all that it left, and the group is ended beside.
+    async fn kill(&mut self, group: Option<Pid>) {
+        match &self.cage {
+            Some(cage) => cage.abort(),
+            None => signal(group, Signal::SIGKILL),
+        }
+        let _in_time = timeout(PATIENCE, self.child.wait()).await;
+    }
+
     /// Wait, SIGTERM, wait, SIGKILL (ST-07). A launcher ends whatever its server has left, once its life line has ended; it could not if
     /// it were killed at once.
     async fn end(&mut self, group: Option<Pid>) -> std::io::Result<ExitStatus> {
@@ -194,15 +217,16 @@ impl Life {
     }
 }
 
-/// Looks at a process now and then, until it answers nothing any more.
-async fn hangs(watch: &Watch, talk: &Talk) {
+/// Looks at a process now and then, until it uses more than it may. Why that is.
+async fn uses_too_much(watch: &Watch, excess: Option<&Excess>) -> String {
     let mut tick = interval(LOOK_EVERY);
     loop {
-        tokio::select! {
-            _ = tick.tick() => {
-                let _used = watch.used(Instant::now());
-            }
-            () = talk.hangs() => return,
+        tick.tick().await;
+        let usage = watch.glance();
+        if let Some(excess) = excess
+            && let Some(why) = excess.of(usage, Instant::now()).await
+        {
+            return why;
         }
     }
 }
@@ -329,6 +353,6 @@ async fn read_chunk<'a>(from: &mut (impl AsyncRead + Unpin), chunk: &'a mut [u8]
 /// How long a process may take to end by itself, and again after SIGTERM.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// How often what a process uses is looked at, beside at each call.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_millis(200);
 const CHUNK_BYTES: usize = 64 * 1024;

@@ -11,6 +11,7 @@ use sekisho_sandbox::{Cage, Config, Confined, Launcher, Plan, PlanError, Speech,
 use tokio::process::{Child, Command};
 
 use crate::error::{Fault, chain};
+use crate::excess::Excess;
 use crate::launch::Launch;
 use crate::notes::Notes;
 
@@ -47,6 +48,8 @@ pub(crate) struct Blueprint {
     pub(crate) launcher: Launcher,
     /// The way out, one for all of them.
     pub(crate) gate: Option<Arc<Gate>>,
+    /// What they may use together.
+    pub(crate) excess: Arc<Excess>,
 }
 
 impl Blueprint {
@@ -106,6 +109,14 @@ impl Program {
         match &self.confinement {
             Confinement::None => None,
             Confinement::Cage(blueprint) => blueprint.gate.clone(),
+        }
+    }
+
+    /// What it may use; nothing is said of what is not confined.
+    pub(crate) fn excess(&self) -> Option<Arc<Excess>> {
+        match &self.confinement {
+            Confinement::None => None,
+            Confinement::Cage(blueprint) => Some(Arc::clone(&blueprint.excess)),
         }
     }
 

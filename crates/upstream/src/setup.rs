@@ -16,6 +16,7 @@ use sekisho_sandbox::{Launcher, PlanError, Tier};
 use sekisho_wire::{Era, ServerId, Sheets};
 
 use crate::config::{Config, ConfigError};
+use crate::excess::Excess;
 use crate::launch::{Launch, find, safe_path, search_path};
 use crate::link::{Stdio, Way};
 use crate::notes::Notes;
@@ -274,6 +275,7 @@ fn confinement(
         return Err(StartError::NoNetwork { server: id(), found: secrets.cages.tier });
     }
     let gate = gate(sandbox, secrets.cages.own_ports, notes);
+    let own_home = secrets.cages.homes.join(server.id().as_str());
     let blueprint = Blueprint {
         gate: gate.map_err(|source| StartError::Gate { server: id(), source })?,
         sandbox: sandbox.clone(),
@@ -282,7 +284,8 @@ fn confinement(
         base: secrets.base.to_owned(),
         home: Some(home(secrets.env).ok_or_else(|| StartError::NoHome { server: id() })?),
         search: search.map(safe_path).and_then(|path| path.into_string().ok()),
-        own_home: secrets.cages.homes.join(server.id().as_str()),
+        excess: Excess::new(own_home.clone(), sandbox),
+        own_home,
         hidden: secrets.cages.hidden.to_vec(),
         tier: secrets.cages.tier,
         launcher: secrets.cages.launcher.clone(),

@@ -122,6 +122,14 @@ impl Watch {
         Some(used)
     }
 
+    /// What is used at this moment. What was used since the last time is left to whoever asks for that.
+    pub(crate) fn glance(&self) -> Option<Usage> {
+        let usage = self.look()?;
+        let mut last = lock(&self.last);
+        last.peak = last.peak.peak(usage);
+        Some(usage)
+    }
+
     /// The most that was seen of each thing.
     pub(crate) fn peak(&self) -> Usage {
         lock(&self.last).peak
