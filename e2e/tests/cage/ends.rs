@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use sekisho_e2e::client::Era;
 use sekisho_e2e::gateway::{Approved, Gateway, Setup, stdio_server};
+use sekisho_e2e::line::Line;
 use sekisho_e2e::servers;
 use serde_json::json;
 
@@ -99,6 +100,40 @@ fn server_that_ignores_every_sign_is_ended() {
     gateway.process().signal(Signal::SIGTERM).expect("a signal");
     assert!(gateway.process().wait(Duration::from_secs(40)).is_ok(), "{}", gateway.log());
     assert_eq!(processes_with(&word), Vec::<u32>::new());
+}
+
+#[test]
+fn server_whose_home_holds_more_than_it_may_is_stopped_until_it_holds_less() {
+    let yard = Yard::new();
+    let command = sekisho_e2e::fixture::everything_command(&[]).expect("the fixture");
+    let (file, amount) = (yard.at("work/server.sh"), yard.at("work/amount"));
+    let hoards = "dd if=/dev/zero of=\"$HOME/hoard\" bs=1M count=\"$(cat \"$1\")\" 2>/dev/null";
+    std::fs::write(&file, format!("#!/bin/sh\n{hoards}\nexec {}\n", command.join(" "))).expect("a script");
+    let started = ["/bin/sh".to_owned(), display(&file), display(&amount)];
+    let program = std::path::PathBuf::from(&command[0]);
+    let bound = "sandbox.home_mib_max = 16\n";
+    let table = stdio_server("hoards", &started) + &sekisho_e2e::gateway::granting(&[&program], &[]) + bound;
+    let adds = |line: &mut Line| call(line, "test_add", json!({"a": 2, "b": 3})).is_ok_and(|sum| sum == "5");
+    std::fs::write(&amount, "8").expect("an amount");
+    yard.locked(&table);
+    let mut line = yard.open("hoards");
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(3) {
+        assert!(adds(&mut line), "it holds less than it may");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    line.close(Duration::from_secs(20)).expect("an end");
+    std::fs::write(&amount, "32").expect("an amount");
+    // It may be stopped before it has answered anything.
+    if let Ok(mut line) = yard.try_open("hoards") {
+        eventually("it is stopped", || !adds(&mut line));
+        line.close(Duration::from_secs(20)).expect("an end");
+    }
+    let told = yard.sekisho(&["audit", "tail"]).out;
+    assert!(told.contains("it uses more than it may") && told.contains("home_mib_max"), "{told}");
+    std::fs::write(&amount, "1").expect("an amount");
+    std::fs::remove_file(yard.at("data/homes/hoards/hoard")).expect("what it held");
+    assert!(adds(&mut yard.open("hoards")), "it holds less by now");
 }
 
 #[test]

@@ -75,8 +75,12 @@ impl Yard {
 
     /// A client of a server, served by a process of its own.
     pub(crate) fn open(&self, server: &str) -> Line {
-        let command = line::command(&self.at("sekisho.toml"), Some(server)).expect("the binary");
-        Line::open(&mut self.command(command), Era::Legacy, json!({})).expect("a client")
+        self.try_open(server).expect("a client")
+    }
+
+    pub(crate) fn try_open(&self, server: &str) -> anyhow::Result<Line> {
+        let command = line::command(&self.at("sekisho.toml"), Some(server))?;
+        Line::open(&mut self.command(command), Era::Legacy, json!({}))
     }
 }
 
