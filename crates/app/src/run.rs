@@ -148,8 +148,11 @@ impl House {
         for problem in clock::from_the_future(&loaded.files(), now) {
             tracing::warn!(target: "app", code = problem.code_of().as_str(), "{}", problem.line());
         }
-        loaded.machine = assemble::machine().await.map_err(alone)?.tier();
-        let egress = assemble::egress(&loaded).map_err(alone)?;
+        // Another process tries what the machine can do, while this one reads the system's certificates.
+        let machine = tokio::spawn(assemble::machine());
+        let egress = block_in_place(|| assemble::egress(&loaded)).map_err(alone)?;
+        let machine = machine.await.map_err(|error| alone(Problem::new(Code::Sandbox, error.to_string())))?;
+        loaded.machine = machine.map_err(alone)?.tier();
         let revocations = Arc::new(Revocations::passing());
         let rooms = assemble::at_start(&loaded, &egress, &revocations, now)?;
         let sender = assemble::sender(&loaded, &egress)?;
