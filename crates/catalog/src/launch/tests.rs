@@ -345,7 +345,6 @@ fn variables_that_steer_a_process_are_found_and_settings_are_not() {
         "GOFLAGS",
         "GOPROXY",
         "RUSTC_WRAPPER",
-        "UV_PYTHON",
         "NODE_TLS_REJECT_UNAUTHORIZED",
         "GIT_SSL_NO_VERIFY",
     ] {
@@ -369,6 +368,7 @@ fn variables_that_steer_a_process_are_found_and_settings_are_not() {
         "NPM_CONFIG_LOGLEVEL",
         "npm_config_update_notifier",
         "UV_CACHE_DIR",
+        "UV_PYTHON",
         "ENVIRONMENT",
         "LDAP_URL",
         "node_options",

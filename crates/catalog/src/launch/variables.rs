@@ -121,7 +121,6 @@ const VARIABLES: &[(&[&str], &str)] = &[
             "RUSTC",
             "RUSTC_WRAPPER",
             "RUSTC_WORKSPACE_WRAPPER",
-            "UV_PYTHON",
         ],
         COMMAND,
     ),
