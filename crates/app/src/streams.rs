@@ -25,8 +25,9 @@ fn input() -> Input {
     let opened: Option<Input> = match kind(stdin.as_fd()) {
         // Opened anew: that it does not block is no business of whoever else has it open.
         Some(Kind::Pipe) => pipe::OpenOptions::new().open_receiver("/proc/self/fd/0").ok().map(from),
-        Some(Kind::Socket) => socket(stdin.as_fd()).map(from),
-        None => None,
+        // It cannot be opened anew, and lines of the log must not be lost where they go the same way.
+        Some(Kind::Socket) if !is_same(stdin.as_fd(), std::io::stderr().as_fd()) => socket(stdin.as_fd()).map(from),
+        Some(Kind::Socket) | None => None,
     };
     opened.unwrap_or_else(|| from(tokio::io::stdin()))
 }
@@ -35,7 +36,6 @@ fn output() -> Output {
     let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
     let opened: Option<Output> = match kind(stdout.as_fd()) {
         Some(Kind::Pipe) => pipe::OpenOptions::new().open_sender("/proc/self/fd/1").ok().map(to),
-        // A socket cannot be opened anew, and lines of the log must not be lost on it.
         Some(Kind::Socket) if !is_same(stdout.as_fd(), stderr.as_fd()) => socket(stdout.as_fd()).map(to),
         Some(Kind::Socket) | None => None,
     };

@@ -11,6 +11,9 @@ pub enum HeldError {
     /// Part of it cannot be looked into.
     #[error("part of it cannot be looked into")]
     Closed(#[source] io::Error),
+    /// It could not be looked at this time, for a reason that is not in it.
+    #[error("it cannot be looked at")]
+    Failed(#[source] io::Error),
     /// It has more entries than are looked at.
     #[error("it holds more than {ENTRIES_MAX} files and folders")]
     TooMany,
@@ -50,7 +53,10 @@ fn present<T>(looked: io::Result<T>) -> Result<Option<T>, HeldError> {
     match looked {
         Ok(found) => Ok(Some(found)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
-        Err(error) => Err(HeldError::Closed(error)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidFilename) => {
+            Err(HeldError::Closed(error))
+        }
+        Err(error) => Err(HeldError::Failed(error)),
     }
 }
 

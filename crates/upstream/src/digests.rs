@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, OVERLAYFS_SUPER_MAGIC, XFS_SUPER_MAGIC, fstatfs};
 use nix::unistd::Uid;
 use sekisho_audit::Digest;
 
@@ -48,13 +49,15 @@ impl Digests {
     /// It cannot be read.
     pub fn of(&self, file: &Path) -> io::Result<Digest> {
         let open = File::open(file)?;
+        // Whoever has changed a page of it in memory may go on to change that page, and no stamp tells, until it is written to the disk.
+        let is_told = tells_of_changes(&open) && open.sync_data().is_ok();
         let stamp = Stamp::of(&open.metadata()?);
-        if let Some(known) = self.known().by_stamp.get(&stamp) {
+        if let Some(known) = self.known().by_stamp.get(&stamp).filter(|_| is_told) {
             return Ok(*known);
         }
         let digest = Digest::of_reader((&open).take(PROGRAM_BYTES_MAX))?;
         // A change within the same tick of the file system's clock would have the same stamp.
-        if stamp == Stamp::of(&open.metadata()?) && stamp.is_settled(SystemTime::now()) {
+        if is_told && stamp == Stamp::of(&open.metadata()?) && stamp.is_settled(SystemTime::now()) {
             self.known().learn(stamp, digest);
         }
         Ok(digest)
@@ -127,6 +130,13 @@ impl Stamp {
     }
 }
 
+/// Whether a file system is one of those that tell of each change of a file by its time, those by way of memory among them, and that
+/// nobody but the kernel speaks for.
+fn tells_of_changes(file: &File) -> bool {
+    const KNOWN: [FsType; 4] = [EXT4_SUPER_MAGIC, XFS_SUPER_MAGIC, BTRFS_SUPER_MAGIC, OVERLAYFS_SUPER_MAGIC];
+    fstatfs(file).is_ok_and(|about| KNOWN.contains(&about.filesystem_type()))
+}
+
 /// Numbers of devices mean the same until the machine is started anew.
 fn heading() -> Option<String> {
     let start = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
@@ -188,6 +198,30 @@ mod tests {
         // What is remembered is what is told, so it was not read.
         assert_eq!(digests.known().by_stamp.insert(stamp, before), Some(digest));
         assert_eq!(digests.of(settled).unwrap(), before);
+    }
+
+    #[test]
+    fn a_page_that_somebody_changes_in_memory_is_noticed_however_late() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = dir.path().join("tool");
+        fs::write(&tool, vec![b'a'; 4096]).unwrap();
+        let script = "import mmap, sys\nfile = open(sys.argv[1], 'r+b')\npage = mmap.mmap(file.fileno(), 0)\nfile.close()\n\
+                      for byte in b'bc':\n    page[0] = byte\n    print(flush=True)\n    sys.stdin.readline()\n";
+        let mut python = std::process::Command::new(crate::tests::support::python());
+        python.args(["-c", script]).arg(&tool).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        let mut python = python.spawn().unwrap();
+        let mut told = std::io::BufReader::new(python.stdout.take().unwrap());
+        let mut changed = || std::io::BufRead::read_line(&mut told, &mut String::new()).unwrap();
+        changed();
+        std::thread::sleep(SETTLED_AFTER + Duration::from_secs(1));
+        let digests = Digests::default();
+        let before = digests.of(&tool).unwrap();
+        let mut go_on = python.stdin.take().unwrap();
+        go_on.write_all(b"\n").unwrap();
+        changed();
+        assert_ne!(digests.of(&tool).unwrap(), before);
+        drop(go_on);
+        python.wait().unwrap();
     }
 
     #[test]

@@ -46,8 +46,13 @@ impl Excess {
         let free = free_bytes(&self.home)?;
         if seen.as_ref().is_none_or(|seen| self.is_old(seen, free, now)) {
             let home = self.home.clone();
-            let held = spawn_blocking(move || held_bytes(&home)).await.ok()?;
-            *seen = Some(Seen { at: now, held, free });
+            match spawn_blocking(move || held_bytes(&home)).await.ok()? {
+                // Such as too many open files of ours: it is tried again.
+                Err(error @ HeldError::Failed(_)) => {
+                    tracing::debug!(target: "upstream", error = chain(&error), "a home was not counted");
+                }
+                held => *seen = Some(Seen { at: now, held, free }),
+            }
         }
         let (place, mib_max) = (self.home.display(), self.home_bytes_max / MIB);
         match &seen.as_ref()?.held {

@@ -74,8 +74,8 @@ pub(crate) struct Asked {
 /// An open connection.
 pub(crate) struct Link {
     version: Version,
-    /// What the server was told that it may ask for (legacy).
-    askable: Askable,
+    /// What it was opened with (legacy).
+    asked: Asked,
     /// No two connections have the same one.
     number: u64,
     talk: Talk,
@@ -99,7 +99,8 @@ impl Link {
     /// A process cannot be started.
     pub(crate) fn modern(way: &Way, version: Version, slot: Option<Arc<Slot>>) -> Result<Link, Fault> {
         let talk = Talk::start(way, version, slot)?;
-        Ok(Link { version, askable: Askable::default(), number: next_number(), talk })
+        let asked = Asked { version, askable: Askable::default() };
+        Ok(Link { version, asked, number: next_number(), talk })
     }
 
     /// A connection for one legacy session: `initialize` with the version that is asked for, then `notifications/initialized` (BP-25).
@@ -143,8 +144,7 @@ impl Link {
         let version = version.ok_or_else(|| {
             Fault::WrongEra(format!("it answered initialize with version {}", words(&said.version)).into())
         })?;
-        let (askable, number) = (asked.askable, next_number());
-        Ok((Link { version, askable, number, talk: talk.opened(version, session) }, said))
+        Ok((Link { version, asked, number: next_number(), talk: talk.opened(version, session) }, said))
     }
 
     /// Begins a legacy session that was initialized.
@@ -171,12 +171,12 @@ impl Link {
 
     /// Whether the server may ask for the client's folders.
     pub(crate) fn asks_for_roots(&self) -> bool {
-        self.askable.roots
+        self.asked.askable.roots
     }
 
     /// Whether it is as if it had been opened for this: a server that agreed on an older version than was asked for agrees on that again.
     pub(crate) fn is_opened_for(&self, asked: Asked) -> bool {
-        self.version == asked.version && self.askable == asked.askable
+        (self.version == asked.version || self.asked.version == asked.version) && self.asked.askable == asked.askable
     }
 
     /// The version that is spoken on it.

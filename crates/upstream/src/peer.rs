@@ -41,7 +41,7 @@ pub(crate) struct Peer {
     /// What it is to be asked.
     demand: watch::Sender<Demand>,
     /// The connection that it answered the one client's first question on, until that client takes it.
-    spare: Mutex<Option<Link>>,
+    spare: Mutex<Option<(Link, Instant)>>,
     recheck: Notify,
     /// It is configured or approved anew: one that was down is tried at once.
     moved: Notify,
@@ -407,6 +407,7 @@ impl Peer {
                 _ = closing.wait_for(|closing| *closing) => return,
                 _ = tick.tick() => {
                     self.pool.sweep(idle);
+                    self.spare().take_if(|(_, since)| since.elapsed() >= idle);
                     self.lessons.sweep(Instant::now());
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sekisho_wire::back::{self, Initialized};
 use sekisho_wire::message::Meta;
 use sekisho_wire::{Answer, Askable, Call, Era, Json, RpcError, Version};
+use tokio::time::error::Elapsed;
 use tokio::time::{Instant, timeout};
 
 use crate::ask::{Ask, Question};
@@ -53,6 +54,8 @@ pub(crate) async fn greet(way: &Way, hello: Hello, at_most: Duration) -> Result<
     let (modern, legacy) = match hello {
         Hello::Legacy { version, askable } => match initialize(way, link::Asked { version, askable }, deadline).await {
             Ok((spoken, link)) => return Ok((Offer::of_one(Era::Legacy, spoken), Some(link))),
+            // There is no time left for another question, and none that this client needs the answer of.
+            Err(fault @ Fault::TimedOut(_)) => return Err(words(&format!("initialize: {fault}"))),
             Err(fault) => (modern(way, deadline).await, Err(fault)),
         },
         Hello::Modern => {
@@ -60,7 +63,16 @@ pub(crate) async fn greet(way: &Way, hello: Hello, at_most: Duration) -> Result<
             match timeout(HEAD_START, &mut modern).await {
                 Ok(Ok((spoken, link))) => return Ok((Offer::of_one(Era::Modern, spoken), Some(link))),
                 Ok(Err(fault)) => (Err(fault), legacy(way, deadline).await),
-                Err(_) => both(modern, legacy(way, deadline), |_| ()).await,
+                Err(_) => {
+                    let mut legacy = std::pin::pin!(legacy(way, deadline));
+                    tokio::select! {
+                        modern = &mut modern => match modern {
+                            Ok((spoken, link)) => return Ok((Offer::of_one(Era::Modern, spoken), Some(link))),
+                            Err(fault) => (Err(fault), legacy.await),
+                        },
+                        legacy = &mut legacy => (timeout(GRACE, modern).await.unwrap_or_else(silent), legacy),
+                    }
+                }
             }
         }
     };
@@ -107,10 +119,13 @@ async fn both(
         }
         legacy = &mut legacy => {
             tell(Era::Legacy, &legacy);
-            let silent = |_| Err(Fault::TimedOut("no answer came".into()));
             (timeout(GRACE, modern).await.unwrap_or_else(silent), legacy)
         }
     }
+}
+
+fn silent(_: Elapsed) -> Asked {
+    Err(Fault::TimedOut("no answer came".into()))
 }
 
 async fn modern(way: &Way, deadline: Instant) -> Asked {

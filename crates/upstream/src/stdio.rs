@@ -17,7 +17,7 @@ use sekisho_wire::{Answer, Era, Id, Json, RpcError, Told, outgoing};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::allowance::{Allowance, INTERIM_BYTES_MAX, detached};
+use crate::allowance::{ASK_BYTES_MAX, Allowance, detached};
 use crate::ask::{Ask, Heard, Logs, own_id, own_progress};
 use crate::error::Fault;
 use crate::notes::Notes;
@@ -335,7 +335,7 @@ impl Talk {
         let start = Instant::now();
         let free = async {
             let _place = interim.reserve().await;
-            let _bytes = room.acquire_many(u32::try_from(INTERIM_BYTES_MAX).unwrap_or(u32::MAX)).await;
+            let _bytes = room.acquire_many(u32::try_from(ASK_BYTES_MAX).unwrap_or(u32::MAX)).await;
         };
         let mut last_words = self.last_words.subscribe();
         let waited = async {
@@ -477,9 +477,9 @@ impl Waiting {
 }
 
 impl Party {
-    /// Whether another notification would be queued, however long it is.
+    /// Whether another message would be queued, however long it is.
     fn has_room(&self) -> bool {
-        self.interim.capacity() > 0 && self.room.available_permits() >= INTERIM_BYTES_MAX
+        self.interim.capacity() > 0 && self.room.available_permits() >= ASK_BYTES_MAX
     }
 
     /// Queues a message of `bytes` bytes. It is dropped where there is no room, which is where the reader was waited for long enough:
@@ -506,6 +506,6 @@ const MISSED_MAX: u32 = 3;
 const INPUT_MAX: usize = 256;
 const INTERIM_MAX: usize = 64;
 /// Most bytes of one exchange that wait for their reader.
-const QUEUE_BYTES_MAX: usize = 256 * 1024;
+const QUEUE_BYTES_MAX: usize = 2 * ASK_BYTES_MAX;
 const OPEN_MAX: usize = 256;
 const GIVEN_UP_MAX: usize = 256;

@@ -243,7 +243,8 @@ impl Upstream {
     }
 
     /// Lets the servers behind an endpoint know how a client opens towards each, and waits until it is known whether they speak its
-    /// era, for 15 seconds at most. Where servers are probed at once, nobody waits for one that has not answered in any era yet.
+    /// era, for 15 seconds at most. Where servers are probed at once, that is for the one server of an endpoint alone, once it has answered in
+    /// an era: at the endpoint of all nobody waits for somebody's server.
     pub async fn greet(&self, endpoint: &Endpoint, hello: impl Fn(&Server) -> Hello) {
         let peers = self.peers.load_full();
         let behind: Vec<&Arc<Peer>> = match endpoint {
@@ -251,7 +252,11 @@ impl Upstream {
             Endpoint::One(server) => peers.get(server).into_iter().collect(),
         };
         let mut greeted: JoinSet<()> = JoinSet::new();
-        for peer in behind.into_iter().filter(|peer| self.probing == Probing::OnDemand || peer.offer().is_some()) {
+        let waits = |peer: &&Arc<Peer>| match self.probing {
+            Probing::OnDemand => true,
+            Probing::AtOnce => *endpoint != Endpoint::All && peer.offer().is_some(),
+        };
+        for peer in behind.into_iter().filter(waits) {
             let (peer, hello) = (Arc::clone(peer), hello(peer.server()));
             greeted.spawn(async move { peer.greeted(hello).await });
         }

@@ -22,7 +22,9 @@ pub(super) fn read(name: &str, arguments: &[String]) -> Reading {
         "find" | "socat" | "supergateway" | "mcp-proxy" => runs_words(name, arguments),
         _ => match known(name) {
             Some((name, interpreter)) => {
-                Words { name, interpreter, has_file: false, reading: Reading::default() }.read(arguments)
+                let takes_package = matches!(name, "npx" | "bunx" | "pnpx");
+                let (option, reading) = (String::new(), Reading::default());
+                Words { name, interpreter, has_file: false, option, takes_package, reading }.read(arguments)
             }
             None => Reading::default(),
         },
@@ -46,6 +48,10 @@ struct Words {
     interpreter: &'static Interpreter,
     /// Whether an option names the program.
     has_file: bool,
+    /// Its last option, by name.
+    option: String,
+    /// Whether its program is a package, of which `somebody/something` is a repository.
+    takes_package: bool,
     reading: Reading,
 }
 
@@ -78,6 +84,8 @@ impl Words {
                     return self.reading;
                 }
                 _ if word == "--" => {
+                    self.option.clear();
+                    arguments.get(at.saturating_add(1)).into_iter().for_each(|next| self.package(next));
                     self.program(arguments, at.saturating_add(1));
                     has_program = at.saturating_add(1) < arguments.len();
                     break;
@@ -100,7 +108,13 @@ impl Words {
                     has_program = true;
                     break;
                 }
-                Word::Whole if self.interpreter.through.contains(&word.as_str()) => is_first = false,
+                Word::Whole if self.interpreter.through.contains(&word.as_str()) => {
+                    is_first = false;
+                    self.takes_package |= match self.name {
+                        "npm" | "bun" => matches!(word.as_str(), "exec" | "x"),
+                        _ => word == "dlx",
+                    };
+                }
                 Word::Whole => {
                     has_program = true;
                     self.program(arguments, at);
@@ -183,8 +197,18 @@ impl Words {
         if !PACKAGES.contains(&self.name) {
             return;
         }
-        let spec = if word.starts_with('-') { word.split_once('=').map_or("", |(_, value)| value) } else { word };
-        let is_short = matches!(self.name, "npx" | "bunx" | "pnpx") && is_repository(spec);
+        let (option, spec) = match word.strip_prefix('-') {
+            None => (std::mem::take(&mut self.option), word),
+            Some(option) => {
+                let (option, value) = option.trim_start_matches('-').split_once('=').unwrap_or((option, ""));
+                option.trim_start_matches('-').clone_into(&mut self.option);
+                (option.to_owned(), value)
+            }
+        };
+        if ADDRESS_OPTIONS.contains(&option.as_str()) {
+            return;
+        }
+        let is_short = self.takes_package && is_repository(spec);
         match source(spec) {
             Some(Source::Clear) => {
                 let id = format!("{} http:", self.name);
@@ -237,17 +261,18 @@ enum Source {
     Address,
 }
 
-/// `git+https://…`, `github:a/b`, `name@https://…`, `name @ git+ssh://…`. One that names a whole commit does not change.
+/// `git+https://…`, `github:a/b`, `name@https://…`, `name @ git+ssh://…`. A repository at a whole commit does not change.
 fn source(spec: &str) -> Option<Source> {
     let lower = spec.to_ascii_lowercase();
+    let lower = lower.split_once("#subdirectory=").map_or(lower.as_str(), |(before, _)| before);
     let starts =
         lower.match_indices('@').map(|(at, _)| lower.get(at.saturating_add(1)..).unwrap_or_default().trim_start());
-    let mut starts = std::iter::once(lower.as_str()).chain(starts);
+    let mut starts = std::iter::once(lower).chain(starts);
     if starts.clone().any(|start| CLEAR.iter().any(|begin| start.starts_with(begin))) {
         return Some(Source::Clear);
     }
-    let is_address = starts.any(|start| ADDRESSES.iter().any(|begin| start.starts_with(begin)));
-    (is_address && !is_commit(&lower)).then_some(Source::Address)
+    let address = starts.find_map(|start| ADDRESSES.iter().find(|begin| start.starts_with(**begin)))?;
+    (*address == "https:" || !is_commit(lower)).then_some(Source::Address)
 }
 
 /// Ends with `@` or `#` and a whole commit.
@@ -404,7 +429,7 @@ fn runs_words(name: &str, arguments: &[String]) -> Reading {
         if let Some(found) = found {
             reading.escapes.push(Escape::refused(format!("{name} {found}"), CODE));
         }
-        if is_known(&name_of(word)) {
+        if !word.contains("://") && is_known(&name_of(word)) {
             reading.inner.push(at);
         }
     }
@@ -441,6 +466,26 @@ fn java(arguments: &[String]) -> Reading {
 const GIT_VALUED: &[&str] = &["-c", "-C", "--config-env", "--git-dir", "--work-tree", "--namespace", "--super-prefix"];
 /// Launchers of packages.
 const PACKAGES: &[&str] = &["npx", "npm", "pnpm", "pnpx", "yarn", "bun", "bunx", "deno", "uv", "uvx", "pipx", "pip"];
+/// Options whose value is an address, and no package.
+const ADDRESS_OPTIONS: &[&str] = &[
+    "proxy",
+    "https-proxy",
+    "http-proxy",
+    "noproxy",
+    "location",
+    "registry",
+    "index",
+    "index-url",
+    "default-index",
+    "extra-index-url",
+    "find-links",
+    "cache",
+    "cert",
+    "cafile",
+    "user-agent",
+    "i",
+    "f",
+];
 const CLEAR: &[&str] = &["http:", "git:", "git+http:", "git+git:"];
 const ADDRESSES: &[&str] =
     &["https:", "git+", "git@", "ssh:", "github:", "gitlab:", "bitbucket:", "gist:", "codeberg:", "sourcehut:"];

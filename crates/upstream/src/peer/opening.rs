@@ -23,7 +23,7 @@ impl Peer {
     /// Asks for what a client needs who opens like this, and waits until it is known whether the server speaks its era.
     pub(crate) async fn greeted(&self, hello: Hello) {
         // Of almost every call.
-        if self.seen.borrow().tells(hello.era()) {
+        if matches!(&*self.seen.borrow(), Seen::Up(offer) if !offer.awaits(hello.era())) {
             return;
         }
         self.demand.send_if_modified(|demand| {
@@ -99,6 +99,7 @@ impl Peer {
             link.occupy(slot);
             if caller.era() == Era::Legacy {
                 link.begin(deadline).await?;
+                self.set_again(&link, caller, deadline).await;
             }
             return Ok(Arc::new(link));
         }
@@ -125,7 +126,7 @@ impl Peer {
     /// The connection that is there already, if it was opened as this client opens. Nobody has asked anything on it. Whoever comes
     /// first takes it away: it is of no use to anybody later.
     fn take_spare(&self, hello: Hello, version: Version) -> Option<Link> {
-        let link = self.spare().take()?;
+        let (link, _) = self.spare().take()?;
         let alike = match hello {
             Hello::Legacy { version, askable } => link.is_opened_for(Asked { version, askable }),
             Hello::Modern => link.version() == version,
@@ -133,7 +134,7 @@ impl Peer {
         (alike && !link.is_over()).then_some(link)
     }
 
-    pub(super) fn spare(&self) -> MutexGuard<'_, Option<Link>> {
+    pub(super) fn spare(&self) -> MutexGuard<'_, Option<(Link, Instant)>> {
         // Nothing between lock and unlock panics.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -78,10 +78,16 @@ impl Peer {
         let Some(hello) = wanted.alone(self.setup.eras) else {
             return probe(way, self.setup.eras, at_most, |part| self.found_in_part(part)).await;
         };
+        // Whoever failed before this is answered by it.
+        tokio::select! {
+            biased;
+            () = self.recheck.notified() => {}
+            () = std::future::ready(()) => {}
+        }
         let (offer, link) = greet(way, hello, at_most).await?;
-        // Where it was closed meanwhile nobody would end it.
-        if !*self.closing.borrow() {
-            *self.spare() = link;
+        // Where it was closed meanwhile nobody would end it, and whoever has a connection needs no other one.
+        if !*self.closing.borrow() && !self.pool.is_alive() {
+            *self.spare() = link.map(|link| (link, Instant::now()));
         }
         Ok(offer)
     }
@@ -95,7 +101,11 @@ impl Peer {
 
     fn found(&self, offer: Offer) {
         let (offer, known) = match &*self.seen.borrow() {
-            Seen::Up(earlier) => (offer.after(earlier), earlier.awaited.is_none()),
+            Seen::Up(earlier) => {
+                let (is_part, was_part) = (offer.awaited.is_some(), earlier.awaited.is_some());
+                let known = !was_part || (is_part && offer.eras() == earlier.eras());
+                (offer.after(earlier), known)
+            }
             Seen::NotYet | Seen::Down(_) => (offer, false),
         };
         if !known {

@@ -70,6 +70,15 @@ async fn a_process_that_was_opened_for_another_kind_of_client_is_not_given_to_th
 }
 
 #[tokio::test]
+async fn a_process_that_agreed_on_an_older_version_serves_the_client_that_asked_for_a_newer_one() {
+    let house = house("older");
+    house.upstream.greet(&Endpoint::All, |_| OLD).await;
+    let pid = house.call("one", "pid", &house.legacy("ann").await).await.unwrap();
+    assert_eq!(starts(&house), [pid]);
+    house.upstream.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_process_that_has_ended_meanwhile_is_not_given_to_anybody() {
     let house = house("both");
     house.upstream.greet(&Endpoint::All, |_| OLD).await;

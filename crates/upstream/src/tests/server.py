@@ -147,8 +147,8 @@ while True:
     if ONLY == "mute":
         continue
     if method == "initialize" and ONLY != "modern":
-        if ONLY == "future":
-            params["protocolVersion"] = "2099-01-01"
+        agreed = {"future": "2099-01-01", "older": "2025-06-18"}
+        params["protocolVersion"] = agreed.get(ONLY, params["protocolVersion"])
         say(id=ident, result={"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
                               "serverInfo": {"name": "test", "version": "1"}, "instructions": "be kind"})
     elif method == "server/discover" and ONLY != "legacy":

@@ -243,7 +243,7 @@ async fn what_waits_for_a_slow_reader_is_bounded_in_bytes_and_too_long_a_notice_
     // The process answers in order, so that by then all of it has come.
     call(&link, "echo").await;
     let heard = heard(&mut slow).await;
-    assert_eq!(heard.len(), 5, "four times 60,000 bytes, and the answer");
+    assert_eq!(heard.len(), 9, "eight times 60,000 bytes, and the answer");
     drop((slow, link));
     let log = ground.log().await;
     assert_eq!(log.matches("it says more before its answer than is passed on").count(), 1, "{log}");
