@@ -87,29 +87,17 @@ fn take_in(rooms: &Rooms, inflight: &InFlight, message: &Authenticated<Inbound>,
 async fn greet(rooms: &Rooms, opening: &Addressed, now: SystemTime) {
     let Inbound::Request(request) = opening.message().message() else { return };
     let endpoint = opening.message().endpoint();
-    match request.call() {
-        Call::Initialize(asked) => {
-            let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
-            let version = known.unwrap_or(Version::LATEST_LEGACY);
-            let declared = Askable::of(&asked.capabilities);
-            let hello = |server: &Server| {
-                let askable = rooms.policy.may_be_asked(opening, declared, server, now);
-                Hello::Legacy { version, askable }
-            };
-            rooms.upstream.greet(endpoint, hello).await;
-        }
-        Call::Discover => rooms.upstream.greet(endpoint, |_| Hello::Modern).await,
-        Call::Ping
-        | Call::List { .. }
-        | Call::CallTool { .. }
-        | Call::ReadResource { .. }
-        | Call::GetPrompt { .. }
-        | Call::Complete { .. }
-        | Call::SetLogLevel { .. }
-        | Call::Listen { .. }
-        | Call::Subscribe { .. }
-        | Call::Unsubscribe { .. }
-        | Call::Task { .. } => {}
+    if let Call::Initialize(asked) = request.call() {
+        let known = Version::parse(&asked.version).filter(|version| version.era() == Era::Legacy);
+        let version = known.unwrap_or(Version::LATEST_LEGACY);
+        let declared = Askable::of(&asked.capabilities);
+        let hello = |server: &Server| {
+            let askable = rooms.policy.may_be_asked(opening, declared, server, now);
+            Hello::Legacy { version, askable }
+        };
+        rooms.upstream.greet(endpoint, hello).await;
+    } else if matches!(request.call(), Call::Discover) {
+        rooms.upstream.greet(endpoint, |_| Hello::Modern).await;
     }
 }
 
