@@ -257,7 +257,7 @@ const SCOPES_MAX: usize = 32;
 const SCOPE_BYTES_MAX: usize = 128;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::client::tests::client;
 
@@ -265,7 +265,7 @@ mod tests {
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
     /// A good request, with some parameters in place of others. An empty one is left out.
-    fn ask(changes: &[(&str, &str)]) -> Result<Authorize, Refused> {
+    pub(crate) fn ask(changes: &[(&str, &str)]) -> Result<Authorize, Refused> {
         let good = [
             ("client_id", "https://app.example/oauth/client.json"),
             ("redirect_uri", "https://app.example/cb"),
