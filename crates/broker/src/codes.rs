@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sekisho_audit::Digest;
 
 use crate::pkce::{Challenge, PkceError};
-use crate::request::Authorize;
+use crate::request::{Authorize, is_same_resource};
 
 /// The codes that were given out. `G` is what was granted, which whoever redeems a code gets.
 #[derive(Debug)]
@@ -159,8 +159,7 @@ impl Bound {
         if *self.redirect != *brought.redirect {
             return Err(RedeemError::Redirect);
         }
-        let without_slash = |uri: &str| uri.strip_suffix('/').unwrap_or(uri).to_owned();
-        if brought.resource.is_some_and(|resource| without_slash(resource) != without_slash(&self.resource)) {
+        if brought.resource.is_some_and(|resource| !is_same_resource(resource, &self.resource)) {
             return Err(RedeemError::Resource);
         }
         self.challenge.met_by(brought.verifier).map_err(RedeemError::Verifier)

@@ -175,12 +175,15 @@ fn asked(parameters: &Parameters, resources: &[&str]) -> Result<Asked, (ErrorCod
             "`resource` is missing: it must be the MCP endpoint that the token is for",
         );
     };
-    let without_slash = |uri: &'_ str| uri.strip_suffix('/').unwrap_or(uri).to_owned();
-    let known = resources.iter().find(|known| without_slash(known) == without_slash(resource));
-    match known {
+    match resources.iter().find(|known| is_same_resource(known, resource)) {
         Some(known) => Ok((challenge, scopes, Box::from(*known))),
         None => wrong(ErrorCode::InvalidTarget, "`resource` is no MCP endpoint of this server"),
     }
+}
+
+/// Whether both mean one resource: a slash at the end means nothing.
+pub(crate) fn is_same_resource(one: &str, other: &str) -> bool {
+    one.strip_suffix('/').unwrap_or(one) == other.strip_suffix('/').unwrap_or(other)
 }
 
 impl Authorize {

@@ -95,9 +95,9 @@ async fn greet(rooms: &Rooms, opening: &Addressed, now: SystemTime) {
             let askable = rooms.policy.may_be_asked(opening, declared, server, now);
             Hello::Legacy { version, askable }
         };
-        rooms.upstream.greet(endpoint, hello).await;
+        rooms.upstream.greet(endpoint, Era::Legacy, hello).await;
     } else if matches!(request.call(), Call::Discover) {
-        rooms.upstream.greet(endpoint, |_| Hello::Modern).await;
+        rooms.upstream.greet(endpoint, Era::Modern, |_| Hello::Modern).await;
     }
 }
 

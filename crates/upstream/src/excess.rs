@@ -28,7 +28,7 @@ struct Seen {
 
 impl Excess {
     pub(crate) fn new(home: PathBuf, sandbox: &Config) -> Arc<Excess> {
-        let home_bytes_max = u64::from(sandbox.home_mib_max).saturating_mul(1024 * 1024);
+        let home_bytes_max = u64::from(sandbox.home_mib_max).saturating_mul(MIB);
         Arc::new(Excess { home, home_bytes_max, processes_max: sandbox.processes_max, seen: Mutex::default() })
     }
 

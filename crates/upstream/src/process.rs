@@ -1,7 +1,7 @@
 //! One child process that speaks MCP on its standard streams: its start, its streams and its end.
 
 use std::process::ExitStatus;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use crate::error::{Fault, words};
 use crate::excess::Excess;
 use crate::link::Stdio;
 use crate::notes::Notes;
-use crate::pool::Slot;
+use crate::pool::{Slot, lock};
 use crate::program::Begun;
 use crate::stdio::{Line, Talk};
 use crate::watch::Watch;
@@ -250,11 +250,6 @@ fn signal(group: Option<Pid>, signal: Signal) {
     {
         tracing::trace!(target: "upstream", %error, %signal, "signal not sent");
     }
-}
-
-/// Nothing here leaves it half changed, so a panic elsewhere does not spoil it.
-fn lock(slot: &Mutex<Option<Arc<Slot>>>) -> MutexGuard<'_, Option<Arc<Slot>>> {
-    slot.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn exit_words(ended: &std::io::Result<ExitStatus>) -> String {

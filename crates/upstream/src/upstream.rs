@@ -242,10 +242,10 @@ impl Upstream {
         self.peers.load().get(server)?.offer()
     }
 
-    /// Lets the servers behind an endpoint know how a client opens towards each, and waits until it is known whether they speak its
+    /// Lets the servers behind an endpoint know how a client of an era opens towards each, and waits until it is known whether they speak its
     /// era, for 15 seconds at most. Where servers are probed at once, that is for the one server of an endpoint alone, once it has answered in
     /// an era: at the endpoint of all nobody waits for somebody's server.
-    pub async fn greet(&self, endpoint: &Endpoint, hello: impl Fn(&Server) -> Hello) {
+    pub async fn greet(&self, endpoint: &Endpoint, era: Era, hello: impl Fn(&Server) -> Hello) {
         let peers = self.peers.load_full();
         let behind: Vec<&Arc<Peer>> = match endpoint {
             Endpoint::All => peers.values().collect(),
@@ -256,7 +256,7 @@ impl Upstream {
             Probing::OnDemand => true,
             Probing::AtOnce => *endpoint != Endpoint::All && peer.offer().is_some(),
         };
-        for peer in behind.into_iter().filter(waits) {
+        for peer in behind.into_iter().filter(|peer| !peer.knows(era)).filter(waits) {
             let (peer, hello) = (Arc::clone(peer), hello(peer.server()));
             greeted.spawn(async move { peer.greeted(hello).await });
         }

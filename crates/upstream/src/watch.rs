@@ -1,11 +1,13 @@
 //! What a server's processes are seen to do: read from outside, and told with each call.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use sekisho_sandbox::{Root, Tier, Usage};
 use tokio::time::Instant;
+
+use crate::pool::lock;
 
 /// What a process of a server used since it was looked at last, and at that moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,10 +141,6 @@ impl Watch {
         let first = self.first.load(Ordering::Relaxed);
         if first == 0 { None } else { Usage::of(first, self.root) }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often it is looked at at most: calls that follow each other faster are told together.

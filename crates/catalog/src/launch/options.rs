@@ -200,8 +200,9 @@ impl Words {
         let (option, spec) = match word.strip_prefix('-') {
             None => (std::mem::take(&mut self.option), word),
             Some(option) => {
-                let (option, value) = option.trim_start_matches('-').split_once('=').unwrap_or((option, ""));
-                option.trim_start_matches('-').clone_into(&mut self.option);
+                let option = option.trim_start_matches('-');
+                let (option, value) = option.split_once('=').unwrap_or((option, ""));
+                option.clone_into(&mut self.option);
                 (option.to_owned(), value)
             }
         };

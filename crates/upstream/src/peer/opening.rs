@@ -17,13 +17,13 @@ use crate::caller::Caller;
 use crate::error::Fault;
 use crate::hello::Hello;
 use crate::link::{Asked, Link, Way};
-use crate::pool::{Use, Visit};
+use crate::pool::{Slot, Use, Visit};
 
 impl Peer {
     /// Asks for what a client needs who opens like this, and waits until it is known whether the server speaks its era.
     pub(crate) async fn greeted(&self, hello: Hello) {
         // Of almost every call.
-        if matches!(&*self.seen.borrow(), Seen::Up(offer) if !offer.awaits(hello.era())) {
+        if self.knows(hello.era()) {
             return;
         }
         self.demand.send_if_modified(|demand| {
@@ -32,6 +32,11 @@ impl Peer {
         });
         let mut seen = self.seen.subscribe();
         let _known = seen.wait_for(|seen| seen.tells(hello.era())).await;
+    }
+
+    /// Whether it is up, and known to speak an era or not.
+    pub(crate) fn knows(&self, era: Era) -> bool {
+        matches!(&*self.seen.borrow(), Seen::Up(offer) if !offer.awaits(era))
     }
 
     /// The version that the server speaks in an era; waits until that is known.
@@ -94,33 +99,40 @@ impl Peer {
         deadline: Instant,
     ) -> Result<Arc<Link>, Fault> {
         visit.ready()?;
-        let slot = visit.slot()?;
-        if let Some(link) = self.take_spare(Hello::of(caller.version, caller.askable), version) {
-            link.occupy(slot);
-            if caller.era() == Era::Legacy {
-                link.begin(deadline).await?;
-                self.set_again(&link, caller, deadline).await;
-            }
-            return Ok(Arc::new(link));
+        let opened = self.begun(visit.slot()?, caller, version, deadline).await;
+        let link = opened.inspect_err(|_| visit.failed(self.config.backoff_max(), chance()))?;
+        if caller.era() == Era::Legacy {
+            self.set_again(&link, caller, deadline).await;
         }
-        let slot = Some(slot);
-        let opened = match caller.era() {
-            Era::Modern => Link::modern(&self.setup.way, version, slot),
-            Era::Legacy => {
-                let asked = Asked { version: caller.version, askable: caller.askable };
-                let opening = Link::legacy(&self.setup.way, asked, slot, deadline);
-                let opening = timeout_at(deadline, opening).await;
-                let late = |_| Err(Fault::TimedOut("it did not answer initialize".into()));
-                match opening.unwrap_or_else(late) {
-                    Ok((link, _)) => {
-                        self.set_again(&link, caller, deadline).await;
-                        Ok(link)
-                    }
-                    Err(fault) => Err(fault),
-                }
+        Ok(Arc::new(link))
+    }
+
+    /// A connection for this client alone, ready for its first request: the spare one, or a new one.
+    async fn begun(
+        &self,
+        slot: Arc<Slot>,
+        caller: &Caller,
+        version: Version,
+        deadline: Instant,
+    ) -> Result<Link, Fault> {
+        let spare = self.take_spare(Hello::of(caller.version, caller.askable), version);
+        let asked = Asked { version: caller.version, askable: caller.askable };
+        match (spare, caller.era()) {
+            (Some(link), Era::Modern) => {
+                link.occupy(slot);
+                Ok(link)
             }
-        };
-        opened.map(Arc::new).inspect_err(|_| visit.failed(self.config.backoff_max(), chance()))
+            (Some(link), Era::Legacy) => {
+                link.occupy(slot);
+                link.begin(deadline).await.map(|()| link)
+            }
+            (None, Era::Modern) => Link::modern(&self.setup.way, version, Some(slot)),
+            (None, Era::Legacy) => {
+                let opening = Link::legacy(&self.setup.way, asked, Some(slot), deadline);
+                let late = |_| Err(Fault::TimedOut("it did not answer initialize".into()));
+                timeout_at(deadline, opening).await.unwrap_or_else(late).map(|(link, _)| link)
+            }
+        }
     }
 
     /// The connection that is there already, if it was opened as this client opens. Nobody has asked anything on it. Whoever comes

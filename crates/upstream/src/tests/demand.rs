@@ -45,7 +45,7 @@ async fn nothing_is_started_before_a_client_opens_and_then_one_process_that_serv
         let house = house("both");
         sleep(Duration::from_millis(200)).await;
         assert!(starts(&house).is_empty());
-        house.upstream.greet(&Endpoint::All, |_| hello).await;
+        house.upstream.greet(&Endpoint::All, hello.era(), |_| hello).await;
         assert_eq!(eras(&house), [era]);
         let caller = if era == Era::Legacy { house.legacy("ann").await } else { house.modern("ann").await };
         let pid = house.call("one", "pid", &caller).await.unwrap();
@@ -61,7 +61,7 @@ async fn a_process_that_was_opened_for_another_kind_of_client_is_not_given_to_th
     let house = house("both");
     let Hello::Legacy { version, askable } = OLD else { panic!() };
     let hello = Hello::Legacy { version, askable: Askable { roots: true, ..askable } };
-    house.upstream.greet(&Endpoint::All, |_| hello).await;
+    house.upstream.greet(&Endpoint::All, hello.era(), |_| hello).await;
     let pid = house.call("one", "pid", &house.legacy("ann").await).await.unwrap();
     let [first, second] = starts(&house).try_into().expect("two processes");
     assert_eq!(pid, second);
@@ -72,7 +72,7 @@ async fn a_process_that_was_opened_for_another_kind_of_client_is_not_given_to_th
 #[tokio::test]
 async fn a_process_that_agreed_on_an_older_version_serves_the_client_that_asked_for_a_newer_one() {
     let house = house("older");
-    house.upstream.greet(&Endpoint::All, |_| OLD).await;
+    house.upstream.greet(&Endpoint::All, OLD.era(), |_| OLD).await;
     let pid = house.call("one", "pid", &house.legacy("ann").await).await.unwrap();
     assert_eq!(starts(&house), [pid]);
     house.upstream.shutdown().await;
@@ -81,7 +81,7 @@ async fn a_process_that_agreed_on_an_older_version_serves_the_client_that_asked_
 #[tokio::test]
 async fn a_process_that_has_ended_meanwhile_is_not_given_to_anybody() {
     let house = house("both");
-    house.upstream.greet(&Endpoint::All, |_| OLD).await;
+    house.upstream.greet(&Endpoint::All, OLD.era(), |_| OLD).await;
     let [first] = starts(&house).try_into().expect("one process");
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(first.parse().unwrap()), nix::sys::signal::Signal::SIGKILL)
         .unwrap();
@@ -95,7 +95,7 @@ async fn a_process_that_has_ended_meanwhile_is_not_given_to_anybody() {
 #[tokio::test]
 async fn a_process_that_nobody_took_ends_with_the_house() {
     let house = house("both");
-    house.upstream.greet(&Endpoint::All, |_| OLD).await;
+    house.upstream.greet(&Endpoint::All, OLD.era(), |_| OLD).await;
     let [first] = starts(&house).try_into().expect("one process");
     house.upstream.shutdown().await;
     assert!(is_gone(&first, Duration::ZERO).await);
@@ -105,7 +105,7 @@ async fn a_process_that_nobody_took_ends_with_the_house() {
 async fn a_client_of_the_era_that_a_server_does_not_speak_hears_so_and_opens_in_the_other() {
     for (speaks, wrong, right) in [("legacy", Hello::Modern, Era::Legacy), ("modern", OLD, Era::Modern)] {
         let house = house(speaks);
-        house.upstream.greet(&Endpoint::All, |_| wrong).await;
+        house.upstream.greet(&Endpoint::All, wrong.era(), |_| wrong).await;
         assert_eq!(eras(&house), [right]);
         let caller = if right == Era::Legacy { house.legacy("ann").await } else { house.modern("ann").await };
         house.call("one", "pid", &caller).await.unwrap();
