@@ -8,15 +8,31 @@ use std::time::SystemTime;
 pub enum Table {
     /// What was taken back before its time.
     Revocations,
+    /// Clients that registered themselves (RFC 7591).
+    Clients,
+    /// Logins that were sent to a provider and have not come back.
+    Flows,
+    /// Browsers in which somebody is known.
+    Logins,
+    /// What users agreed to.
+    Consents,
+    /// What was granted, with the refresh token that is good for it now.
+    Grants,
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 1] = [Table::Revocations];
+    pub(crate) const ALL: [Table; 6] =
+        [Table::Revocations, Table::Clients, Table::Flows, Table::Logins, Table::Consents, Table::Grants];
 
     /// How it is called, in the file too.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Table::Revocations => "revocations",
+            Table::Clients => "clients",
+            Table::Flows => "flows",
+            Table::Logins => "logins",
+            Table::Consents => "consents",
+            Table::Grants => "grants",
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Everything here waits for the disk: asynchronous callers call it by `tokio::task::spawn_blocking`. Calls take turns.
 //!
 //! *Depth still missing*: forms that many gateways share (PostgreSQL, Redis), encryption (whoever reads the file reads the rows), a
-//! notice that somebody put an older copy of the file back, commits that several callers share, compaction.
+//! notice that somebody put an older copy of the file back, compaction.
 #![forbid(unsafe_code)]
 
 mod disk;
@@ -32,6 +32,8 @@ pub use entry::{Entry, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX};
 pub use error::{OpenError, PutError, ReadError, WriteError};
 
 use disk::Disk;
+pub use rows::{Kept, Rows, RowsError};
+
 use rows::{Done, Idle, Room};
 
 /// The room: one file, held by this process alone until this value is dropped.
@@ -97,6 +99,15 @@ impl Store {
     /// It could not be written.
     pub fn remove(&self, table: Table, key: &[u8]) -> Result<(), WriteError> {
         self.write(|database, idle| rows::remove(database, table, key, idle))
+    }
+
+    /// Reads and changes rows in one commit, which is on the disk when this answers; one that changes nothing costs no flush. Whoever has
+    /// many things to do for many callers does them in one, and pays for one.
+    ///
+    /// # Errors
+    /// It could not be read or written.
+    pub fn transact<T>(&self, work: impl FnOnce(&mut Rows<'_>) -> Result<T, RowsError>) -> Result<T, WriteError> {
+        self.write(|database, idle| rows::transact(database, work, self.entries_max, idle))
     }
 
     /// The rows of a table in the order of their keys, those past their `until` too.

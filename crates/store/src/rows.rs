@@ -7,7 +7,7 @@ use redb::{
     Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition, TableError, WriteTransaction,
 };
 
-use crate::{Entry, Table};
+use crate::{Entry, KEY_BYTES_MAX, Table, VALUE_BYTES_MAX};
 
 /// What becomes of a transaction that changed nothing.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +64,107 @@ pub(crate) fn put(
     end(transaction, Room::Enough, changed, idle)
 }
 
+/// All rows within one commit: what is read is what it was before, whoever else writes, and all of it is written or nothing.
+pub struct Rows<'a> {
+    transaction: &'a WriteTransaction,
+    entries_max: NonZeroU64,
+    changed: usize,
+}
+
+/// The engine failed in the middle of a commit, which is dropped as a whole.
+#[derive(Debug, thiserror::Error)]
+#[error("rows cannot be read or written")]
+pub struct RowsError(#[source] redb::Error);
+
+impl<E: Into<redb::Error>> From<E> for RowsError {
+    fn from(error: E) -> RowsError {
+        RowsError(error.into())
+    }
+}
+
+/// What became of a row that was to be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Kept {
+    /// It is there once the commit is.
+    Yes,
+    /// The table has no room for another key.
+    Full,
+    /// Key or value is longer than a row may be.
+    TooLong,
+}
+
+impl Rows<'_> {
+    /// A row, past its `until` or not.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn get(&self, table: Table, key: &[u8]) -> Result<Option<Entry>, RowsError> {
+        let rows = self.transaction.open_table(rows(table))?;
+        let row = rows.get(key)?;
+        row.map(|row| entry(key, row.value()).map_err(RowsError)).transpose()
+    }
+
+    /// Keeps a row in place of one with the same key, and its `until` even where that is earlier.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn set(&mut self, table: Table, entry: &Entry) -> Result<Kept, RowsError> {
+        if entry.key.len() > KEY_BYTES_MAX || entry.value.len() > VALUE_BYTES_MAX {
+            return Ok(Kept::TooLong);
+        }
+        let mut rows = self.transaction.open_table(rows(table))?;
+        if rows.get(entry.key.as_slice())?.is_none() && rows.len()? >= self.entries_max.get() {
+            return Ok(Kept::Full);
+        }
+        let (seconds, nanoseconds) = moment(entry.until);
+        rows.insert(entry.key.as_slice(), (seconds, nanoseconds, entry.value.as_slice()))?;
+        self.changed = self.changed.saturating_add(1);
+        Ok(Kept::Yes)
+    }
+
+    /// Takes a row out; what it was.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn take(&mut self, table: Table, key: &[u8]) -> Result<Option<Entry>, RowsError> {
+        let mut rows = self.transaction.open_table(rows(table))?;
+        let row = rows.remove(key)?.map(|row| entry(key, row.value())).transpose().map_err(RowsError)?;
+        self.changed = self.changed.saturating_add(usize::from(row.is_some()));
+        Ok(row)
+    }
+
+    /// The rows whose key begins so, in the order of their keys, at most so many.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn starting(&self, table: Table, start: &[u8], count_max: usize) -> Result<Vec<Entry>, RowsError> {
+        let rows = self.transaction.open_table(rows(table))?;
+        let mut found = Vec::new();
+        for row in rows.range(start..)? {
+            let (key, row) = row?;
+            if !key.value().starts_with(start) || found.len() >= count_max {
+                break;
+            }
+            found.push(entry(key.value(), row.value()).map_err(RowsError)?);
+        }
+        Ok(found)
+    }
+}
+
+pub(crate) fn transact<T>(
+    database: &Database,
+    work: impl FnOnce(&mut Rows<'_>) -> Result<T, RowsError>,
+    entries_max: NonZeroU64,
+    idle: Idle,
+) -> Result<Done<T>, redb::Error> {
+    let transaction = begin(database)?;
+    let mut rows = Rows { transaction: &transaction, entries_max, changed: 0 };
+    let outcome = work(&mut rows).map_err(|RowsError(error)| error)?;
+    let changed = rows.changed;
+    end(transaction, outcome, changed, idle)
+}
+
 pub(crate) fn remove(database: &Database, table: Table, key: &[u8], idle: Idle) -> Result<Done<()>, redb::Error> {
     let transaction = begin(database)?;
     let removed = transaction.open_table(rows(table))?.remove(key)?.is_some();
@@ -94,12 +195,15 @@ pub(crate) fn all(database: &Database, table: Table) -> Result<Vec<Entry>, redb:
     let mut entries = Vec::new();
     for row in rows.iter()? {
         let (key, row) = row?;
-        let (seconds, nanoseconds, value) = row.value();
-        let until = time(seconds, nanoseconds)
-            .ok_or_else(|| redb::Error::Corrupted("a row lasts longer than time is counted".into()))?;
-        entries.push(Entry { key: key.value().to_vec(), value: value.to_vec(), until });
+        entries.push(entry(key.value(), row.value())?);
     }
     Ok(entries)
+}
+
+fn entry(key: &[u8], (seconds, nanoseconds, value): (u64, u32, &[u8])) -> Result<Entry, redb::Error> {
+    let until = time(seconds, nanoseconds)
+        .ok_or_else(|| redb::Error::Corrupted("a row lasts longer than time is counted".into()))?;
+    Ok(Entry { key: key.to_vec(), value: value.to_vec(), until })
 }
 
 fn begin(database: &Database) -> Result<WriteTransaction, redb::Error> {

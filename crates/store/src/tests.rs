@@ -198,3 +198,40 @@ fn panic_inside_is_forgotten_with_what_was_held_in_memory() {
     put(&store, &entry(2)).unwrap();
     assert!(store.healthy());
 }
+
+#[test]
+fn a_commit_reads_and_changes_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(&folder.path().join("store"));
+    let row = |key: &str, seconds| Entry {
+        key: key.into(),
+        value: b"v".to_vec(),
+        until: UNIX_EPOCH + Duration::from_secs(seconds),
+    };
+    let set = |entry: Entry| store.transact(|rows| rows.set(Table::Flows, &entry)).unwrap();
+    assert_eq!(set(row("a1", 9)), Kept::Yes);
+    // Shorter than before, too.
+    assert_eq!(set(row("a1", 5)), Kept::Yes);
+    assert_eq!(set(row("a2", 5)), Kept::Yes);
+    assert_eq!(set(row("b", 5)), Kept::Yes);
+    assert_eq!(store.transact(|rows| rows.get(Table::Flows, b"a1")).unwrap(), Some(row("a1", 5)));
+    assert_eq!(store.transact(|rows| rows.get(Table::Grants, b"a1")).unwrap(), None);
+    let starting = |start: &[u8], max| store.transact(|rows| rows.starting(Table::Flows, start, max)).unwrap();
+    assert_eq!(starting(b"a", 9), [row("a1", 5), row("a2", 5)]);
+    assert_eq!((starting(b"a", 1).len(), starting(b"c", 9).len(), starting(b"", 9).len()), (1, 0, 3));
+    // Taken once, whoever else wants it.
+    let take = || store.transact(|rows| rows.take(Table::Flows, b"a1")).unwrap();
+    assert_eq!((take(), take()), (Some(row("a1", 5)), None));
+    assert_eq!(set(Entry { value: vec![0; VALUE_BYTES_MAX + 1], ..row("c", 1) }), Kept::TooLong);
+    assert_eq!(set(Entry { key: vec![0; KEY_BYTES_MAX + 1], ..row("c", 1) }), Kept::TooLong);
+    // An error in the middle leaves nothing behind.
+    let failed = store.transact(|rows| {
+        let _kept = rows.set(Table::Flows, &row("d", 1))?;
+        Err::<(), _>(RowsError::from(redb::Error::Corrupted("test".into())))
+    });
+    assert!(failed.is_err());
+    assert_eq!(store.transact(|rows| rows.get(Table::Flows, b"d")).unwrap(), None);
+    let full = Store::open(&folder.path().join("small"), NonZeroU64::new(1).unwrap()).unwrap();
+    let set = |key| full.transact(|rows| rows.set(Table::Flows, &row(key, 1))).unwrap();
+    assert_eq!((set("a"), set("b"), set("a")), (Kept::Yes, Kept::Full, Kept::Yes));
+}
