@@ -10,6 +10,7 @@ use sekisho_wire::{Json, ListKind, ServerId, headers, text};
 
 use crate::canonical::{NESTING_MAX, lasting, pretty, rfc8785};
 use crate::change::Flaw;
+use crate::impact::Impact;
 
 /// A definition that was seen, and that calls are checked against. Made by [`crate::Catalog::learn`] alone; cheap to clone.
 #[derive(Debug, Clone)]
@@ -21,6 +22,7 @@ struct Definition {
     kind: ListKind,
     name: Box<str>,
     json: Json,
+    impact: Impact,
     digest: DefinitionDigest,
     input_schema: Option<Declared>,
     output_schema: Option<Declared>,
@@ -93,6 +95,12 @@ impl Pinned {
         &self.0.json
     }
 
+    /// What calling it can do; of what is no tool, [`Impact::Read`].
+    #[must_use]
+    pub fn impact(&self) -> Impact {
+        self.0.impact
+    }
+
     /// All of it over lines, members sorted, hidden characters escaped: for people.
     #[must_use]
     pub fn to_lines(&self) -> String {
@@ -157,8 +165,13 @@ impl Pinned {
             ListKind::Tools | ListKind::Resources | ListKind::Templates => Vec::new(),
         };
         let (input_schema, output_schema) = (input_schema.map(Declared::of), output_schema.map(Declared::of));
+        let impact = match kind {
+            ListKind::Tools => Impact::of(&json),
+            ListKind::Prompts | ListKind::Resources | ListKind::Templates => Impact::Read,
+        };
         let server = server.clone();
-        Ok(Pinned(Arc::new(Definition { server, kind, name, json, digest, input_schema, output_schema, arguments })))
+        let read = Definition { server, kind, name, json, impact, digest, input_schema, output_schema, arguments };
+        Ok(Pinned(Arc::new(read)))
     }
 }
 

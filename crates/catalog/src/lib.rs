@@ -21,6 +21,7 @@ mod cursor;
 mod definition;
 mod diff;
 mod icons;
+mod impact;
 pub mod launch;
 mod lineage;
 mod lock;
@@ -52,6 +53,7 @@ pub use config::{
 pub use definition::{Declared, DefinitionDigest, Pinned, PromptArgument};
 pub use diff::{Difference, Meaning, Risk, differences, risk};
 pub use icons::with_safe_icons;
+pub use impact::Impact;
 pub use lineage::{Face, Kin, Likeness};
 pub use lock::{Identity, Introduction, Lock, LockError, Locked, Package, Pin, ProgramDigest};
 pub use names::exposed_uri;

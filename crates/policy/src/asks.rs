@@ -63,7 +63,8 @@ impl Policy {
                 let under = under(server.labels());
                 let asked = match route.addressee() {
                     Addressee::Tool(pinned) => {
-                        Some(("tasks/get", Object::Tool { server: &server, name: pinned.name() }, under))
+                        let (name, impact) = (pinned.name(), pinned.impact());
+                        Some(("tasks/get", Object::Tool { server: &server, name, impact }, under))
                     }
                     Addressee::Prompt(_) | Addressee::Resource { .. } | Addressee::Server => None,
                 };

@@ -221,7 +221,7 @@ pub(crate) fn circumstances(addressed: &Addressed, labels: Labels, now: SystemTi
 
 pub(crate) fn object<'a>(route: &'a Route, server: &'a Origin) -> Object<'a> {
     match route.addressee() {
-        Addressee::Tool(pinned) => Object::Tool { server, name: pinned.name() },
+        Addressee::Tool(pinned) => Object::Tool { server, name: pinned.name(), impact: pinned.impact() },
         Addressee::Prompt(pinned) => Object::Prompt { server, name: pinned.name() },
         Addressee::Resource { uri, .. } => Object::Resource { server, uri },
         Addressee::Server => Object::Server(server),

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::SystemTime;
 
 use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression, Schema};
-use sekisho_catalog::{Confidentiality, Server, Trust};
+use sekisho_catalog::{Confidentiality, Impact, Server, Trust};
 use sekisho_flow::Labels;
 use sekisho_identity::Principal;
 use sekisho_sandbox::Tier;
@@ -84,6 +84,7 @@ pub(crate) enum Object<'a> {
     Tool {
         server: &'a Origin,
         name: &'a str,
+        impact: Impact,
     },
     Prompt {
         server: &'a Origin,
@@ -101,9 +102,9 @@ pub(crate) enum Object<'a> {
 
 impl<'a> Object<'a> {
     /// An item of a list.
-    pub(crate) fn item(kind: ListKind, server: &'a Origin, name: &'a str) -> Object<'a> {
+    pub(crate) fn item(kind: ListKind, server: &'a Origin, name: &'a str, definition: &Json) -> Object<'a> {
         match kind {
-            ListKind::Tools => Object::Tool { server, name },
+            ListKind::Tools => Object::Tool { server, name, impact: Impact::of(definition) },
             ListKind::Prompts => Object::Prompt { server, name },
             ListKind::Resources => Object::Resource { server, uri: name },
             ListKind::Templates => Object::Template { server },
@@ -126,7 +127,7 @@ impl<'a> Object<'a> {
         match self {
             Object::Gateway => "gateway".into(),
             Object::Server(server) => server.id.as_str().into(),
-            Object::Tool { server, name } | Object::Prompt { server, name } => server.id_of(name).into(),
+            Object::Tool { server, name, .. } | Object::Prompt { server, name } => server.id_of(name).into(),
             Object::Resource { server, uri } => server.id_of(uri).into(),
             // No URI is empty, so no policy means this one by name.
             Object::Template { server } => server.id_of("").into(),
@@ -261,9 +262,11 @@ impl Vocabulary {
         match object {
             Object::Gateway => entities.push(Entity::with_uid(self.resource(object)?)),
             Object::Server(_) => {}
-            Object::Tool { server, name: n } | Object::Prompt { server, name: n } => {
-                entities.push(of_server(name(n), server)?);
+            Object::Tool { server, name: n, impact } => {
+                let attributes = name(n).into_iter().chain([("impact".to_owned(), text(impact.as_str()))]);
+                entities.push(of_server(attributes.collect(), server)?);
             }
+            Object::Prompt { server, name: n } => entities.push(of_server(name(n), server)?),
             Object::Resource { server, uri } => {
                 let attributes = vec![("uri".to_owned(), text(uri)), ("scheme".to_owned(), text(&scheme(uri)))];
                 entities.push(of_server(attributes, server)?);

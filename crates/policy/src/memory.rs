@@ -52,6 +52,10 @@ pub(crate) fn key(
     let mut key = Key(key);
     if slice.inputs.name {
         key.text(&object.id());
+        // One name may have several approved definitions.
+        if let Object::Tool { impact, .. } = object {
+            key.text(impact.as_str());
+        }
     }
     Some(key.0)
 }

@@ -195,7 +195,8 @@ impl Policy {
         let mut slices: Vec<Arc<Slice>> = Vec::new();
         for item in &items.entries {
             let name = name_of(items.kind, &item.definition);
-            let slice = self.slice(used_by(items.kind), Object::item(items.kind, server, &name)).ok()?;
+            let slice =
+                self.slice(used_by(items.kind), Object::item(items.kind, server, &name, &item.definition)).ok()?;
             if slices.iter().all(|known| known.number != slice.number) {
                 slices.push(slice);
             }
@@ -231,7 +232,7 @@ impl Policy {
             None => return Err(ForbidReason::NoPermit),
         };
         let circumstances = circumstances(of, server, now);
-        let object = Object::item(kind, server, name);
+        let object = Object::item(kind, server, name, &item.definition);
         let arguments = Arguments::Unknown;
         let question = Question { asker, action: used_by(kind), object, circumstances, arguments };
         match self.evaluate(&question) {
