@@ -10,7 +10,7 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::Method;
+use http::{HeaderMap, Method};
 use sekisho_wire::Json;
 use url::Url;
 
@@ -18,7 +18,7 @@ use crate::config::{Algorithm, DpopConfig, NonceUse};
 use crate::jwt::{self, text};
 use crate::keys;
 use crate::principal::sha256;
-use crate::token::{ProofError, TokenError};
+use crate::token::{DPOP, PROOF_BYTES_MAX, ProofError, TokenError};
 
 /// Most seconds that a proof may be old.
 pub(crate) const PROOF_AGE_SECONDS_MAX: u32 = 300;
@@ -93,26 +93,32 @@ impl Proofs {
 
     /// Checks a proof (RFC 9449 section 4.3), and takes it: a second time it is none.
     pub(crate) fn take(&self, proof: &str, about: &About<'_>, now: SystemTime) -> Result<(), TokenError> {
-        let claims = signed_by(proof, &about.key)?;
-        let id = text(&claims, "jti")?.filter(|id| (1..=ID_BYTES_MAX).contains(&id.len())).ok_or(ProofError::Claims)?;
-        let method = text(&claims, "htm")?.ok_or(ProofError::Claims)?;
-        let uri = text(&claims, "htu")?.ok_or(ProofError::Claims)?;
+        let (claims, _) = signed_by(proof, Some(&about.key))?;
         let token = text(&claims, "ath")?.ok_or(ProofError::Claims)?;
-        if *method != *about.method.as_str() || !is_at(&uri, about.uri) {
-            return Err(ProofError::Elsewhere.into());
-        }
+        self.is_about(&claims, about.method, about.uri)?;
         if *token != *URL_SAFE_NO_PAD.encode(sha256(&[about.token.as_bytes()])) {
             return Err(ProofError::AnotherToken.into());
         }
+        self.is_fresh(&claims, &about.key, now)
+    }
+
+    fn is_about(&self, claims: &Json, method: &Method, uri: &str) -> Result<(), TokenError> {
+        let htm = text(claims, "htm")?.ok_or(ProofError::Claims)?;
+        let htu = text(claims, "htu")?.ok_or(ProofError::Claims)?;
+        if *htm == *method.as_str() && is_at(&htu, uri) { Ok(()) } else { Err(ProofError::Elsewhere.into()) }
+    }
+
+    fn is_fresh(&self, claims: &Json, key: &[u8; 32], now: SystemTime) -> Result<(), TokenError> {
+        let id = text(claims, "jti")?.filter(|id| (1..=ID_BYTES_MAX).contains(&id.len())).ok_or(ProofError::Claims)?;
         if self.required {
             // Looked at before the time: with it, a client whose clock is wrong can do better (RFC 9449 section 11.1).
-            let nonce = text(&claims, "nonce")?.ok_or(TokenError::NonceWanted)?;
+            let nonce = text(claims, "nonce")?.ok_or(TokenError::NonceWanted)?;
             if !self.nonces.are_ours(&nonce, seconds(now)) {
                 return Err(TokenError::NonceWanted);
             }
         }
         let made = claims.get("iat").and_then(|iat| u64::try_from(iat.number()?.integer()?).ok());
-        self.first_use(&about.key, &id, made.ok_or(ProofError::Claims)?, now)
+        self.first_use(key, &id, made.ok_or(ProofError::Claims)?, now)
     }
 
     /// Looks at the time and remembers the proof. Where there is no room left it is refused: forgetting another one would let that one be
@@ -187,8 +193,48 @@ impl Nonces {
     }
 }
 
-/// The claims of a proof that was signed by the key of this thumbprint, which it brings itself.
-fn signed_by(proof: &str, thumbprint: &[u8; 32]) -> Result<Json, TokenError> {
+/// Proofs of possession at a token endpoint, where there is no token yet: whoever brings one gets a token that is bound to its key (RFC 9449
+/// section 5).
+pub struct KeyProofs(Proofs);
+
+impl KeyProofs {
+    /// None without randomness.
+    #[must_use]
+    pub fn new(config: &DpopConfig, now: SystemTime) -> Option<KeyProofs> {
+        Proofs::new(config, now).map(KeyProofs)
+    }
+
+    /// The thumbprint (RFC 7638, in base64url) of the key that the request proves to have; none where it brings no proof.
+    ///
+    /// # Errors
+    /// There are several, or it is not good: then nothing is given out, not even what is not bound.
+    pub fn take(
+        &self,
+        headers: &HeaderMap,
+        (method, uri): (&Method, &str),
+        now: SystemTime,
+    ) -> Result<Option<String>, TokenError> {
+        let mut proofs = headers.get_all(DPOP).iter();
+        let proof = match (proofs.next(), proofs.next()) {
+            (None, _) => return Ok(None),
+            (Some(one), None) => one.to_str().ok().filter(|proof| proof.len() <= PROOF_BYTES_MAX),
+            (Some(_), Some(_)) => None,
+        };
+        let (claims, key) = signed_by(proof.ok_or(ProofError::Missing)?, None)?;
+        self.0.is_about(&claims, method, uri)?;
+        self.0.is_fresh(&claims, &key, now)?;
+        Ok(Some(URL_SAFE_NO_PAD.encode(key)))
+    }
+
+    /// The nonce to use from now on, where proofs need one.
+    #[must_use]
+    pub fn nonce(&self, now: SystemTime) -> Option<String> {
+        self.0.nonce(now)
+    }
+}
+
+/// The claims of a proof that was signed by the key which it brings itself, and the thumbprint of that; of this one where it has to be.
+fn signed_by(proof: &str, thumbprint: Option<&[u8; 32]>) -> Result<(Json, [u8; 32]), TokenError> {
     let parts = jwt::Parts::split(proof).map_err(|_| ProofError::Garbled)?;
     let header = parts.header().map_err(|_| ProofError::Garbled)?;
     if jwt::brings_more_than_a_key(&header) {
@@ -202,12 +248,12 @@ fn signed_by(proof: &str, thumbprint: &[u8; 32]) -> Result<Json, TokenError> {
     let jwk = header.get("jwk").ok_or(ProofError::Header)?;
     let (key, its_thumbprint) = keys::brought(&jwk, algorithm).ok_or(ProofError::Header)?;
     // Before the signature, which costs more: nobody else's key needs to be tried.
-    if its_thumbprint != *thumbprint {
+    if thumbprint.is_some_and(|wanted| its_thumbprint != *wanted) {
         return Err(ProofError::AnotherKey.into());
     }
     let signature = parts.signature().map_err(|_| ProofError::Garbled)?;
     key.verify_sig(parts.signed.as_bytes(), &signature).map_err(|_| ProofError::Signature)?;
-    parts.claims().map_err(|_| ProofError::Garbled.into())
+    Ok((parts.claims().map_err(|_| ProofError::Garbled)?, its_thumbprint))
 }
 
 /// Whether a proof's `htu` names the endpoint: compared as URIs, without query and fragment (RFC 9449 section 4.3, item 9).

@@ -57,6 +57,7 @@ use url::Url;
 pub use config::{
     Algorithm, Config, ConfigError, DpopConfig, IssuerConfig, NonceUse, ScopesConfig, SenderConstraint, SessionsConfig,
 };
+pub use dpop::KeyProofs;
 pub use entra::{Applications, EntraConfig};
 pub use explain::{Explanation, Step};
 pub use issuer::IssuerOverview;

@@ -13,9 +13,9 @@ use crate::principal::{Lease, Principal, sha256};
 /// Longest token, in bytes.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// Longest proof of possession, in bytes.
-const PROOF_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const PROOF_BYTES_MAX: usize = 8 * 1024;
 /// Where a proof of possession stands (RFC 9449 section 4.1).
-const DPOP: HeaderName = HeaderName::from_static("dpop");
+pub(crate) const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// A token as somebody presented it, with all that came along to prove that it is theirs. Unverified; never shown.
 #[derive(Debug)]

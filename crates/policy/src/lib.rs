@@ -47,7 +47,7 @@ use sekisho_wire::{Askable, Endpoint, Era, Filter, FromServer, ServerId};
 
 pub use config::Config;
 pub use entities::Origin;
-pub use load::{LoadError, Problem, SCHEMA};
+pub use load::{LoadError, Problem, SCHEMA, consent_policies};
 
 use entities::Vocabulary;
 use memory::Memory;

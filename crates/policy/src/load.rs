@@ -20,6 +20,16 @@ use crate::{Config, Policy};
 /// The schema that every policy is validated against; published with the policies.
 pub const SCHEMA: &str = include_str!("../../../policies/schema.cedarschema");
 
+/// What forbids whatever a user has not agreed to, for tokens of this issuer; a source for [`Policy::load`] (M3).
+#[must_use]
+pub fn consent_policies(issuer: &str) -> String {
+    // An issuer is a URL in its plainest form: it has no character that would end the string.
+    let plain: String = issuer.chars().filter(|char| !matches!(char, '"' | '\\') && !char.is_control()).collect();
+    CONSENT.replace("ISSUER", &plain)
+}
+
+const CONSENT: &str = include_str!("../../../policies/consent.cedar");
+
 /// Why policies are not loaded. The old ones stay in force.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -95,11 +105,12 @@ fn listed(problems: &[Problem]) -> String {
 }
 
 impl Policy {
-    /// Reads the configured files; `base` is the folder that relative paths start from.
+    /// Reads the configured files; `base` is the folder that relative paths start from. `more` are texts that come with the program, each
+    /// with a name.
     ///
     /// # Errors
     /// [`LoadError`]: no file, no policy, or one that does not parse or validate.
-    pub fn load(config: &Config, base: &Path) -> Result<Policy, LoadError> {
+    pub fn load(config: &Config, base: &Path, more: &[(&str, &str)]) -> Result<Policy, LoadError> {
         if config.files.is_empty() {
             return Err(LoadError::NoFiles);
         }
@@ -109,8 +120,12 @@ impl Policy {
                 .map_err(|source| LoadError::Read { file: file.clone(), source })?;
             sources.push((file.display().to_string(), text));
         }
-        let sources: Vec<(&str, &str)> = sources.iter().map(|(name, text)| (&**name, &**text)).collect();
-        Policy::parse(&sources)
+        // What only forbids would hide that nothing is permitted.
+        if sources.iter().all(|(_, text)| PolicySet::from_str(text).is_ok_and(|set| set.is_empty())) {
+            return Err(LoadError::Empty);
+        }
+        let sources = sources.iter().map(|(name, text)| (&**name, &**text)).chain(more.iter().copied());
+        Policy::parse(&sources.collect::<Vec<_>>())
     }
 
     /// Takes policies from texts, each with the name of its file.
@@ -293,9 +308,9 @@ mod tests {
     #[test]
     fn no_file_no_policy_and_an_unreadable_file_are_refused() {
         let base = Path::new(".");
-        assert!(matches!(Policy::load(&Config { files: vec![] }, base), Err(LoadError::NoFiles)));
+        assert!(matches!(Policy::load(&Config { files: vec![] }, base, &[]), Err(LoadError::NoFiles)));
         let missing = Config { files: vec!["does-not-exist.cedar".into()] };
-        assert!(matches!(Policy::load(&missing, base), Err(LoadError::Read { .. })));
+        assert!(matches!(Policy::load(&missing, base, &[]), Err(LoadError::Read { .. })));
         for empty in ["", "// only words\n"] {
             assert!(matches!(Policy::parse(&[("a.cedar", empty)]), Err(LoadError::Empty)));
         }

@@ -17,7 +17,7 @@ fn folder() -> PathBuf {
 
 fn load(file: &str) -> Policy {
     let config = Config { files: vec![file.into()] };
-    Policy::load(&config, &folder()).unwrap_or_else(|error| panic!("{error}"))
+    Policy::load(&config, &folder(), &[]).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
