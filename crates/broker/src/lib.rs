@@ -12,13 +12,18 @@
 
 mod client;
 mod codes;
+mod id;
+mod metadata;
+mod names;
 mod parameters;
 mod pkce;
 mod redirect;
 mod request;
 
-pub use client::{Client, ClientIdError, DocumentError, DocumentUrl, Mark};
+pub use client::{AuthenticationError, Client, Mark};
 pub use codes::{Brought, Codes, GiveError, RedeemError};
+pub use id::{ClientId, ClientIdError, DocumentUrl, Voucher};
+pub use metadata::DocumentError;
 pub use parameters::{BadParameters, Parameters};
 pub use pkce::{Challenge, PkceError};
 pub use redirect::{AppSchemes, Redirect, RedirectError, RedirectKind, RedirectUri, SchemeError};
