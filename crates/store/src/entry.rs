@@ -8,15 +8,18 @@ use std::time::SystemTime;
 pub enum Table {
     /// What was taken back before its time.
     Revocations,
+    /// Who registered as a client.
+    Clients,
 }
 
 impl Table {
-    pub(crate) const ALL: [Table; 1] = [Table::Revocations];
+    pub(crate) const ALL: [Table; 2] = [Table::Revocations, Table::Clients];
 
     /// How it is called, in the file too.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Table::Revocations => "revocations",
+            Table::Clients => "clients",
         }
     }
 }
