@@ -71,7 +71,7 @@ fn wait(time: Duration) -> RegistrationError {
 const NETWORK: u128 = !(u128::MAX >> 64);
 /// One address has this part of the whole.
 const SHARE: u32 = 3;
-/// LIMIT: addresses that are counted. Past that, no address that is not known registers until some have been idle.
+/// LIMIT: addresses that are counted. Past that, nobody with an address registers until some have been idle.
 const ADDRESSES_MAX: usize = 4096;
 
 #[cfg(test)]
