@@ -9,6 +9,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use sekisho_audit::{Audit, Digest};
+use sekisho_broker::Broker;
 use sekisho_catalog::{Catalog, EnvValue, Server, ServerConfig};
 use sekisho_egress::Client;
 use sekisho_gateway::{Instruments, Parts, StartError, TlsError};
@@ -45,6 +46,8 @@ pub(crate) struct Standing {
     pub(crate) upstream: Arc<Upstream>,
     /// What is measured.
     pub(crate) instruments: Arc<Instruments>,
+    /// The OAuth facade, if there is one.
+    pub(crate) broker: Option<Arc<Broker>>,
 }
 
 /// The way out.
@@ -124,6 +127,7 @@ pub(crate) fn rooms(
     problems.extend(certificates.map(|error| refused_certificate(loaded, &error)));
     let catalog = catalog(loaded, old, &mut problems);
     problems.extend(secrets(loaded));
+    problems.extend(crate::broker::problems(loaded));
     problems.extend(grants_of_ours(loaded));
     let asks = config.gateway.tls.as_ref().is_some_and(sekisho_gateway::TlsConfig::asks_for_certificates);
     if !asks && let Some(issuer) = config.identity.needs_certificates() {
@@ -146,8 +150,7 @@ pub(crate) fn rooms(
         });
     let limits = Limits::new(&config.limits, old.map(|old| &*old.limits))
         .map_err(|error| problems.push(at(loaded, Code::BadValue, &error, &["limits"])));
-    let policy =
-        Policy::load(&config.policy, &loaded.base).map_err(|error| problems.extend(refused_policy(loaded, &error)));
+    let policy = policy(loaded).map_err(|error| problems.extend(refused_policy(loaded, &error)));
     match (catalog, identity, limits, policy) {
         (Some(catalog), Ok(identity), Ok(limits), Ok(policy)) if problems.is_empty() => Ok(Rooms {
             identity: Arc::new(identity),
@@ -210,6 +213,7 @@ impl Rooms {
             upstream: Arc::clone(&standing.upstream),
             audit: Arc::clone(&standing.audit),
             instruments: Arc::clone(&standing.instruments),
+            annex: standing.broker.as_ref().map(crate::broker::annex),
         }
     }
 
@@ -292,6 +296,8 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 /// What no server sees or changes: what tells what servers may do, what this program keeps, and the secrets of all of them.
 fn kept(loaded: &Loaded) -> Vec<PathBuf> {
     let secrets = loaded.config.servers.values().flat_map(references).filter_map(|(_, reference)| reference.file());
+    let of_broker = loaded.config.broker.iter().flat_map(crate::broker::references);
+    let secrets = secrets.chain(of_broker.filter_map(|(_, reference)| reference.file()));
     let secrets: Vec<PathBuf> = secrets.map(|file| loaded.base.join(file)).collect();
     let mut kept = loaded.files();
     kept.push(loaded.folder().path().to_owned());
@@ -356,6 +362,14 @@ fn grants_of_ours(loaded: &Loaded) -> Vec<Problem> {
         }
     }
     problems
+}
+
+/// What is configured; and where there is a facade, what forbids whatever its users have not agreed to.
+fn policy(loaded: &Loaded) -> Result<Policy, LoadError> {
+    let consent =
+        loaded.config.broker.as_ref().map(|_| sekisho_policy::consent_policies(&crate::broker::issuer(loaded)));
+    let more: Vec<(&str, &str)> = consent.iter().map(|text| ("consent.cedar", &**text)).collect();
+    Policy::load(&loaded.config.policy, &loaded.base, &more)
 }
 
 fn catalog(loaded: &Loaded, old: Option<&Rooms>, problems: &mut Vec<Problem>) -> Option<Catalog> {

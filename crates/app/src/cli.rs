@@ -5,6 +5,7 @@ mod audit;
 mod catalog;
 mod config;
 mod conformance;
+mod consent;
 mod demo;
 mod doctor;
 mod egress;
@@ -74,6 +75,7 @@ enum Command {
     Token(token::Token),
     Revoke(revoke::Revoke),
     Sessions(sessions::Sessions),
+    Consent(consent::Consent),
     Config(config::Config),
     Secret(secret::Secret),
     Egress(egress::Egress),
@@ -105,6 +107,7 @@ impl Cli {
             Command::Token(command) => command.run(),
             Command::Revoke(command) => command.run(),
             Command::Sessions(command) => command.run(),
+            Command::Consent(command) => command.run(),
             Command::Config(command) => command.run(),
             Command::Secret(command) => command.run(),
             Command::Egress(command) => command.run(),

@@ -32,6 +32,10 @@ pub(crate) struct Config {
     /// Whose tokens are believed.
     #[schemars(extend("x-requirement" = "2.1"))]
     pub(crate) identity: sekisho_identity::Config,
+    /// The OAuth facade: clients get their tokens here, and people log in at the company's provider. Without this section there is none.
+    #[serde(default)]
+    #[schemars(extend("x-restart" = true, "x-requirement" = "M3"))]
+    pub(crate) broker: Option<sekisho_broker::Config>,
     /// How much may come.
     #[serde(default)]
     #[schemars(extend("x-requirement" = "4.1"))]
@@ -259,7 +263,7 @@ fn data_dir() -> PathBuf {
 const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 const REQUIRED: [&str; 3] = ["gateway", "identity", "policy"];
 /// What the process is built on. The room `gateway` adds its own: the address, and whether there is TLS.
-pub(crate) const FIXED: [&str; 6] = ["data_dir", "audit", "egress", "upstream", "telemetry", "admin"];
+pub(crate) const FIXED: [&str; 7] = ["data_dir", "broker", "audit", "egress", "upstream", "telemetry", "admin"];
 
 #[cfg(test)]
 mod tests {

@@ -49,6 +49,12 @@ impl Folder {
         self.path.join("state.redb")
     }
 
+    /// Where the keys of the OAuth facade are.
+    #[must_use]
+    pub(crate) fn broker(&self) -> PathBuf {
+        self.path.join("broker")
+    }
+
     /// Where the homes of servers are that run confined.
     #[must_use]
     pub(crate) fn homes(&self) -> PathBuf {

@@ -33,6 +33,10 @@ pub(crate) enum Order {
     EndSessions(String),
     /// Forget what this server was seen to offer under this name, and that it was withheld: somebody has looked at it. No name: all of it.
     LookAgain([String; 2]),
+    /// Tell what users agreed to: this one, or all of them where it is empty.
+    Consents(String),
+    /// Take back the consent of this id.
+    RevokeConsent(String),
 }
 
 /// The end of the gateway. The socket is removed with it.
@@ -57,6 +61,8 @@ impl Order {
             }
             Order::EndSessions(tag) => object("end-sessions").text("tag", tag),
             Order::LookAgain([server, name]) => object("look-again").text("server", server).text("name", name),
+            Order::Consents(subject) => object("consents").text("subject", subject),
+            Order::RevokeConsent(id) => object("revoke-consent").text("id", id),
         };
         format!("{}\n", json.finish().as_str())
     }
@@ -72,6 +78,8 @@ impl Order {
             "revoke" => Order::Revoke([text("kind")?, text("issuer")?, text("name")?, text("reason")?]),
             "end-sessions" => Order::EndSessions(text("tag")?),
             "look-again" => Order::LookAgain([text("server")?, text("name")?]),
+            "consents" => Order::Consents(text("subject")?),
+            "revoke-consent" => Order::RevokeConsent(text("id")?),
             _ => return None,
         })
     }
@@ -242,7 +250,10 @@ mod tests {
         let revoke = Order::Revoke(["subject", "https://as.example", "a\"b\nc", ""].map(str::to_owned));
         let asked = Order::IsRevoked("1.AA".to_owned());
         let ends = Order::EndSessions("ab".to_owned());
-        for order in [Order::Status, Order::Sessions, Order::Revocations, asked, revoke, ends] {
+        let consents = [Order::Consents(String::new()), Order::RevokeConsent("0a".to_owned())];
+        for order in
+            [Order::Status, Order::Sessions, Order::Revocations, asked, revoke, ends].into_iter().chain(consents)
+        {
             let line = order.line();
             assert_eq!(line.matches('\n').count(), 1);
             assert_eq!(Order::read(line.into_bytes()), Some(order));

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod assemble;
+mod broker;
 mod cli;
 mod clock;
 mod config;

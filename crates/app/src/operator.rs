@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use sekisho_broker::{Broker, Consent};
 use sekisho_gateway::Running;
 use sekisho_identity::{Credential, OPERATOR, REVOCATIONS_MAX, Revocation, Revocations, Target};
 use sekisho_store::{OpenError, Store};
@@ -20,7 +21,7 @@ use crate::problem::{Code, Problem, chain};
 
 /// Does what was ordered; one line of JSON. `report` is how the gateway is.
 pub(crate) async fn obey(
-    running: &Running,
+    (running, broker): (&Running, Option<&Broker>),
     order: Option<Order>,
     report: impl FnOnce() -> String,
     look_again: impl AsyncFnOnce(&str, &str) -> bool,
@@ -49,6 +50,18 @@ pub(crate) async fn obey(
             false => refused("there is no such server, or it could not be written down"),
         },
         Some(Order::EndSessions(tag)) => counted(running.end_sessions(&tag).await),
+        Some(Order::Consents(subject)) => match broker {
+            None => refused(NO_BROKER),
+            Some(broker) => {
+                let subject = Some(&*subject).filter(|subject| !subject.is_empty());
+                let found = broker.consents(subject, SystemTime::now()).await;
+                found.map_or_else(|error| refused(&error.to_string()), |consents| consents_told(&consents))
+            }
+        },
+        Some(Order::RevokeConsent(id)) => match broker {
+            None => refused(NO_BROKER),
+            Some(broker) => revoked_consent(running, broker, &id).await,
+        },
     };
     format!("{}\n", answer.as_str())
 }
@@ -58,6 +71,45 @@ fn counted(ended: Result<usize, sekisho_gateway::refusal::Refusal>) -> Json {
         Ok(count) => Object::new().unsigned("sessions", u64::try_from(count).unwrap_or(u64::MAX)).finish(),
         Err(refusal) => refused(&format!("{}: {}", refusal.message(), refusal.reason)),
     }
+}
+
+/// What users agreed to, as the control socket tells it.
+fn consents_told(consents: &[(String, Consent)]) -> Json {
+    let mut rows = Array::new();
+    for (id, consent) in consents {
+        let row = Object::new()
+            .text("id", id)
+            .text("subject", &consent.subject)
+            .text("client", &consent.client)
+            .text("name", &consent.name)
+            .text("redirect_uri", &consent.redirect)
+            .text("resource", &consent.resource)
+            .text("scopes", &consent.scopes.join(" "))
+            .text("since", &moment(consent.since))
+            .text("until", &moment(consent.until));
+        rows.push(&row.finish());
+    }
+    Object::new().json("consents", &rows.finish()).finish()
+}
+
+/// Takes a consent back: nothing can be refreshed any more, and what was given out is revoked.
+async fn revoked_consent(running: &Running, broker: &Broker, id: &str) -> Json {
+    let revocations = match broker.revoke_consent(id, SystemTime::now()).await {
+        Ok((_, revocations)) => revocations,
+        Err(error) => return refused(&error.to_string()),
+    };
+    let mut count = 0_u64;
+    for revocation in revocations {
+        count = count.saturating_add(1);
+        if let Err(refusal) = running.revoke(revocation).await {
+            return refused(&format!("{}: {}", refusal.message(), refusal.reason));
+        }
+    }
+    Object::new().unsigned("grants", count).finish()
+}
+
+fn moment(of: SystemTime) -> String {
+    Timestamp::try_from(of).map_or_else(|_| "?".to_owned(), |time| time.to_string())
 }
 
 fn refused(why: &str) -> Json {
@@ -91,7 +143,7 @@ pub(crate) fn revocations_told(latest: &[Revocation], count: usize) -> Json {
             .text("what", one.target.kind())
             .text("issuer", issuer)
             .text("name", name)
-            .text("at", &Timestamp::try_from(one.at).map_or_else(|_| "?".to_owned(), |time| time.to_string()))
+            .text("at", &moment(one.at))
             .text("reason", &one.reason)
             .text("by", &one.by);
         revocations.push(&row.finish());
@@ -118,19 +170,20 @@ pub(crate) fn with_shut_out(told: &Json, shut_out: &[Revocation]) -> Json {
 /// As [`keep`].
 pub(crate) fn revocations_kept(folder: &Folder) -> Result<Revocations, Problem> {
     let revocations = Revocations::passing();
-    keep(&revocations, folder).map(|()| revocations)
+    keep(&revocations, folder).map(|_store| revocations)
 }
 
 /// Has what is revoked kept in the folder, and takes in what is there.
 ///
 /// # Errors
 /// The store cannot be read: then nobody may be let in.
-pub(crate) fn keep(revocations: &Revocations, folder: &Folder) -> Result<(), Problem> {
+pub(crate) fn keep(revocations: &Revocations, folder: &Folder) -> Result<Arc<Store>, Problem> {
     let entries_max = u64::try_from(REVOCATIONS_MAX).ok().and_then(NonZeroU64::new).unwrap_or(NonZeroU64::MIN);
-    let store = Store::open(&folder.store(), entries_max).map_err(|error| unusable(folder, &error))?;
-    revocations.keep_in(Arc::new(store)).map_err(|error| {
+    let store = Arc::new(Store::open(&folder.store(), entries_max).map_err(|error| unusable(folder, &error))?);
+    revocations.keep_in(Arc::clone(&store)).map_err(|error| {
         Problem::of(Code::DataUnusable, &error).help(format!("the store is `{}`", folder.store().display()))
-    })
+    })?;
+    Ok(store)
 }
 
 fn unusable(folder: &Folder, error: &OpenError) -> Problem {
@@ -195,6 +248,7 @@ pub(crate) fn table<const N: usize>(heads: [&str; N], rows: impl Iterator<Item =
     table
 }
 
+const NO_BROKER: &str = "this gateway has no `[broker]`, so nobody agrees to anything here";
 /// LIMIT: revocations that are shown at once.
 pub(crate) const SHOWN_MAX: usize = 1000;
 

@@ -86,6 +86,7 @@ pub(crate) enum Code {
     Caller,
     /// What should be run is not configured.
     NotConfigured,
+    Broker,
     /// No gateway runs here.
     NotRunning,
     /// The log has nothing about the request.
@@ -164,6 +165,7 @@ impl Code {
             Code::CollectorDown => "SK0211",
             Code::Caller => "SK0212",
             Code::NotConfigured => "SK0213",
+            Code::Broker => "SK0116",
             Code::NotRunning => "SK0301",
             Code::RequestUnknown => "SK0302",
             Code::LogUnreadable => "SK0303",

@@ -6,8 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use sekisho_audit::{Audit, Event, EventKind, Outcome as Ended};
+use sekisho_broker::Keys;
 use sekisho_gateway::{Gateway, Instruments, Parts, Running, Span, StartError, Stdio};
 use sekisho_identity::Revocations;
+use sekisho_store::Store;
 use sekisho_upstream::Probing;
 use sekisho_wire::{Endpoint, ServerId};
 use tokio::runtime::{Builder, Runtime};
@@ -17,6 +19,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::assemble::{self, Rooms, Standing, refused_admin, refused_gateway};
+use crate::broker;
 use crate::clock;
 use crate::config::{self, Loaded};
 use crate::export::{Export, Sender};
@@ -67,6 +70,11 @@ pub(crate) fn run(plan: &Plan<'_>) -> Result<(), Vec<Problem>> {
 impl Plan<'_> {
     fn load(&self) -> Result<Loaded, Vec<Problem>> {
         let mut loaded = config::load(self.path)?;
+        match self.client {
+            // Nobody gets tokens over the streams of a process.
+            Some(_) => loaded.config.broker = None,
+            None => broker::believe(&mut loaded, Keys::Made).map_err(alone)?,
+        }
         if let Some(client) = &self.client {
             loaded.config.identity.sessions = loaded.config.identity.sessions.lasting();
             // Nobody asks the others for anything, so they are not started.
@@ -92,19 +100,13 @@ impl Plan<'_> {
     }
 
     /// Takes in what is revoked: of tokens what this gateway keeps, of users of this machine what all processes share.
-    fn know_revoked(
-        &self,
-        loaded: &Loaded,
-        folder: &Folder,
-        revocations: &Revocations,
-    ) -> Result<Option<Watched>, Problem> {
+    fn know_revoked(&self, loaded: &Loaded, folder: &Folder, revocations: &Revocations) -> Result<Remembered, Problem> {
         if self.client.is_none() {
-            operator::keep(revocations, folder)?;
-            return Ok(None);
+            return operator::keep(revocations, folder).map(Remembered::Kept);
         }
         let (watched, all) = Watched::begin(&loaded.folder())?;
         revocations.replace(&all);
-        Ok(Some(watched))
+        Ok(Remembered::Shared(watched))
     }
 
     async fn start(&self, parts: Parts) -> Result<Running, StartError> {
@@ -113,6 +115,14 @@ impl Plan<'_> {
             None => Gateway::start(parts).await,
         }
     }
+}
+
+/// Where it stands what is revoked.
+enum Remembered {
+    /// In a store of this gateway's own.
+    Kept(Arc<Store>),
+    /// In a file that all processes of this machine share.
+    Shared(Watched),
 }
 
 /// A gateway that runs, and all that belongs to it.
@@ -165,12 +175,19 @@ impl House {
         };
         let (instruments, spans) = instruments(&loaded, sender.as_ref(), admin.is_some());
         let (folder, audit) = plan.open_log(&loaded, now).map_err(alone)?;
-        let shut_out = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
+        let remembered = block_in_place(|| plan.know_revoked(&loaded, &folder, &revocations)).map_err(alone)?;
+        let (shut_out, broker) = match remembered {
+            Remembered::Shared(watched) => (Some(watched), None),
+            Remembered::Kept(store) => {
+                let opened = block_in_place(|| broker::open(&loaded, &rooms, store, &egress, now));
+                (None, opened.map_err(alone)?)
+            }
+        };
         // One client speaks one era, as a rule, and waits for its server.
         let probing = if plan.client.is_some() { Probing::OnDemand } else { Probing::AtOnce };
         let upstream = assemble::upstream(&loaded, &rooms, &egress, (&audit, probing)).map_err(alone)?;
         block_in_place(|| pins::keep_programs(&loaded));
-        let standing = Standing { audit, egress, upstream, instruments };
+        let standing = Standing { audit, egress, upstream, instruments, broker };
         let running = match plan.start(rooms.parts(&loaded, &standing)).await {
             Ok(running) => running,
             Err(error) => {
@@ -241,7 +258,7 @@ impl House {
                 mut caller = next_caller(self.socket.as_ref()) => {
                     let order = caller.order().await;
                     let report = || self.report().line();
-                    let line = operator::obey(&self.running, order, report, async |id, name| self.look_again(id, name).await).await;
+                    let line = operator::obey((&self.running, self.standing.broker.as_deref()), order, report, async |id, name| self.look_again(id, name).await).await;
                     caller.tell(&line).await;
                 }
             }
@@ -321,6 +338,9 @@ impl House {
         };
         rooms.move_in(&loaded, &self.standing).map_err(alone)?;
         self.running.commit(prepared);
+        if let Some(broker) = &self.standing.broker {
+            broker.serve(block_in_place(|| broker::resources(&loaded, rooms.catalog())));
+        }
         for danger in loaded.dangers() {
             tracing::warn!(target: "app", option = danger, "a dangerous option is on");
         }

@@ -142,6 +142,12 @@ impl Client {
         Digest::of(counted(&[kind, id, &self.name, &redirects, &marks]).as_bytes())
     }
 
+    /// Whether it has a secret.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
     /// Whether it brings to the token endpoint what shows that it is this client: its secret, or none where it has none.
     ///
     /// # Errors

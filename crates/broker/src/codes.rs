@@ -43,8 +43,8 @@ struct Bound {
 pub struct Brought<'a> {
     /// `client_id`
     pub client: &'a str,
-    /// `redirect_uri`
-    pub redirect: &'a str,
+    /// `redirect_uri`, if it is said again; OAuth 2.1 does without it.
+    pub redirect: Option<&'a str>,
     /// `code_verifier`
     pub verifier: &'a str,
     /// `resource`, if it is said again (RFC 8707 section 2.2).
@@ -156,7 +156,7 @@ impl Bound {
         if *self.client != *brought.client {
             return Err(RedeemError::Client);
         }
-        if *self.redirect != *brought.redirect {
+        if brought.redirect.is_some_and(|redirect| *self.redirect != *redirect) {
             return Err(RedeemError::Redirect);
         }
         if brought.resource.is_some_and(|resource| !is_same_resource(resource, &self.resource)) {
@@ -185,7 +185,7 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const GOOD: Brought<'static> = Brought {
         client: "https://app.example/oauth/client.json",
-        redirect: "https://app.example/cb",
+        redirect: Some("https://app.example/cb"),
         verifier: VERIFIER,
         resource: Some("https://mcp.example/mcp/"),
     };
@@ -222,7 +222,7 @@ mod tests {
     fn a_code_that_somebody_else_brings_is_worth_nothing_and_spent() {
         for (brought, why) in [
             (Brought { client: "https://evil.example/c", ..GOOD }, RedeemError::Client),
-            (Brought { redirect: "https://app.example/cb/", ..GOOD }, RedeemError::Redirect),
+            (Brought { redirect: Some("https://app.example/cb/"), ..GOOD }, RedeemError::Redirect),
             (Brought { resource: Some("https://mcp.example/s/notes/mcp"), ..GOOD }, RedeemError::Resource),
             (Brought { verifier: "", ..GOOD }, RedeemError::Verifier(PkceError::Verifier)),
             (Brought { verifier: &"a".repeat(43), ..GOOD }, RedeemError::Verifier(PkceError::Mismatch)),

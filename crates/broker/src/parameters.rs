@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use http::header::CONTENT_TYPE;
 use url::form_urlencoded;
+
+use crate::broker::Knock;
+use crate::paths;
 
 /// The parameters of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parameters(BTreeMap<Box<str>, Box<str>>);
+pub struct Parameters(BTreeMap<Box<str>, Vec<Box<str>>>);
 
 /// Why they cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +24,9 @@ pub enum BadParameters {
     /// It is no text.
     #[error("a parameter is no UTF-8")]
     NotText,
+    /// The body is of another kind.
+    #[error("the body must be of the type `application/x-www-form-urlencoded`")]
+    NotForm,
 }
 
 impl Parameters {
@@ -28,10 +35,26 @@ impl Parameters {
     /// # Errors
     /// [`BadParameters`]
     pub fn read(encoded: &[u8]) -> Result<Parameters, BadParameters> {
+        Parameters::read_repeating(encoded, None)
+    }
+
+    /// Reads the form that a request brings. A page's boxes have one name, `scope`, each.
+    ///
+    /// # Errors
+    /// [`BadParameters`]
+    pub(crate) fn of_form(knock: &Knock<'_>) -> Result<Parameters, BadParameters> {
+        let kind = knock.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if !kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM)) {
+            return Err(BadParameters::NotForm);
+        }
+        Parameters::read_repeating(&knock.body, (knock.path == paths::CONSENT).then_some("scope"))
+    }
+
+    fn read_repeating(encoded: &[u8], repeats: Option<&str>) -> Result<Parameters, BadParameters> {
         if encoded.len() > BYTES_MAX {
             return Err(BadParameters::TooMany);
         }
-        let mut parameters: BTreeMap<Box<str>, Box<str>> = BTreeMap::new();
+        let mut parameters: BTreeMap<Box<str>, Vec<Box<str>>> = BTreeMap::new();
         for (count, (name, value)) in form_urlencoded::parse(encoded).enumerate() {
             if count >= COUNT_MAX {
                 return Err(BadParameters::TooMany);
@@ -40,9 +63,11 @@ impl Parameters {
             if name.contains(char::REPLACEMENT_CHARACTER) || value.contains(char::REPLACEMENT_CHARACTER) {
                 return Err(BadParameters::NotText);
             }
-            if parameters.insert(name.as_ref().into(), value.as_ref().into()).is_some() {
+            let values = parameters.entry(name.as_ref().into()).or_default();
+            if !values.is_empty() && repeats != Some(&*name) {
                 return Err(BadParameters::Twice(name.as_ref().into()));
             }
+            values.push(value.as_ref().into());
         }
         Ok(Parameters(parameters))
     }
@@ -50,10 +75,16 @@ impl Parameters {
     /// A parameter that has a value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(AsRef::as_ref).filter(|value| !value.is_empty())
+        self.all(name).next()
+    }
+
+    /// All values of one that may be there several times.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.get(name).into_iter().flatten().map(AsRef::as_ref).filter(|value: &&str| !value.is_empty())
     }
 }
 
+const FORM: &str = "application/x-www-form-urlencoded";
 /// LIMIT: parameters of a request.
 const COUNT_MAX: usize = 64;
 /// LIMIT: of all of them together, encoded.

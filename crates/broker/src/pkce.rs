@@ -26,6 +26,11 @@ pub enum PkceError {
     Mismatch,
 }
 
+/// The challenge of a verifier of ours, for a provider.
+pub(crate) fn challenge_of(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Digest::of(verifier.as_bytes()).bytes())
+}
+
 impl Challenge {
     /// Reads `code_challenge` and `code_challenge_method`.
     ///

@@ -161,6 +161,19 @@ impl RedirectUri {
         }
     }
 
+    /// What it is known by where a user's own machine is meant: there, any port is.
+    pub(crate) fn at_any_port(&self) -> String {
+        match self.kind {
+            RedirectKind::Loopback => {
+                let mut url = self.url.clone();
+                // It has a host, so that a port can be left out.
+                let _always = url.set_port(None);
+                url.into()
+            }
+            RedirectKind::Web | RedirectKind::App => self.text.to_string(),
+        }
+    }
+
     /// Whether a request that is asked with `asked` means this one: it is the same text, or leads to the same place on the user's own
     /// machine at another port (RFC 8252 section 7.3).
     fn means(&self, asked: &RedirectUri) -> bool {

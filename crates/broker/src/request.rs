@@ -16,6 +16,9 @@ pub struct Authorize {
     state: Option<Box<str>>,
     scopes: BTreeSet<Scope>,
     resource: Box<str>,
+    wants_consent: bool,
+    acr_values: Option<Box<str>>,
+    max_age: Option<u64>,
 }
 
 /// One scope (RFC 6749 section 3.3).
@@ -88,12 +91,12 @@ impl ErrorCode {
 
 impl Scope {
     /// Reads a space-separated list; what stands in it twice is there once.
-    fn list(text: &str) -> Option<BTreeSet<Scope>> {
+    pub(crate) fn list(text: &str) -> Option<BTreeSet<Scope>> {
         let scopes: BTreeSet<Scope> = text.split(' ').map(Scope::parse).collect::<Option<_>>()?;
         (scopes.len() <= SCOPES_MAX).then_some(scopes)
     }
 
-    fn parse(text: &str) -> Option<Scope> {
+    pub(crate) fn parse(text: &str) -> Option<Scope> {
         let is_of_it = |byte: u8| byte.is_ascii_graphic() && !b"\"\\".contains(&byte);
         let is_scope = (1..=SCOPE_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_of_it);
         is_scope.then(|| Scope(text.into()))
@@ -125,8 +128,11 @@ pub fn requested(
     let redirect = redirect.ok_or(Refused::Page(PageError::Redirect))?;
     let state = parameters.get("state").map(Box::<str>::from);
     match asked(parameters, resources) {
-        Ok((challenge, scopes, resource)) => {
-            Ok(Authorize { client: client.clone(), redirect, challenge, state, scopes, resource })
+        Ok(Asked { challenge, scopes, resource, acr_values, max_age }) => {
+            let wants_consent =
+                parameters.get("prompt").is_some_and(|prompt| prompt.split(' ').any(|prompt| prompt == "consent"));
+            let client = client.clone();
+            Ok(Authorize { client, redirect, challenge, state, scopes, resource, wants_consent, acr_values, max_age })
         }
         Err((code, why)) => {
             // One that was never of use to its client is not sent back.
@@ -136,7 +142,13 @@ pub fn requested(
     }
 }
 
-type Asked = (Challenge, BTreeSet<Scope>, Box<str>);
+struct Asked {
+    challenge: Challenge,
+    scopes: BTreeSet<Scope>,
+    resource: Box<str>,
+    acr_values: Option<Box<str>>,
+    max_age: Option<u64>,
+}
 
 fn asked(parameters: &Parameters, resources: &[&str]) -> Result<Asked, (ErrorCode, Box<str>)> {
     let wrong = |code, why: &str| Err((code, why.into()));
@@ -175,10 +187,19 @@ fn asked(parameters: &Parameters, resources: &[&str]) -> Result<Asked, (ErrorCod
             "`resource` is missing: it must be the MCP endpoint that the token is for",
         );
     };
-    match resources.iter().find(|known| is_same_resource(known, resource)) {
-        Some(known) => Ok((challenge, scopes, Box::from(*known))),
-        None => wrong(ErrorCode::InvalidTarget, "`resource` is no MCP endpoint of this server"),
+    let Some(resource) = resources.iter().find(|known| is_same_resource(known, resource)) else {
+        return wrong(ErrorCode::InvalidTarget, "`resource` is no MCP endpoint of this server");
+    };
+    let acr_values = parameters.get("acr_values");
+    // They go on to the provider.
+    if acr_values.is_some_and(|values| values.len() > ACR_BYTES_MAX || Scope::list(values).is_none()) {
+        return wrong(ErrorCode::InvalidRequest, "`acr_values` is no list of classes, one space between");
     }
+    let max_age = parameters.get("max_age").map(str::parse).transpose();
+    let Ok(max_age) = max_age else {
+        return wrong(ErrorCode::InvalidRequest, "`max_age` is no number of seconds");
+    };
+    Ok(Asked { challenge, scopes, resource: Box::from(*resource), acr_values: acr_values.map(Box::from), max_age })
 }
 
 /// Whether both mean one resource: a slash at the end means nothing.
@@ -223,6 +244,24 @@ impl Authorize {
         &self.resource
     }
 
+    /// Whether the client wants its user to be asked, whatever they agreed to before (OpenID Connect Core section 3.1.2.1).
+    #[must_use]
+    pub fn wants_consent(&self) -> bool {
+        self.wants_consent
+    }
+
+    /// Classes of a login that the client wants (RFC 9470 section 4).
+    #[must_use]
+    pub fn acr_values(&self) -> Option<&str> {
+        self.acr_values.as_deref()
+    }
+
+    /// How old a login may be, in seconds.
+    #[must_use]
+    pub fn max_age(&self) -> Option<u64> {
+        self.max_age
+    }
+
     /// The answer to a request that was consented to, at the client's redirect URI; `issuer` tells who answers (RFC 9207).
     #[must_use]
     pub fn granted(&self, code: &str, issuer: &str) -> String {
@@ -254,6 +293,8 @@ impl Refused {
 
 /// LIMIT: of a client's `state`, which is carried through the whole flow.
 const STATE_BYTES_MAX: usize = 2048;
+/// LIMIT: of the classes of a login that a client asks for.
+const ACR_BYTES_MAX: usize = 512;
 /// LIMIT: scopes of a request.
 const SCOPES_MAX: usize = 32;
 /// LIMIT: of one scope.

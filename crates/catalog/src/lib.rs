@@ -56,7 +56,7 @@ pub use icons::with_safe_icons;
 pub use impact::Impact;
 pub use lineage::{Face, Kin, Likeness};
 pub use lock::{Identity, Introduction, Lock, LockError, Locked, Package, Pin, ProgramDigest};
-pub use names::exposed_uri;
+pub use names::{exposed_name, exposed_uri};
 pub use offers::Seen;
 pub use parked::{Answered, Asked, Parking};
 pub use questions::{Asking, Question, TooManyQuestions};

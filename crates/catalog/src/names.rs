@@ -26,7 +26,7 @@ pub(crate) fn original_uri(exposed: &str) -> Option<(ServerId, &str)> {
 
 /// What a tool or prompt is called at the door of all servers: `<server>__<name>`, at most 64 characters of `A-Za-z0-9_-`,
 /// which every model's tool interface takes. Where the name must be bent for that, a part of its digest tells it from others.
-pub(crate) fn exposed_name(server: &ServerId, name: &str) -> String {
+pub fn exposed_name(server: &ServerId, name: &str) -> String {
     let plain = plain(name);
     let prefix_chars = server.as_str().len() + SEPARATOR.len();
     if plain == name && prefix_chars + name.len() <= NAME_CHARS_MAX {

@@ -6,6 +6,7 @@
 //! *Depth still missing*: CORS.
 #![forbid(unsafe_code)]
 
+mod annex;
 mod challenges;
 mod config;
 mod hosts;
@@ -24,6 +25,7 @@ mod strangers;
 mod streams;
 mod tls;
 
+pub use annex::{Annex, AnnexKind, AnnexKnock, AnnexReply};
 pub use config::{ClientCertificates, Config, ConfigError, TlsConfig};
 pub use instruments::{
     Distribution, Family, Instruments, Kind, Moment, Parent, Point, Points, Sampling, Span, Unit, Value,

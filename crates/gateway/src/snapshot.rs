@@ -14,6 +14,7 @@ use sekisho_policy::Policy;
 use sekisho_upstream::Upstream;
 use sekisho_wire::Endpoint;
 
+use crate::annex::Annex;
 use crate::challenges::Challenges;
 use crate::config::Config;
 use crate::hosts::Hosts;
@@ -44,6 +45,8 @@ pub struct Parts {
     pub audit: Arc<Audit>,
     /// What is measured. Those of the start are kept over reloads.
     pub instruments: Arc<Instruments>,
+    /// Who answers at other paths.
+    pub annex: Option<Arc<dyn Annex>>,
 }
 
 /// The rooms, in the order of the corridor.
@@ -60,6 +63,7 @@ pub(crate) struct Rooms {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) hosts: Hosts,
     pub(crate) challenges: Challenges,
+    pub(crate) annex: Option<Arc<dyn Annex>>,
 }
 
 impl Rooms {
@@ -77,6 +81,7 @@ impl Rooms {
             audit: parts.audit,
             upstream: parts.upstream,
             challenges: Challenges::default(),
+            annex: parts.annex,
         }
     }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,9 @@ use crate::issuer::{CLOCK_SKEW_SECONDS_MAX, JWKS_STALE_SECONDS_MAX, LIFETIME_SEC
 /// The `[identity]` section.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(extend("anyOf" = [{ "required": ["issuers"] }, { "required": ["entra"] }]))]
 pub struct Config {
-    /// Authorization servers whose tokens are believed. At least one, here or in `entra`: a gateway that believes nobody does not start.
+    /// Authorization servers whose tokens are believed. At least one, here or in `entra`, unless there is a `[broker]`, which is one itself: a
+    /// gateway that believes nobody does not start.
     #[serde(default)]
     pub issuers: Vec<IssuerConfig>,
     /// Applications of Microsoft Entra ID whose tokens (version 2.0) are believed.
@@ -58,6 +59,10 @@ pub struct IssuerConfig {
     /// A file with its key set (RFC 7517), relative to the configuration file. Read at start and at each reload.
     #[serde(default)]
     pub jwks_file: Option<PathBuf>,
+    /// Its key set itself, where this program is the issuer.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub key_set: Option<Bytes>,
     /// The address of its key set. Without this and without `jwks_file` it is discovered (RFC 8414, OpenID Connect Discovery).
     #[serde(default)]
     #[schemars(extend("format" = "uri"))]
@@ -301,12 +306,29 @@ impl IssuerConfig {
         IssuerConfig { jwks_file: Some(jwks_file), ..IssuerConfig::named(issuer) }
     }
 
+    /// This gateway's own issuer, whose tokens are for one endpoint each and name their client (RFC 9068); their claims have our names.
+    #[must_use]
+    pub fn of_ours(issuer: String, key_set: Bytes, lifetime_seconds_max: u32) -> IssuerConfig {
+        IssuerConfig {
+            key_set: Some(key_set),
+            algorithms: vec![Algorithm::ES256],
+            lifetime_seconds_max,
+            roles_claim: Some("roles".to_owned()),
+            groups_claim: Some("groups".to_owned()),
+            tenant_claim: Some("tenant".to_owned()),
+            // It has none for anybody but people.
+            application_claims: Some(BTreeMap::new()),
+            ..IssuerConfig::named(issuer)
+        }
+    }
+
     /// An issuer whose key set is discovered, with every other setting at its default.
     #[must_use]
     pub(crate) fn named(issuer: String) -> IssuerConfig {
         IssuerConfig {
             issuer,
             jwks_file: None,
+            key_set: None,
             jwks_url: None,
             audiences: Vec::new(),
             endpoint_audiences: BTreeMap::new(),

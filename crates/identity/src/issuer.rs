@@ -227,6 +227,11 @@ fn keys(config: &IssuerConfig, issuer: &Url, base: &Path, client: &Arc<Client>) 
         let stale_max = seconds(config.jwks_stale_max_seconds);
         Keys::Remote(RemoteKeys::new(&config.issuer, place, Arc::clone(client), stale_max))
     };
+    if let Some(text) = &config.key_set {
+        let read = Loaded::read(text.clone(), SystemTime::UNIX_EPOCH);
+        let loaded = read.map_err(|source| ConfigError::KeySet { issuer: config.issuer.clone(), source })?;
+        return Ok(Keys::File(Arc::new(loaded)));
+    }
     match (&config.jwks_file, &config.jwks_url) {
         (Some(_), Some(_)) => Err(ConfigError::TwoKeySources { issuer: config.issuer.clone() }),
         (Some(path), None) => read_key_file(config, &base.join(path)).map(|loaded| Keys::File(Arc::new(loaded))),

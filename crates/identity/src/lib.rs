@@ -36,6 +36,7 @@ mod keys;
 mod local;
 mod logout;
 mod principal;
+mod provider;
 mod remote;
 mod revocation;
 mod rules;
@@ -65,6 +66,10 @@ pub use keys::KeySetError;
 pub use local::{LOCAL_ISSUER, Local, LocalError};
 pub use logout::LogoutError;
 pub use principal::{Authentication, Binding, Credential, Groups, Kind, Lease, Principal, PrincipalKey, Supposed};
+pub use provider::{
+    Endpoints, Login, LoginAsk, LoginError, Provider, ProviderAuthentication, ProviderConfig, ProviderConfigError,
+    ProviderError, Tokens,
+};
 pub use revocation::{ENTRIES_MAX as REVOCATIONS_MAX, OPERATOR, Revocation, Revocations, RevokeError, Target};
 pub use seal::{Bond, Opened, Seals, Ticket, Unusable};
 pub use session::{Session, SessionError, SessionKey, SessionOverview, SessionToken, Sessions};

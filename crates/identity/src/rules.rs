@@ -84,7 +84,7 @@ impl Rules {
 }
 
 impl Claim {
-    fn parse(text: &str) -> Option<Claim> {
+    pub(crate) fn parse(text: &str) -> Option<Claim> {
         let Some(pointer) = text.strip_prefix('/') else {
             return (!text.is_empty()).then(|| Claim::Named(text.into()));
         };

@@ -6,12 +6,16 @@
 //! The room never takes a secret out of the configuration itself, never repeats a text that could be one (not in an error, not
 //! in `Debug`), and never takes an empty one.
 //!
-//! *Depth still missing*: signing keys and their trait, PKCS#11, cloud vaults, keyrings of desktops, rotation of the sealing key; a
+//! [`SigningKey`] signs this gateway's own tokens, and [`Sealer`] seals what it keeps; both keys lie in files.
+//!
+//! *Depth still missing*: PKCS#11, cloud vaults, keyrings of desktops, rotation of the sealing key; a
 //! file is read once, not watched.
 #![forbid(unsafe_code)]
 
 mod files;
 mod sealed;
+mod sealer;
+mod signing;
 
 use std::borrow::Cow;
 use std::ffi::OsString;
@@ -27,6 +31,8 @@ use zeroize::{Zeroize, Zeroizing};
 use sealed::{SEALED_BYTES_MAX, SECRET_BYTES_MAX};
 
 pub use sealed::{Purpose, SealError, SealingKey, is_sealed};
+pub use sealer::{Sealer, SealerError};
+pub use signing::{SignError, SigningKey, SigningKeyError};
 
 /// Where a secret is: `env:NAME`, `file:PATH` or `sealed:PATH`, with a path that is absolute or starts from the configuration's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -30,6 +30,13 @@ pub enum Purpose<'a> {
         /// The variable or header.
         name: &'a str,
     },
+    /// What this gateway has to say who it is to the provider that logs people in.
+    Provider,
+    /// The secret of a client of this gateway.
+    Client {
+        /// Its id.
+        id: &'a str,
+    },
     /// A header that a collector of traces and metrics is sent.
     Collector {
         /// The header.
@@ -141,6 +148,8 @@ impl fmt::Display for Purpose<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Purpose::Server { server, name } => write!(f, "servers.{server} {name}"),
+            Purpose::Provider => f.write_str("broker provider"),
+            Purpose::Client { id } => write!(f, "broker.clients {id}"),
             Purpose::Collector { name } => write!(f, "telemetry {name}"),
         }
     }
@@ -203,6 +212,10 @@ impl SealingKey {
         let text = Zeroizing::new(format!("{KEY_FORM}{}\n", *Zeroizing::new(STANDARD.encode(key.as_slice()))));
         create(path, text.as_bytes()).map_err(|source| SealError::Key { path: path.to_owned(), source })?;
         SealingKey::load(path)
+    }
+
+    pub(crate) fn key(&self) -> &RandomizedNonceKey {
+        &self.key
     }
 
     /// Where it was read from.
@@ -282,7 +295,7 @@ pub fn is_sealed(text: &[u8]) -> bool {
 }
 
 /// Writes a file that is not there, whole or not at all: what is there by then, since another was faster, stays.
-fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(path);
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut name = [0; 8];

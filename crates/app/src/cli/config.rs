@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
+use sekisho_broker::Keys;
 
 use super::{ConfigFile, Outcome};
 use crate::problem::{Code, Problem};
@@ -45,7 +46,8 @@ impl Config {
 fn check(file: &ConfigFile) -> Outcome {
     let now = SystemTime::now();
     clock::check(now).map_err(|problem| vec![problem])?;
-    let loaded = config::load(&file.path)?;
+    let mut loaded = config::load(&file.path)?;
+    crate::broker::believe(&mut loaded, Keys::LookedFor).map_err(|problem| vec![problem])?;
     crate::problem::print(&clock::from_the_future(&loaded.files(), now));
     let egress = assemble::egress(&loaded).map_err(|problem| vec![problem])?;
     let (rooms, sender) = (

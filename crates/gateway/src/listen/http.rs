@@ -8,12 +8,13 @@ use std::time::SystemTime;
 use http::header::{AUTHORIZATION, CONNECTION, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, Version};
 use hyper::body::Incoming;
-use sekisho_identity::{Channel, Presented, TokenError};
+use sekisho_identity::{Presented, TokenError};
 use sekisho_wire::Endpoint;
 
 use super::body::Body;
 use super::challenge::Tried;
-use super::{Door, challenge, logout, mcp, public, respond};
+use super::{Door, Peer, challenge, logout, mcp, public, respond};
+use crate::annex::AnnexKind;
 use crate::hosts::Stranger;
 use crate::instruments::Room;
 use crate::record::Seen;
@@ -24,7 +25,7 @@ use crate::snapshot::Rooms;
 pub(super) async fn answer(
     door: &Arc<Door>,
     request: Request<Incoming>,
-    channel: Channel,
+    peer: Peer,
 ) -> Result<Response<Body>, Infallible> {
     let rooms = door.rooms.load_full();
     let payload_digest = rooms.audit.payload_digest();
@@ -32,7 +33,7 @@ pub(super) async fn answer(
     let (id, version) = (seen.request.clone(), request.version());
     // RFC 9449 section 8.2: whoever proves possession is told which nonce to use next.
     let nonce = if proves_possession(request.headers()) { rooms.identity.proof_nonce(SystemTime::now()) } else { None };
-    let response = match route(door, &rooms, request, channel, seen).await {
+    let response = match route(door, &rooms, request, peer, seen).await {
         Ok(response) => response,
         Err(failed) => Box::pin(respond::refuse(door, &rooms, *failed)).await,
     };
@@ -51,14 +52,20 @@ async fn route(
     door: &Arc<Door>,
     rooms: &Arc<Rooms>,
     request: Request<Incoming>,
-    channel: Channel,
+    peer: Peer,
     seen: Seen,
 ) -> Result<Response<Body>, Box<respond::Failed>> {
     let (head, body) = request.into_parts();
     let path = head.uri.path();
+    let annex = rooms.annex.as_ref().and_then(|annex| Some((annex, annex.kind(path)?)));
     if let Err(stranger) = rooms.hosts.check(&head.uri, &head.headers) {
-        // Probes of an orchestrator know the address only; the answer says nothing.
-        if !(stranger == Stranger::Host && public::is_probe(&head.method, path)) {
+        let is_harmless = match stranger {
+            // Probes of an orchestrator know the address only; the answer says nothing.
+            Stranger::Host => public::is_probe(&head.method, path),
+            // What a browser brings by itself counts for nothing there, and clients that run in one have origins of their own.
+            Stranger::Origin => public::is_metadata(path) || annex.is_some_and(|(_, kind)| kind == AnnexKind::Api),
+        };
+        if !is_harmless {
             return Err(seen.fails(stranger.into()));
         }
     }
@@ -71,6 +78,10 @@ async fn route(
     if door.refusing.load(Ordering::Relaxed) {
         return Err(seen.fails(Refusal::new(Code::ShuttingDown, "a shutdown is under way")));
     }
+    if let Some((annex, _)) = annex {
+        let annex = Arc::clone(annex);
+        return Box::pin(super::annex::answer(door, rooms, annex, (head, body), peer.from, seen)).await;
+    }
     let endpoint = Endpoint::from_path(path);
     // A path that does not exist is told to nobody but a caller of `/mcp`.
     let asked = endpoint.clone().unwrap_or(Endpoint::All);
@@ -78,7 +89,7 @@ async fn route(
     if head.uri.query().is_some_and(carries_token) {
         return Err(seen.fails(Refusal::new(Code::TokenMalformed, "a token in the query string")));
     }
-    let presented = Presented::from_request(&head.method, &head.headers, channel);
+    let presented = Presented::from_request(&head.method, &head.headers, peer.channel);
     let verified = match &presented {
         Ok(token) => rooms.identity.verify(token, &asked, SystemTime::now()).await,
         Err(error) => Err(*error),

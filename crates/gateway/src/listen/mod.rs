@@ -1,5 +1,6 @@
 //! Accepting connections: bounded in number, in header size and in time (4.4).
 
+mod annex;
 mod body;
 mod challenge;
 mod converse;
@@ -14,6 +15,7 @@ mod respond;
 mod stdio;
 mod step_up;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -164,6 +166,13 @@ async fn part(graceful: GracefulShutdown, door: &Door) {
     }
 }
 
+/// What is known of whoever is at the other end.
+#[derive(Debug, Clone, Copy)]
+struct Peer {
+    channel: Channel,
+    from: Option<IpAddr>,
+}
+
 struct Connection {
     door: Arc<Door>,
     bounds: Bounds,
@@ -175,13 +184,14 @@ impl Connection {
     async fn serve(self, stream: TcpStream, watcher: Watcher) {
         let door = Arc::clone(&self.door);
         let _open = door.instruments.connection();
+        let from = stream.peer_addr().ok().map(|from| from.ip());
         // One write per message: waiting to fill a packet only adds delay.
         let _ = stream.set_nodelay(true);
         let tls = self.door.tls.load_full();
         match tls.as_ref() {
             None => {
                 if let Ok(protocol) = preface(&stream, self.bounds.header_read_timeout).await {
-                    self.speak(stream, protocol, Channel::default(), watcher).await;
+                    self.speak(stream, protocol, Peer { channel: Channel::default(), from }, watcher).await;
                 }
             }
             Some(config) => {
@@ -194,7 +204,7 @@ impl Connection {
                         };
                         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                         let channel = shown.map_or_else(Channel::default, |own| Channel::with_certificate(own));
-                        self.speak(stream, protocol, channel, watcher).await;
+                        self.speak(stream, protocol, Peer { channel, from }, watcher).await;
                     }
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
@@ -203,7 +213,7 @@ impl Connection {
         }
     }
 
-    async fn speak<S>(self, stream: S, protocol: Protocol, channel: Channel, watcher: Watcher)
+    async fn speak<S>(self, stream: S, protocol: Protocol, peer: Peer, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -214,7 +224,7 @@ impl Connection {
             let door = Arc::clone(&door);
             let beat = beating.beat();
             async move {
-                let mut response = http::answer(&door, request, channel).await?;
+                let mut response = http::answer(&door, request, peer).await?;
                 response.body_mut().keep(beat);
                 Ok::<_, std::convert::Infallible>(response)
             }

@@ -1,5 +1,6 @@
 //! The only paths that answer without a token: two probes, and the OAuth metadata that tells where to get one.
 
+use http::header::{self, HeaderValue};
 use http::{Method, Response, StatusCode};
 use sekisho_identity::{Algorithm, ProofsWanted};
 use sekisho_wire::json::{Array, Object};
@@ -15,6 +16,11 @@ pub(super) const METADATA: &str = "/.well-known/oauth-protected-resource";
 /// Whether this is an orchestrator's probe.
 pub(super) fn is_probe(method: &Method, path: &str) -> bool {
     reads(method) && matches!(path, "/healthz" | "/readyz")
+}
+
+/// Whether this is the metadata of a resource, or nothing else that a token would open.
+pub(super) fn is_metadata(path: &str) -> bool {
+    path.starts_with(METADATA)
 }
 
 /// The answer, if the path is public.
@@ -70,5 +76,8 @@ fn metadata(door: &Door, rooms: &Rooms, endpoint: &Endpoint) -> Option<Response<
         document = document.texts("scopes_supported", scopes.iter().map(String::as_str));
     }
     let document = document.text("resource_name", "Sekisho").finish();
-    Some(respond::json(StatusCode::OK, document.bytes().clone()))
+    let mut response = respond::json(StatusCode::OK, document.bytes().clone());
+    // Clients that run in a browser read it, too; it is the same for everybody.
+    response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    Some(response)
 }

@@ -121,7 +121,8 @@ pub(super) fn with(status: StatusCode, body: Body) -> Response<Body> {
 pub(super) fn hardened(mut response: Response<Body>, request: &str, secure: bool) -> Response<Body> {
     let headers = response.headers_mut();
     for (name, value) in HARDENED {
-        headers.insert(name, HeaderValue::from_static(value));
+        // A page says more exactly what it is made of.
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if secure {
         // RFC 6797; one year.

@@ -40,7 +40,8 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn run(self) -> Outcome {
-        let loaded = config::load(&self.config.path)?;
+        let mut loaded = config::load(&self.config.path)?;
+        crate::broker::believe(&mut loaded, sekisho_broker::Keys::LookedFor).map_err(|problem| vec![problem])?;
         let endpoint = self.endpoint(&loaded)?;
         let token = from_standard_input()?;
         let identity = identity(&loaded)?;
