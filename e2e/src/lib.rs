@@ -9,6 +9,7 @@
 pub mod client;
 pub mod collector;
 pub mod dpop;
+pub mod facade;
 pub mod fixture;
 pub mod gateway;
 pub mod idp;

@@ -1,7 +1,6 @@
 //! The OAuth facade, wired: its keys and its store, what it serves, and its place at the public listener.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;

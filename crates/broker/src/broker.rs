@@ -19,6 +19,7 @@ use crate::answers::{self, Reply};
 use crate::clients::Clients;
 use crate::codes::Codes;
 use crate::config::{Config, ConfigError, Lifetimes};
+use crate::consent::Denials;
 use crate::cookies::Cookies;
 use crate::devices::Devices;
 use crate::discovery::{self, Offered};
@@ -49,6 +50,7 @@ pub struct Broker {
     pub(crate) kept: Kept,
     pub(crate) codes: Codes<Grant>,
     pub(crate) pushed: Pushed,
+    pub(crate) denials: Denials,
     pub(crate) devices: Option<Devices>,
     pub(crate) proofs: KeyProofs,
     pub(crate) cookies: Cookies,
@@ -181,6 +183,7 @@ impl Broker {
             sealer,
             codes: Codes::default(),
             pushed: Pushed::default(),
+            denials: Denials::default(),
             devices: config.device_flow.then(Devices::default),
             proofs: KeyProofs::new(dpop, now).ok_or(StartError::NoRandomness)?,
             cookies: Cookies { is_secure: public_url.scheme() == "https" },
@@ -234,6 +237,8 @@ impl Broker {
             | paths::DEVICE_ASK
             | paths::METADATA
             | paths::OPENID => Some(Kind::Api),
+            // Where clients look for the metadata of an issuer with a path: there is none, and that is no secret.
+            _ if is_behind(path, paths::METADATA) || is_behind(path, paths::OPENID) => Some(Kind::Api),
             _ => None,
         }
     }
@@ -245,6 +250,10 @@ impl Broker {
             (path, &Method::OPTIONS) if Broker::kind(path) == Some(Kind::Api) => answers::preflight().into(),
             (paths::METADATA, _) if reads => answers::json(StatusCode::OK, &self.document(false)).into(),
             (paths::OPENID, _) if reads => answers::json(StatusCode::OK, &self.document(true)).into(),
+            (path, _) if is_behind(path, paths::METADATA) || is_behind(path, paths::OPENID) => {
+                let error = sekisho_wire::json::Object::new().text("error", "not_found").finish();
+                answers::json(StatusCode::NOT_FOUND, &error).into()
+            }
             (paths::KEYS, _) if reads => answers::json(StatusCode::OK, &discovery::key_set(&self.key)).into(),
             (paths::STYLE, _) if reads => answers::style().into(),
             (paths::AUTHORIZE, &Method::GET) => authorize::ask(self, knock).await,
@@ -291,6 +300,10 @@ impl Knock<'_> {
     pub(crate) fn language(&self) -> Language {
         Language::preferred(self.headers.get(ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()))
     }
+}
+
+fn is_behind(path: &str, of: &str) -> bool {
+    path.strip_prefix(of).is_some_and(|rest| rest.starts_with('/'))
 }
 
 fn host_of(url: &str) -> Box<str> {

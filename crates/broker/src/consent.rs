@@ -1,5 +1,9 @@
 //! The page on which a user agrees, and what they answer. Nothing is given out, and nobody is sent to the provider, without it (SB-01).
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use http::StatusCode;
 use sekisho_audit::Outcome;
 use sekisho_catalog::Impact;
@@ -9,14 +13,14 @@ use crate::authorize::{self, on_to_provider};
 use crate::broker::{Broker, Knock};
 use crate::cookies::Jar;
 use crate::devices;
-use crate::flows::Page;
+use crate::flows::{LIFE, Page};
 use crate::pages::{self, Group, Item};
 use crate::parameters::Parameters;
 use crate::people::User;
 use crate::problems::Problem;
 use crate::request::ErrorCode;
 use crate::resources::{is_of_tools, scope_of};
-use crate::secrets::{are_same, random};
+use crate::secrets::{are_same, digest, random};
 use crate::wanted::Wanted;
 
 /// Shows the page.
@@ -79,6 +83,10 @@ pub(crate) async fn answered(broker: &Broker, knock: &Knock<'_>) -> Reply {
     }
     let page = form.get("flow").and_then(|flow| Page::opened(&broker.sealer, flow, &cookie, knock.now));
     let Some(page) = page else { return gone("what the page carries is not ours, another browser's, or too old") };
+    let flow = form.get("flow").unwrap_or_default();
+    if broker.denials.has(flow, broker.elapsed()) {
+        return gone("the user has said no on this very page");
+    }
     let wanted = match &page.device {
         None => authorize::read(broker, knock, AT, &page.asked).await,
         Some(code) => devices::read(broker, knock, code).await,
@@ -93,8 +101,12 @@ pub(crate) async fn answered(broker: &Broker, knock: &Knock<'_>) -> Reply {
     }
     match form.get("decision") {
         Some("allow") => allowed(broker, knock, &form, page, wanted).await,
-        // Whatever is no yes is a no.
-        Some(_) | None => denied(broker, knock, &page, wanted),
+        Some("deny") => {
+            broker.denials.keep(flow, broker.elapsed());
+            denied(broker, knock, &page, wanted)
+        }
+        // Whatever is no yes is no yes.
+        Some(_) | None => broker.problem(knock, AT, Problem::BadRequest, &"`decision` is neither `allow` nor `deny`"),
     }
 }
 
@@ -139,6 +151,31 @@ fn denied(broker: &Broker, knock: &Knock<'_>, page: &Page, wanted: Wanted) -> Re
     };
     Reply::from(answers::page(StatusCode::OK, html)).noting(event)
 }
+
+/// Pages on which somebody said no, until they are too old anyway: no is no, whatever is sent from the same page afterwards.
+#[derive(Debug, Default)]
+pub(crate) struct Denials(Mutex<HashMap<[u8; 32], Duration>>);
+
+impl Denials {
+    fn has(&self, page: &str, now: Duration) -> bool {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(&digest("denied page", page)).is_some_and(|until| now < *until)
+    }
+
+    fn keep(&self, page: &str, now: Duration) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= DENIALS_MAX {
+            known.retain(|_, until| now < *until);
+        }
+        // So many at once: what is forgotten is that somebody may still agree on a page of their own, in their own browser.
+        if known.len() < DENIALS_MAX {
+            known.insert(digest("denied page", page), now.saturating_add(LIFE));
+        }
+    }
+}
+
+/// LIMIT: pages that are remembered.
+const DENIALS_MAX: usize = 10_000;
 
 fn group(impact: Impact, tools: Vec<Item<'_>>) -> Group<'_> {
     // Nothing dangerous is ticked beforehand.

@@ -184,7 +184,14 @@ pub(crate) mod tests {
         }
         assert!(key.is_of("ann") && !key.is_of("bob") && !key.is_of("an"));
         assert_eq!(ConsentKey::parse(&key.id()).as_ref(), Some(&key));
-        for bad in ["", "zz", key.id().trim_end_matches(|_: char| true), &format!("{}0", &"a".repeat(126)), &format!("{}00", key.id()), &"é".repeat(64)] {
+        for bad in [
+            "",
+            "zz",
+            key.id().trim_end_matches(|_: char| true),
+            &format!("{}0", &"a".repeat(126)),
+            &format!("{}00", key.id()),
+            &"é".repeat(64),
+        ] {
             assert_eq!(ConsentKey::parse(bad), None, "{bad}");
         }
     }

@@ -190,7 +190,8 @@ pub(crate) async fn poll(broker: &Broker, knock: &Knock<'_>, asked: Asked<'_>) -
         Polled::Awaited => OauthError::new("authorization_pending", "the user has not answered").quietly(),
         Polled::TooOften => OauthError::new("slow_down", "ask less often").quietly(),
         Polled::Denied => OauthError::new("access_denied", "the user said no").reply(AT),
-        Polled::Unknown => OauthError::new("expired_token", "the device code is not known, or not any more").reply(AT),
+        Polled::Expired => OauthError::new("expired_token", "the user did not answer in time").reply(AT),
+        Polled::Unknown => OauthError::new("invalid_grant", "the device code is not known, or not any more").reply(AT),
     }
 }
 
@@ -200,6 +201,7 @@ enum Polled {
     Awaited,
     TooOften,
     Denied,
+    Expired,
     Unknown,
 }
 
@@ -278,10 +280,12 @@ impl Devices {
     fn poll(&self, device_code: &str, client: &str, now: Duration) -> Polled {
         let key = digest("device", device_code);
         let mut known = self.known();
-        let Some(device) = known.devices.get_mut(&key).filter(|device| *device.client == *client && now < device.until)
-        else {
+        let Some(device) = known.devices.get_mut(&key).filter(|device| *device.client == *client) else {
             return Polled::Unknown;
         };
+        if now >= device.until {
+            return Polled::Expired;
+        }
         let is_early = device.polled.is_some_and(|polled| now.saturating_sub(polled) < INTERVAL);
         device.polled = Some(now);
         match &device.answer {
@@ -361,6 +365,7 @@ mod tests {
             Polled::Awaited => "awaited",
             Polled::TooOften => "too often",
             Polled::Denied => "denied",
+            Polled::Expired => "expired",
             Polled::Unknown => "unknown",
         }
     }
@@ -381,7 +386,7 @@ mod tests {
         assert_eq!(poll(&devices, &device, "app", 31), "denied");
         assert_eq!(poll(&devices, &device, "app", 40), "unknown");
         let (device, _) = begin(&devices, 0);
-        assert_eq!(poll(&devices, &device, "app", LIFE.as_secs()), "unknown");
+        assert_eq!(poll(&devices, &device, "app", LIFE.as_secs()), "expired");
     }
 
     #[test]

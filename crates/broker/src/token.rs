@@ -227,6 +227,7 @@ async fn tokens(broker: &Broker, knock: &Knock<'_>, grant: &Grant, scopes: &[Box
         .text("refresh_token", refresh_token)
         .text("scope", &scopes.join(" "))
         .finish();
+    note_use(broker, &grant.client, knock.now).await;
     let who = (&*broker.issuer, &*grant.user.subject, &*grant.client);
     let mut event = done(AT, Outcome::Completed, Some(who));
     event.detail = vec![
@@ -236,6 +237,18 @@ async fn tokens(broker: &Broker, knock: &Knock<'_>, grant: &Grant, scopes: &[Box
         ("seconds".into(), lifetime.as_secs().to_string().into()),
     ];
     Reply::from(answers::json(StatusCode::OK, &document)).noting(event)
+}
+
+/// A registration that is used is kept for longer. Where that cannot be written it ends earlier, and its client registers anew.
+async fn note_use(broker: &Broker, client: &str, now: SystemTime) {
+    // Those that have a document are known by it, and it may be fetched each time.
+    if !client.starts_with("https://")
+        && let Ok(client) = broker.clients.find(client, now).await
+        && let Err(error) = broker.clients.note_use(&client, now).await
+    {
+        let cause: &(dyn std::error::Error + 'static) = &error;
+        tracing::warn!(error = cause, "that a client is in use cannot be kept");
+    }
 }
 
 /// `POST /oauth/revoke`: whatever it is given, it ends what that was good for, and never tells whether there was anything.

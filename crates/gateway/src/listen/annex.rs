@@ -19,8 +19,7 @@ use crate::snapshot::Rooms;
 
 /// Has it answered. What was begun is done to its end, whether or not the client waits for it.
 pub(super) async fn answer(
-    door: &Arc<Door>,
-    rooms: &Arc<Rooms>,
+    (door, rooms): (&Arc<Door>, &Arc<Rooms>),
     annex: Arc<dyn Annex>,
     (head, body): (Head, Incoming),
     from: Option<IpAddr>,

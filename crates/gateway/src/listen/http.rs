@@ -80,7 +80,7 @@ async fn route(
     }
     if let Some((annex, _)) = annex {
         let annex = Arc::clone(annex);
-        return Box::pin(super::annex::answer(door, rooms, annex, (head, body), peer.from, seen)).await;
+        return Box::pin(super::annex::answer((door, rooms), annex, (head, body), peer.from, seen)).await;
     }
     let endpoint = Endpoint::from_path(path);
     // A path that does not exist is told to nobody but a caller of `/mcp`.

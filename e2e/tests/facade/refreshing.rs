@@ -1,0 +1,33 @@
+//! Refresh tokens turn, and one that is used twice was stolen.
+
+use super::*;
+
+#[test]
+fn refresh_tokens_turn_and_a_stolen_one_ends_the_family() {
+    let stand = stand();
+    let (flow, neighbour) = (stand.flow(), stand.flow());
+    let first = tokens(&flow);
+    let neighbours = tokens(&neighbour);
+    let renew = |tokens: &Tokens| Tokens::read(&flow.renew(&tokens.refresh, &[]).expect("an answer")).expect("tokens");
+    let second = renew(&first);
+    let third = renew(&second);
+    assert!(first.refresh != second.refresh && second.refresh != third.refresh && first.refresh != third.refresh);
+    assert_eq!(stand.list(&third.access), 200);
+    // Who has an old one took it from somebody.
+    assert_eq!(error(&flow.renew(&first.refresh, &[]).expect("an answer")), "invalid_grant");
+    assert_eq!(error(&flow.renew(&third.refresh, &[]).expect("an answer")), "invalid_grant");
+    for tokens in [&first, &second, &third] {
+        assert_eq!(stand.list(&tokens.access), 401);
+    }
+    assert_eq!(stand.list(&neighbours.access), 200);
+    let fresh = Tokens::read(&neighbour.renew(&neighbours.refresh, &[]).expect("an answer")).expect("tokens");
+    assert_eq!(stand.list(&fresh.access), 200);
+
+    let stolen = neighbour.renew(&fresh.refresh, &[("client_id", "other-app")]).expect("an answer");
+    assert_eq!(error(&stolen), "invalid_grant", "another client");
+    let unknown = neighbour.renew(&fresh.refresh, &[("client_id", "unknown")]).expect("an answer");
+    assert!(["invalid_client", "invalid_grant"].contains(&&*error(&unknown)), "{}", unknown.text());
+    for made_up in ["x", &fresh.access] {
+        assert_eq!(error(&flow.renew(made_up, &[]).expect("an answer")), "invalid_grant", "{made_up}");
+    }
+}
