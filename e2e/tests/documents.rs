@@ -172,5 +172,5 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-const EXAMPLES: [&str; 6] = ["laptop", "team", "entra", "oidc", "github", "sandbox"];
+const EXAMPLES: [&str; 7] = ["facade", "laptop", "team", "entra", "oidc", "github", "sandbox"];
 const LIMIT: Duration = Duration::from_secs(20);

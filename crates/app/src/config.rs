@@ -20,7 +20,14 @@ use crate::strict::Document;
 /// never written here, only named: `env:NAME`, `file:PATH` or `sealed:PATH`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(title = "sekisho.toml", extend("required" = ["gateway", "identity", "policy", "servers"]))]
+#[schemars(title = "sekisho.toml", extend(
+    "required" = ["gateway", "identity", "policy", "servers"],
+    "anyOf" = [
+        { "required": ["broker"] },
+        { "properties": { "identity": { "required": ["issuers"] } } },
+        { "properties": { "identity": { "required": ["entra"] } } }
+    ]
+))]
 pub(crate) struct Config {
     /// The folder for what lasts: the audit log, the developer issuer's key, the socket of `sekisho status`. Made with mode 0700
     /// where it is missing; one running gateway each.

@@ -1,7 +1,7 @@
 //! The `[broker.clients]` section: which clients there may be, and the hosts whose documents are read.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Host;
 
 use crate::configured::{ConfiguredClient, ConfiguredError};
@@ -39,7 +39,7 @@ pub struct ClientsConfig {
 }
 
 /// Whose documents are read.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DocumentsFrom {
     /// Those of any host that the Internet knows by a name.

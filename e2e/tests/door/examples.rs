@@ -43,7 +43,7 @@ fn the_example_for_a_team_is_whole() {
 
 #[test]
 fn the_examples_for_issuers_are_whole() {
-    for example in ["entra", "oidc"] {
+    for example in ["entra", "oidc", "facade"] {
         let folder = tempfile::tempdir().expect("a folder");
         for file in ["sekisho.toml", "policy.cedar"] {
             let from = place::source("../examples").join(example).join(file);

@@ -19,6 +19,9 @@ public_url = "http://127.0.0.1:8700"
 [[identity.issuers]]
 issuer = "https://login.example.com"
 jwks_file = "jwks.json"
+[broker.provider]
+issuer = "https://login.example.com"
+client_id = "sekisho"
 [policy]
 files = ["policy.cedar"]
 [servers.notes]
@@ -166,6 +169,12 @@ fn default_that_is_told_is_the_one_that_is_used() {
     // Whatever is told to be unset is absent in the program too, or belongs to a table that is.
     let known = [
         "admin.listen",
+        "broker.provider.client_secret",
+        "broker.provider.groups_claim",
+        "broker.provider.roles_claim",
+        "broker.provider.subject_claim",
+        "broker.provider.tenant_claim",
+        "broker.provider.token_endpoint_auth",
         "egress.ca_file",
         "gateway.tls.certificate_file",
         "gateway.tls.client_ca_file",
@@ -228,9 +237,12 @@ fn schema_and_program_refuse_alike() {
         changed("jwks_file", "token_types = [\"\"]\njwks_file"),
         changed("jwks_file", "audiences = [\"\"]\njwks_file"),
         changed(
-            "[[identity.issuers]]\nissuer = \"https://login.example.com\"\njwks_file = \"jwks.json\"",
+            "[[identity.issuers]]\nissuer = \"https://login.example.com\"\njwks_file = \"jwks.json\"\n[broker.provider]\nissuer = \"https://login.example.com\"\nclient_id = \"sekisho\"",
             "[identity]",
         ),
+        changed("client_id = \"sekisho\"", ""),
+        changed("client_id = \"sekisho\"", "client_id = \"sekisho\"\nclient_secret = \"hunter2\""),
+        changed("[broker.provider]", "[broker]\nregistration = true\n[broker.provider]"),
         changed("listen = \"127.0.0.1:8700\"", ""),
         changed("listen = \"127.0.0.1:8700\"", "listen = 8700"),
         changed("[policy]", "[gateway.tls]\ncertificate_file = \"c.pem\"\n[policy]"),
