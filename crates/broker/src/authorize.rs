@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use sekisho_audit::Outcome;
 use sekisho_identity::{Endpoints, LoginAsk, ProviderError, Tokens};
+use url::form_urlencoded;
 
 use crate::answers::{self, OauthError, Reply, done, refused};
 use crate::broker::{Broker, Knock};
@@ -74,7 +75,10 @@ pub(crate) async fn push(broker: &Broker, knock: &Knock<'_>) -> Reply {
         };
         return OauthError::new(error, &why).reply(AT);
     }
-    match broker.pushed.keep(client.id().as_str(), &String::from_utf8_lossy(&knock.body), broker.elapsed()) {
+    // What proved who asks is not carried on.
+    let said = form_urlencoded::parse(&knock.body).filter(|(name, _)| name != "client_secret");
+    let asked = form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish();
+    match broker.pushed.keep(client.id().as_str(), &asked, broker.elapsed()) {
         Ok(reference) => {
             let document = sekisho_wire::json::Object::new()
                 .text("request_uri", &reference)

@@ -131,9 +131,11 @@ async fn allowed(broker: &Broker, knock: &Knock<'_>, form: &Parameters, page: Pa
 }
 
 fn denied(broker: &Broker, knock: &Knock<'_>, page: &Page, wanted: Wanted) -> Reply {
-    let who = (&*broker.issuer, page.user.as_deref().unwrap_or_default(), wanted.client().id().as_str());
-    let mut event = done("oauth/consent", Outcome::Forbid, Some(who));
-    event.detail = vec![("resource".into(), wanted.resource().to_owned().into())];
+    let client = wanted.client().id().as_str();
+    let who = page.user.as_deref().map(|subject| (&*broker.issuer, subject, client));
+    let mut event = done("oauth/consent", Outcome::Forbid, who);
+    event.detail =
+        vec![("client".into(), client.to_owned().into()), ("resource".into(), wanted.resource().to_owned().into())];
     let language = knock.language();
     let html = match wanted {
         Wanted::Code(asked) => {

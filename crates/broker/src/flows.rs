@@ -130,7 +130,11 @@ pub(crate) async fn begin(kept: &Kept, flow: &Flow, now: SystemTime) -> Result<B
     let (state, browser) = (random()?, random()?);
     let until = now.checked_add(LIFE).unwrap_or(now);
     let row = Row { key: key_of(&state), value: flow.write(&browser), until };
-    kept.with(move |rows| rows.set(Table::Flows, &row)).await?;
+    kept.with(move |rows| match rows.count(Table::Flows)? {
+        count if count < FLOWS_MAX => rows.set(Table::Flows, &row),
+        _ => Ok(Err(NotKept::NoRoom)),
+    })
+    .await?;
     Ok(Begun { state, browser })
 }
 
@@ -170,6 +174,8 @@ fn key_of(state: &str) -> Vec<u8> {
 /// How long somebody may take to agree, and again to log in.
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
 const PAGE: &str = "consent page";
+/// LIMIT: flows that are under way. Anybody can begin one, so the disk must not be theirs.
+const FLOWS_MAX: u64 = 50_000;
 /// LIMIT: flows that one browser has under way.
 const TABS_MAX: usize = 8;
 /// LIMIT: of what a page carries.

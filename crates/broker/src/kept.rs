@@ -101,6 +101,11 @@ impl Sealed<'_, '_> {
         })
     }
 
+    /// How many rows there are.
+    pub(crate) fn count(&self, table: Table) -> Result<u64, RowsError> {
+        self.rows.count(table)
+    }
+
     /// The rows whose key begins so.
     pub(crate) fn starting(
         &self,

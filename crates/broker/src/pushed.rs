@@ -61,7 +61,7 @@ const START: &str = "urn:ietf:params:oauth:request_uri:";
 /// How long a browser may take to come (RFC 9126 section 2.2 recommends 5 to 600 seconds).
 pub(crate) const LIFE: Duration = Duration::from_secs(90);
 /// LIMIT: those that wait.
-const WAITING_MAX: usize = 10_000;
+const WAITING_MAX: usize = 2000;
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use sekisho_audit::Outcome;
-use sekisho_identity::{ProviderError, Revocation, Target};
+use sekisho_identity::{ProviderError, Revocation, Target, TokenError};
 use sekisho_wire::json::Object;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(crate) async fn exchange(broker: &Broker, knock: &Knock<'_>) -> Reply {
     let key = match broker.proofs.take(knock.headers, (&Method::POST, &at), knock.now) {
         Ok(key) => key,
         Err(error) => {
-            let name = if broker.proofs.nonce(knock.now).is_some() { "use_dpop_nonce" } else { "invalid_dpop_proof" };
+            let name = if error == TokenError::NonceWanted { "use_dpop_nonce" } else { "invalid_dpop_proof" };
             let mut reply = OauthError::new(name, "the proof of possession is refused").because(&error).reply(AT);
             if let Some(nonce) = broker.proofs.nonce(knock.now).and_then(|nonce| nonce.parse().ok()) {
                 reply.response.headers_mut().insert("dpop-nonce", nonce);

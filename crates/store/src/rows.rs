@@ -134,6 +134,14 @@ impl Rows<'_> {
         Ok(row)
     }
 
+    /// How many rows there are, those past their `until` among them.
+    ///
+    /// # Errors
+    /// The engine failed.
+    pub fn count(&self, table: Table) -> Result<u64, RowsError> {
+        Ok(self.transaction.open_table(rows(table))?.len()?)
+    }
+
     /// The rows whose key begins so, in the order of their keys, at most so many.
     ///
     /// # Errors

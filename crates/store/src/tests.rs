@@ -219,6 +219,7 @@ fn a_commit_reads_and_changes_whole_or_not_at_all() {
     let starting = |start: &[u8], max| store.transact(|rows| rows.starting(Table::Flows, start, max)).unwrap();
     assert_eq!(starting(b"a", 9), [row("a1", 5), row("a2", 5)]);
     assert_eq!((starting(b"a", 1).len(), starting(b"c", 9).len(), starting(b"", 9).len()), (1, 0, 3));
+    assert_eq!(store.transact(|rows| rows.count(Table::Flows)).unwrap(), 3);
     // Taken once, whoever else wants it.
     let take = || store.transact(|rows| rows.take(Table::Flows, b"a1")).unwrap();
     assert_eq!((take(), take()), (Some(row("a1", 5)), None));

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use http::request::Parts as Head;
 use http::{Method, Response};
 use hyper::body::Incoming;
-use sekisho_audit::{EventKind, LogDown};
+use sekisho_audit::LogDown;
 
 use super::Door;
 use super::body::{self, Body};
@@ -55,8 +55,8 @@ async fn settled(door: &Door, rooms: &Rooms, reply: AnnexReply, seen: &Seen) -> 
     }
     for mut event in events {
         event.request = Some(seen.request.to_string().into());
-        let is_strangers = event.kind == EventKind::Refusal && event.principal.is_none();
-        let noted: Result<(), LogDown> = match is_strangers {
+        // Whatever nobody vouches for has the strangers' share of the log.
+        let noted: Result<(), LogDown> = match event.principal.is_none() {
             true => door.strangers.note(&rooms.audit, event).await,
             false => rooms.audit.note(event).await,
         };
