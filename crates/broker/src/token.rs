@@ -16,6 +16,7 @@ use crate::answers::{self, OauthError, Reply, done};
 use crate::broker::{Broker, Knock};
 use crate::client::Client;
 use crate::codes::{Brought, RedeemError};
+use crate::consents;
 use crate::devices;
 use crate::grants::{self, Grant, RefreshError, RefreshToken, Upstream, session_of};
 use crate::mint;
@@ -135,6 +136,9 @@ async fn by_refresh_token(broker: &Broker, knock: &Knock<'_>, asked: Asked<'_>) 
     if parameters.get("resource").is_some_and(|resource| !is_same_resource(resource, &grant.resource)) {
         return OauthError::new("invalid_target", "the refresh token is for another resource").reply(AT);
     }
+    if let Err(reply) = still_agreed(broker, knock, client, &mut grant).await {
+        return *reply;
+    }
     let scopes = match narrowed(parameters.get("scope"), &grant) {
         Ok(scopes) => scopes,
         Err(error) => return error.reply(AT),
@@ -159,6 +163,25 @@ fn narrowed(asked: Option<&str>, grant: &Grant) -> Result<Vec<Box<str>>, OauthEr
         true => Ok(scopes),
         false => Err(OauthError::new("invalid_scope", "`scope` has one that was not granted")),
     }
+}
+
+/// What was granted holds as far as the user agrees to it now, and for the client as they saw it.
+async fn still_agreed(
+    broker: &Broker,
+    knock: &Knock<'_>,
+    client: &Client,
+    grant: &mut Grant,
+) -> Result<(), Box<Reply>> {
+    let found = consents::find(&broker.kept, grant.consent.clone(), knock.now).await;
+    let found = found.map_err(|down| Box::new(unavailable(&down).reply(AT)))?;
+    let digest = client.digest().to_string();
+    let agreed = found.filter(|consent| *consent.client_digest == *digest).map(|consent| consent.scopes);
+    grant.scopes.retain(|scope| agreed.iter().flatten().any(|agreed| agreed == scope));
+    if grant.scopes.is_empty() {
+        let why = "the consent has ended, or the client says something else of itself than its user has seen";
+        return Err(Box::new(ended(broker, knock, grant, why).await));
+    }
+    Ok(())
 }
 
 /// Asks the provider, now and then, whether the user may still log in there.

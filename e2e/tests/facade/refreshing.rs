@@ -31,3 +31,26 @@ fn refresh_tokens_turn_and_a_stolen_one_ends_the_family() {
         assert_eq!(error(&flow.renew(made_up, &[]).expect("an answer")), "invalid_grant", "{made_up}");
     }
 }
+
+#[test]
+fn what_a_user_agrees_to_later_narrows_what_was_granted_before() {
+    let stand = stand();
+    let (mut browser, first, second) = (Browser::default(), stand.flow(), stand.flow());
+    let wide = first.tokens(&mut browser).expect("tokens");
+    assert!(wide.scope.contains("tools:destructive"), "{}", wide.scope);
+    let allowed = second.allow_some(&mut browser, |scope| scope == "tools:read").expect("allowed");
+    let page = second.go_on(&mut browser, &allowed).expect("an answer");
+    let code = second.code_of(&page).expect("a code");
+    let narrow = Tokens::read(&second.redeem(&code).expect("an answer")).expect("tokens");
+    assert_eq!(narrow.scope, "tools:read");
+    let renewed = Tokens::read(&first.renew(&wide.refresh, &[]).expect("an answer")).expect("tokens");
+    assert_eq!(renewed.scope, "tools:read");
+    assert_eq!(stand.list(&renewed.access), 200);
+    // More is had by agreeing to it.
+    assert_eq!(
+        error(&first.renew(&renewed.refresh, &[("scope", "tools:destructive")]).expect("an answer")),
+        "invalid_scope"
+    );
+    let again = stand.flow().tokens(&mut Browser::default()).expect("tokens");
+    assert!(again.scope.contains("tools:destructive"), "{}", again.scope);
+}
