@@ -116,7 +116,7 @@ fn state_survives_a_restart_between_consent_and_callback() {
 #[test]
 fn a_thousand_flows_at_once_lose_nothing() {
     const THREADS: usize = 16;
-    let usual = if cfg!(debug_assertions) { 50 } else { 1000 };
+    let usual = if cfg!(debug_assertions) { 50 } else { 200 };
     let flows = std::env::var("FACADE_FLOWS").ok().map_or(usual, |text| text.parse().expect("a number"));
     let stand = stand();
     let next = AtomicUsize::new(0);
