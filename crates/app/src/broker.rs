@@ -101,6 +101,7 @@ pub(crate) fn open(
         dpop: &loaded.config.identity.dpop,
         egress: Arc::clone(egress),
         documents: Arc::new(documents),
+        revocations: Arc::clone(rooms.revocations()),
         store,
         resources: resources(loaded, rooms.catalog()),
     };

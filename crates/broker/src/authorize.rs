@@ -156,10 +156,7 @@ async fn remembered(
 async fn again(broker: &Broker, knock: &Knock<'_>, page: Page, wanted: &Wanted, consent: Consent) -> Reply {
     let offered = wanted.offered(broker);
     let scopes = consent.scopes.into_iter().filter(|scope| offered.contains(scope)).collect();
-    let left = consent.until.duration_since(knock.now).unwrap_or_default();
-    // Begun anew it does not last longer.
-    let days = u32::try_from(left.as_secs() / DAY.as_secs()).unwrap_or(0).max(1);
-    match on_to_provider(broker, knock, page, wanted, (scopes, days)).await {
+    match on_to_provider(broker, knock, page, wanted, (scopes, None)).await {
         Ok((url, cookie)) => Reply::from(answers::redirect(&url)).setting(&cookie),
         Err(stop) => *stop,
     }
@@ -171,7 +168,7 @@ pub(crate) async fn on_to_provider(
     knock: &Knock<'_>,
     page: Page,
     wanted: &Wanted,
-    (scopes, days): (Vec<Box<str>>, u32),
+    (scopes, days): (Vec<Box<str>>, Option<u32>),
 ) -> Result<(String, String), Stop> {
     let stop = |problem, why: &dyn std::fmt::Display| Box::new(broker.problem(knock, AT, problem, why));
     // Where it leads is checked before anything is kept, or said to be on its way.
@@ -241,7 +238,22 @@ async fn returned(broker: &Broker, knock: &Knock<'_>) -> Result<Reply, Stop> {
     if *wanted.client().digest().to_string() != *flow.page.client_digest {
         return Err(stop(Problem::ClientChanged, &"the client says something else of itself than the page did"));
     }
+    if let Wanted::Code(asked) = &wanted
+        && let Some(seconds) = asked.max_age()
+        && !is_as_fresh(&user, Duration::from_secs(seconds), knock.now)
+    {
+        return Err(stop(
+            Problem::LoginFailed,
+            &"the login is older than the client asks for, or the provider does not say",
+        ));
+    }
     granted(broker, knock, (flow, wanted), user, tokens).await
+}
+
+/// OpenID Connect Core section 3.1.3.7, item 13.
+fn is_as_fresh(user: &User, age_max: Duration, now: SystemTime) -> bool {
+    let bound = age_max.saturating_add(SKEW);
+    user.at.is_some_and(|at| now.duration_since(at).map_or_else(|ahead| ahead.duration() <= SKEW, |age| age <= bound))
 }
 
 /// Why a login is none.
@@ -280,7 +292,7 @@ async fn login(
         tokens.id_token.as_ref().ok_or_else(|| LoginFailed::Unbelievable("there is no identity token".into()))?;
     let login = broker.provider.verify(id_token, Some(&flow.nonce), knock.now).await;
     let login = login.map_err(|error| LoginFailed::Unbelievable(crate::chain(&error)))?;
-    Ok((User::of_login(&login, &broker.claims, knock.now), tokens))
+    Ok((User::of_login(&login, &broker.claims), tokens))
 }
 
 /// A login that failed: a page, or an answer to the client where the user is simply not let in.
@@ -311,7 +323,7 @@ async fn granted(
     let stop = |problem, why: &dyn std::fmt::Display| Box::new(broker.problem(knock, CALLBACK, problem, why));
     let now = knock.now;
     let later = |by: Duration| now.checked_add(by).unwrap_or(now);
-    let consent = Consent {
+    let agreed_now = flow.days.map(|days| Consent {
         subject: user.subject.clone(),
         client: wanted.client().id().as_str().into(),
         name: wanted.client().name().into(),
@@ -320,7 +332,18 @@ async fn granted(
         scopes: flow.scopes.clone(),
         client_digest: flow.page.client_digest.clone(),
         since: now,
-        until: later(DAY.saturating_mul(flow.days)),
+        until: later(DAY.saturating_mul(days)),
+    });
+    let consent = match &agreed_now {
+        Some(consent) => consent.clone(),
+        // What was remembered is as it is: it lasts no longer, and it may have been taken back meanwhile.
+        None => {
+            let found = consents::find(&broker.kept, wanted.consent_of(&user.subject), now).await;
+            let found = found.map_err(|error| stop(Problem::NotKept, &error))?;
+            let is_good =
+                |consent: &Consent| consent.covers(flow.scopes.iter().map(AsRef::as_ref), &flow.page.client_digest);
+            found.filter(is_good).ok_or_else(|| stop(Problem::PageGone, &"the consent was taken back meanwhile"))?
+        }
     };
     let family = random().map_err(|error| stop(Problem::NotKept, &error))?;
     let grant = Grant {
@@ -335,8 +358,10 @@ async fn granted(
         until: consent.until.min(later(broker.lifetimes.grant())),
         user,
     };
-    let kept = consent.clone();
-    broker.kept.with(move |rows| consents::keep(rows, &kept)).await.map_err(|error| stop(Problem::NotKept, &error))?;
+    if let Some(consent) = agreed_now {
+        let kept = broker.kept.with(move |rows| consents::keep(rows, &consent)).await;
+        kept.map_err(|error| stop(Problem::NotKept, &error))?;
+    }
     let login = logins::begin(&broker.kept, &grant.user, broker.lifetimes.login(), now).await;
     let login = login.map_err(|error| stop(Problem::NotKept, &error))?;
     let event = agreed(broker, &consent);
@@ -415,3 +440,5 @@ impl Broker {
 const AT: &str = "oauth/authorize";
 const CALLBACK: &str = "oauth/callback";
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// How far the provider's clock may be from ours.
+const SKEW: Duration = Duration::from_secs(60);

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::ACCEPT_LANGUAGE;
 use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
-use sekisho_identity::{DpopConfig, KeyProofs, Provider};
+use sekisho_identity::{DpopConfig, KeyProofs, Provider, Revocations};
 use sekisho_keys::{ResolveError, SealError, Sealer, SecretRef, SigningKey, SigningKeyError};
 use sekisho_store::Store;
 use url::Url;
@@ -53,6 +53,7 @@ pub struct Broker {
     pub(crate) denials: Denials,
     pub(crate) devices: Option<Devices>,
     pub(crate) proofs: KeyProofs,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) cookies: Cookies,
     started: Instant,
 }
@@ -75,6 +76,8 @@ pub struct Parts<'a> {
     pub egress: Arc<sekisho_egress::Client>,
     /// The way to documents of clients, which are wherever anybody says: it leads to no internal host.
     pub documents: Arc<sekisho_egress::Client>,
+    /// What is revoked.
+    pub revocations: Arc<Revocations>,
     /// Where what lasts is kept.
     pub store: Arc<Store>,
     /// What is served.
@@ -161,6 +164,7 @@ impl Broker {
             dpop,
             egress,
             documents,
+            revocations,
             store,
             resources,
         } = parts;
@@ -186,6 +190,7 @@ impl Broker {
             denials: Denials::default(),
             devices: config.device_flow.then(Devices::default),
             proofs: KeyProofs::new(dpop, now).ok_or(StartError::NoRandomness)?,
+            revocations,
             cookies: Cookies { is_secure: public_url.scheme() == "https" },
             started: Instant::now(),
         })

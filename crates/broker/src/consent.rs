@@ -120,7 +120,7 @@ async fn allowed(broker: &Broker, knock: &Knock<'_>, form: &Parameters, page: Pa
     let Some(days) = days.filter(|days| broker.lifetimes.consent_days.contains(days)) else {
         return broker.problem(knock, AT, Problem::BadRequest, &"`days` is none of the choices");
     };
-    match on_to_provider(broker, knock, page, &wanted, (chosen, days)).await {
+    match on_to_provider(broker, knock, page, &wanted, (chosen, Some(days))).await {
         Ok((url, cookie)) => {
             // Not a redirect: browsers hold those that answer a form to `form-action`, and where a provider sends people is its own affair.
             let html = pages::on_the_way(&url, &broker.provider_host, knock.language());

@@ -15,6 +15,7 @@ use crate::broker::{Broker, Knock};
 use crate::client::Client;
 use crate::flows::Page;
 use crate::grants::Grant;
+use crate::id::Voucher;
 use crate::pages::{self, Told};
 use crate::parameters::Parameters;
 use crate::problems::Problem;
@@ -80,6 +81,11 @@ pub(crate) async fn ask(broker: &Broker, knock: &Knock<'_>) -> Reply {
         Ok(client) => client,
         Err(error) => return error.reply(AT),
     };
+    // There is no redirect URI to prove by that it is this client: whoever names a known one would be taken for it (RFC 8628 section 5.6).
+    if client.vouched_by() != Voucher::Administrator {
+        return OauthError::new("unauthorized_client", "devices are for clients that an administrator has configured")
+            .reply(AT);
+    }
     let resources = broker.resources.load_full();
     let asked = parameters.get("resource").unwrap_or_default();
     let Some(resource) = resources.uris().into_iter().find(|known| is_same_resource(known, asked)) else {

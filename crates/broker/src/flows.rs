@@ -36,8 +36,8 @@ pub(crate) struct Page {
 pub(crate) struct Flow {
     pub(crate) page: Page,
     pub(crate) scopes: Vec<Box<str>>,
-    /// How long the consent holds.
-    pub(crate) days: u32,
+    /// How long the consent holds; none where it is one that is remembered.
+    pub(crate) days: Option<u32>,
     /// Ours, for the provider.
     pub(crate) nonce: Box<str>,
     pub(crate) verifier: Box<str>,
@@ -107,10 +107,12 @@ impl Page {
 
 impl Flow {
     fn write(&self, browser: &str) -> Json {
-        self.page
-            .write(Object::new())
-            .texts("scopes", self.scopes.iter().map(AsRef::as_ref))
-            .unsigned("days", u64::from(self.days))
+        let page = self.page.write(Object::new());
+        let page = match self.days {
+            Some(days) => page.unsigned("days", u64::from(days)),
+            None => page,
+        };
+        page.texts("scopes", self.scopes.iter().map(AsRef::as_ref))
             .text("nonce", &self.nonce)
             .text("verifier", &self.verifier)
             .text("browser", &digest_text("flow", browser))
@@ -118,7 +120,10 @@ impl Flow {
     }
 
     fn read(from: &Json) -> Option<(Flow, Box<str>)> {
-        let days = u32::try_from(from.get("days")?.number()?.integer()?).ok()?;
+        let days = match from.get("days") {
+            None => None,
+            Some(days) => Some(u32::try_from(days.number()?.integer()?).ok()?),
+        };
         let (nonce, verifier) = (text(from, "nonce")?, text(from, "verifier")?);
         let flow = Flow { page: Page::read(from)?, scopes: texts(from, "scopes")?, days, nonce, verifier };
         Some((flow, text(from, "browser")?))

@@ -40,8 +40,11 @@ pub(crate) async fn access_token(
         .unsigned("iat", issued)
         .unsigned("exp", issued.saturating_add(lifetime.as_secs()))
         .text("jti", &random()?)
-        .text("sid", &grant.session())
-        .unsigned("auth_time", seconds(grant.user.at));
+        .text("sid", &grant.session());
+    // What the provider does not say is not made up: policies ask how old a login is.
+    if let Some(at) = grant.user.at {
+        claims = claims.unsigned("auth_time", seconds(at));
+    }
     for (name, value) in grant.user.claims.members().filter(|(name, _)| !is_ours(name)) {
         claims = claims.json(&name, &value);
     }

@@ -15,13 +15,13 @@ pub(crate) struct User {
     pub(crate) name: Box<str>,
     /// What the provider says of them, under the names that our tokens have: `roles`, `groups`, `tenant`, `acr`, `amr`, …; an object.
     pub(crate) claims: Json,
-    /// When they logged in.
-    pub(crate) at: SystemTime,
+    /// When they logged in, if the provider says so; nobody else knows.
+    pub(crate) at: Option<SystemTime>,
 }
 
 impl User {
-    /// Who logged in. `more` are claims that are said again as they are; where the provider does not say when it was, it was now.
-    pub(crate) fn of_login(login: &Login, more: &[String], now: SystemTime) -> User {
+    /// Who logged in. `more` are claims that are said again as they are.
+    pub(crate) fn of_login(login: &Login, more: &[String]) -> User {
         let who = login.who();
         let list = |object: Object, name: &str, list: &[Box<str>]| match list.is_empty() {
             true => object,
@@ -46,22 +46,16 @@ impl User {
                 claims = claims.json(name, &value);
             }
         }
-        User {
-            subject: login.subject().into(),
-            name: login.name().into(),
-            claims: claims.finish(),
-            at: login_was.at.unwrap_or(now).min(now),
-        }
+        User { subject: login.subject().into(), name: login.name().into(), claims: claims.finish(), at: login_was.at }
     }
 
     pub(crate) fn written(&self) -> Json {
         let User { subject, name, claims, at } = self;
-        Object::new()
-            .text("subject", subject)
-            .text("name", name)
-            .json("claims", claims)
-            .unsigned("at", seconds(*at))
-            .finish()
+        let user = Object::new().text("subject", subject).text("name", name).json("claims", claims);
+        match at {
+            Some(at) => user.unsigned("at", seconds(*at)).finish(),
+            None => user.finish(),
+        }
     }
 
     pub(crate) fn read(from: &Json) -> Option<User> {
@@ -69,7 +63,7 @@ impl User {
             subject: text(from, "subject")?,
             name: text(from, "name")?,
             claims: from.get("claims").filter(Json::is_object)?.detached(),
-            at: time(from, "at")?,
+            at: time(from, "at"),
         })
     }
 }
@@ -104,13 +98,15 @@ pub(crate) mod tests {
             subject: "ann".into(),
             name: "Ann".into(),
             claims: Json::decode(r#"{"roles":["reader"]}"#.into(), &Limits::default()).unwrap(),
-            at: UNIX_EPOCH + Duration::from_secs(1000),
+            at: Some(UNIX_EPOCH + Duration::from_secs(1000)),
         }
     }
 
     #[test]
     fn what_is_written_is_read_again() {
         assert_eq!(User::read(&ann().written()), Some(ann()));
+        let silent = User { at: None, ..ann() };
+        assert_eq!(User::read(&silent.written()), Some(silent));
         assert_eq!(User::read(&Json::empty_object()), None);
     }
 }

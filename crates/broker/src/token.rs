@@ -106,6 +106,9 @@ async fn spoiled(broker: &Broker, knock: &Knock<'_>, error: RedeemError) -> Repl
 /// Answers with tokens for a grant that begins.
 pub(crate) async fn give(broker: &Broker, knock: &Knock<'_>, grant: Grant, resource: Option<&str>) -> Reply {
     debug_assert!(resource.is_none_or(|resource| is_same_resource(resource, &grant.resource)));
+    if broker.is_revoked(&grant) {
+        return OauthError::new("invalid_grant", "what was granted is revoked").reply(AT);
+    }
     let refresh_token = match grants::begin(&broker.kept, &grant, knock.now).await {
         Ok(token) => token,
         // The user took the consent back before the client came.
@@ -172,6 +175,9 @@ async fn still_agreed(
     client: &Client,
     grant: &mut Grant,
 ) -> Result<(), Box<Reply>> {
+    if broker.is_revoked(grant) {
+        return Err(Box::new(ended(broker, knock, grant, "the user, the client or all of it was revoked").await));
+    }
     let found = consents::find(&broker.kept, grant.consent.clone(), knock.now).await;
     let found = found.map_err(|down| Box::new(unavailable(&down).reply(AT)))?;
     let digest = client.digest().to_string();
@@ -200,7 +206,7 @@ async fn still_welcome(broker: &Broker, knock: &Knock<'_>, grant: &mut Grant) ->
         Ok(tokens) => {
             if let Some(id_token) = &tokens.id_token {
                 let login = broker.provider.verify(id_token, None, now).await;
-                let user = login.map(|login| User::of_login(&login, &broker.claims, grant.user.at));
+                let user = login.map(|login| User::of_login(&login, &broker.claims));
                 // OpenID Connect Core section 12.2: it must be the same user.
                 match user {
                     Ok(user) if user.subject == grant.user.subject => {
@@ -356,6 +362,12 @@ impl Broker {
         let client = client.map_err(|error| bad().because(&crate::chain(&error)))?;
         client.authenticated_by(secret).map_err(|error| bad().because(&error))?;
         Ok(client)
+    }
+
+    /// Whether somebody has revoked what this grant comes of. Tokens that were given for it before are refused anyway.
+    fn is_revoked(&self, grant: &Grant) -> bool {
+        let who = (&*grant.user.subject, &*grant.client);
+        self.revocations.cover_grant(&self.issuer, who, &grant.session(), grant.since)
     }
 
     /// The order to revoke all access tokens of a grant.

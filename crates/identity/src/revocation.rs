@@ -269,6 +269,21 @@ impl Revocations {
         self.check(credential).is_err()
     }
 
+    /// Whether what an issuer granted to a user and their client at that time is revoked: by any of them, by its session, or with
+    /// everything. Where nobody can say, it is.
+    #[must_use]
+    pub fn cover_grant(&self, issuer: &str, (subject, client): (&str, &str), session: &str, since: SystemTime) -> bool {
+        self.cover(&Credential::new(&CredentialFacts {
+            issuer,
+            subject,
+            client,
+            id: None,
+            issuer_session: Some(session),
+            key_id: None,
+            issued_from: since,
+        }))
+    }
+
     /// Tells of every change. Whoever holds a stream looks again then.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {

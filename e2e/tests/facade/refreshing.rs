@@ -1,5 +1,10 @@
 //! Refresh tokens turn, and one that is used twice was stolen.
 
+use std::process::Command;
+use std::time::Duration;
+
+use sekisho_e2e::{place, process};
+
 use super::*;
 
 #[test]
@@ -53,4 +58,20 @@ fn what_a_user_agrees_to_later_narrows_what_was_granted_before() {
     );
     let again = stand.flow().tokens(&mut Browser::default()).expect("tokens");
     assert!(again.scope.contains("tools:destructive"), "{}", again.scope);
+}
+
+#[test]
+fn a_revoked_user_refreshes_nothing_and_redeems_nothing() {
+    let stand = stand();
+    let (flow, pending) = (stand.flow(), stand.flow());
+    let tokens = tokens(&flow);
+    let code = pending.code(&mut Browser::default()).expect("a code");
+    let mut command = Command::new(place::binary("sekisho").expect("it is built"));
+    command.args(["revoke", "subject", "ann", "--issuer", &stand.origin(), "--config"]);
+    command.arg(stand.gateway.folder().join("sekisho.toml"));
+    let said = process::run(&mut command, "", Duration::from_secs(20)).expect("it ends");
+    assert!(said.status.success(), "{}{}", said.out, said.err);
+    assert_eq!(stand.list(&tokens.access), 401);
+    assert_eq!(error(&flow.renew(&tokens.refresh, &[]).expect("an answer")), "invalid_grant");
+    assert_eq!(error(&pending.redeem(&code).expect("an answer")), "invalid_grant", "what was granted before");
 }

@@ -120,7 +120,8 @@ impl Revoke {
         if common.issuer.as_deref() == Some(LOCAL_ISSUER) {
             return shut_out(kind, name, common);
         }
-        let loaded = config::load(&common.config.path())?;
+        let mut loaded = config::load(&common.config.path())?;
+        crate::broker::believe(&mut loaded, sekisho_broker::Keys::LookedFor).map_err(|problem| vec![problem])?;
         let issuer = if kind == "everything" { String::new() } else { issuer(&loaded, common.issuer)? };
         revoke(&loaded, [kind.to_owned(), issuer, name, common.reason])
     }
